@@ -1,0 +1,60 @@
+"""The model card that is written beside a student."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LIBRARY = {
+    "embedding": ("SentenceTransformer", "sentence-similarity", "KL divergence (DistillKLDivLoss)"),
+    "reranker": ("CrossEncoder", "text-ranking", "MarginMSE (MarginMSELoss)"),
+}
+
+
+def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str, float]]) -> str:
+    """Describe a student: what it was made of, how it was trained, and its MAP on dev.
+
+    Args:
+        track: embedding or reranker.
+        params: all of params.yaml, as plain data.
+        dev: (step, MAP on the in-domain dev split) of every evaluation; the best one is the checkpoint.
+
+    Returns:
+        Markdown with the hub's metadata block. It holds nothing that varies from run to run.
+    """
+    block = params[track]
+    teacher, student, triplets = block["teacher"], block["student"], block["triplets"]
+    training = {key: params["train"][key] if value is None else value for key, value in block["train"].items()}
+    loader, task, loss = LIBRARY[track]
+    best = max(dev, key=lambda point: point["map"])
+    curve = "\n".join(f"| {point['step']:.0f} | {point['map']:.4f} |" for point in dev)
+    settings = "\n".join(f"- {key}: {value}" for key, value in {**block["loss"], **triplets, **training}.items())
+    layers = f", layers {student['layers']}" if student["layers"] is not None else ""
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: {task}
+tags: [distillation, {track}]
+---
+
+# {track} student distilled by Decant
+
+Student: `{student["model"]}`{layers}. Teacher: `{teacher["model"]}` ({teacher["kind"]}), revision {teacher["revision"] or "as packaged"}.
+Trained on `{block["in_domain"]}` with {loss}, label weight {block["loss"]["label_weight"]}.
+
+```python
+from sentence_transformers import {loader}
+
+model = {loader}("models/{track}")
+```
+
+## Settings
+
+{settings}
+- seed: {params["seed"]}
+
+## MAP on the dev split
+
+The checkpoint is that of step {best["step"]:.0f}. Results on the test splits are in `metrics/comparison.json`.
+
+| step | MAP |
+| --- | --- |
+{curve}
+"""

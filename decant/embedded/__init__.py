@@ -1,0 +1,1 @@
+"""Reranking sets that are built from installed Python packages: no download, no account."""

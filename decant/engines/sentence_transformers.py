@@ -1,0 +1,136 @@
+"""Score pairs with sentence-transformers: the engine for teachers here, and for every student."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from decant.engines import Scorer, Scores, TeacherSpec
+from decant.models import load_bi_encoder, load_cross_encoder
+from decant.progress import progress
+
+DOCUMENT_PROMPT_NAMES = ("document", "passage", "corpus")
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first, so that little is padded and memory peaks at once."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+class BiEncoderScorer:
+    """The cosine of query and candidate embeddings; each distinct text is encoded once a call.
+
+    Args:
+        model: which embeds.
+        batch_size: texts a forward pass.
+        query_prompt: goes before each query, `{task}` filled in; None means the model's own.
+        document_prompt: goes before each candidate; None means the model's own.
+    """
+
+    kind = "bi_encoder"
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        batch_size: int,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+    ) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.query_prompt, self.document_prompt = resolve_prompts(model, query_prompt, document_prompt)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
+        """See `Scorer.score`; texts that are both query and candidate under one prompt are encoded once."""
+        query_prompt = self.query_prompt.replace("{task}", task)
+        number: dict[tuple[str, str], int] = {}
+        left = [number.setdefault((query_prompt, text), len(number)) for text in queries]
+        right = [number.setdefault((self.document_prompt, text), len(number)) for text in candidates]
+        embeddings = self._encode(list(number))
+        scores = np.empty(len(left), dtype=np.float32)
+        for start in range(0, len(left), 65536):  # so that the gathered vectors stay small
+            block = slice(start, start + 65536)
+            scores[block] = np.einsum("ij,ij->i", embeddings[left[block]], embeddings[right[block]])
+        return scores
+
+    def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
+        dimension = self.model.get_embedding_dimension()
+        embeddings = np.empty((len(prompted), dimension or 0), dtype=np.float32)
+        with progress(len(prompted), "texts") as bar:
+            for batch in batches_by_length([len(text) for _, text in prompted], self.batch_size):
+                for prompt in dict.fromkeys(prompted[index][0] for index in batch):
+                    chosen = [index for index in batch if prompted[index][0] == prompt]
+                    embeddings[chosen] = self.model.encode(
+                        [prompted[index][1] for index in chosen],
+                        prompt=prompt,
+                        batch_size=len(chosen),
+                        normalize_embeddings=True,
+                        show_progress_bar=False,
+                    )
+                bar.update(len(batch))
+        return embeddings
+
+
+class CrossEncoderScorer:
+    """The raw logit of query and candidate read together; each distinct pair is scored once a call.
+
+    Args:
+        model: with one label.
+        batch_size: pairs a forward pass.
+    """
+
+    kind = "cross_encoder"
+
+    def __init__(self, model: CrossEncoder, batch_size: int) -> None:
+        self.model = model
+        self.batch_size = batch_size
+
+    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
+        """See `Scorer.score`."""
+        number: dict[tuple[str, str], int] = {}
+        position = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
+        pairs = list(number)
+        scores = np.empty(len(pairs), dtype=np.float32)
+        with progress(len(pairs), "pairs") as bar:
+            for batch in batches_by_length([len(query) + len(text) for query, text in pairs], self.batch_size):
+                scores[batch] = self.model.predict(
+                    [pairs[index] for index in batch], batch_size=len(batch), show_progress_bar=False
+                )
+                bar.update(len(batch))
+        return scores[position]
+
+
+def resolve_prompts(
+    model: SentenceTransformer, query_prompt: str | None, document_prompt: str | None
+) -> tuple[str, str]:
+    """The prompts to use: those given, or the model's own, found as `encode_query` and `encode_document` find them."""
+    own = model.prompts
+    if query_prompt is None:
+        query_prompt = own.get("query") or ""
+    if document_prompt is None:
+        document_prompt = next((own[name] for name in DOCUMENT_PROMPT_NAMES if name in own), None) or ""
+    return query_prompt, document_prompt
+
+
+def scorer_of(model: SentenceTransformer | CrossEncoder, batch_size: int) -> Scorer:
+    """The scorer of a model in memory, with its own prompts."""
+    if isinstance(model, SentenceTransformer):
+        return BiEncoderScorer(model, batch_size)
+    return CrossEncoderScorer(model, batch_size)
+
+
+def load_bi_encoder_teacher(spec: TeacherSpec) -> Scorer:
+    """The engine for ("bi_encoder", "sentence-transformers")."""
+    model = load_bi_encoder(
+        spec.folder, max_length=spec.max_length, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
+    )
+    return BiEncoderScorer(model, spec.batch_size, spec.query_prompt, spec.document_prompt)
+
+
+def load_cross_encoder_teacher(spec: TeacherSpec) -> Scorer:
+    """The engine for ("cross_encoder", "sentence-transformers")."""
+    model = load_cross_encoder(
+        spec.folder, max_length=spec.max_length, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
+    )
+    return CrossEncoderScorer(model, spec.batch_size)

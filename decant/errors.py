@@ -1,0 +1,15 @@
+"""The one error that Decant shows its users without a traceback."""
+
+
+class DecantError(Exception):
+    """A fault that its user can mend.
+
+    Args:
+        problem: what is wrong and where (file, row, key).
+        remedy: what to do about it, as an instruction.
+    """
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n  → {remedy}")
+        self.problem = problem
+        self.remedy = remedy

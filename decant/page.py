@@ -1,0 +1,40 @@
+"""The report as one HTML page that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from decant.charts import change_chart, training_chart
+from decant.comparison import LABELS, notes, p_value, percent, signed
+
+Curve = Sequence[Mapping[str, float]]
+
+
+def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> str:
+    """Render the page.
+
+    Args:
+        comparison: the content of metrics/comparison.json.
+        cost: the content of metrics/cost.json.
+        curves: track → `loss` and `dev` → points.
+    """
+    environment = Environment(
+        loader=PackageLoader("decant", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    first = next(iter(comparison.values()))
+    return environment.get_template("report.html.j2").render(
+        comparison=comparison,
+        cost=cost,
+        labels=LABELS,
+        notes=notes(comparison, cost),
+        with_labels=any(
+            "labels_only" in entry["map"] for block in comparison.values() for entry in block["domains"].values()
+        ),
+        confidence=percent(first["confidence"]).replace(".0", ""),
+        change_chart=change_chart(comparison),
+        training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
+        signed=signed,
+        percent=percent,
+        p_value=p_value,
+    )

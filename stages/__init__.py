@@ -1,0 +1,1 @@
+"""One module a stage, run as `python -m stages.<stage>`."""

@@ -1,0 +1,72 @@
+"""What all stages share at their edges: paths, exit codes, and how a fault is told."""
+
+import errno
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from decant.errors import DecantError
+from decant.params import Params, load_params
+
+PARAMS = Path("params.yaml")
+SETS = Path("data/sets")
+SCORES = Path("data/scores")
+TRIPLETS = Path("data/triplets")
+RUNS = Path("data/runs")
+MODELS = Path("models")
+METRICS = Path("metrics")
+COST = Path("metrics/cost")
+PLOTS = Path("plots")
+TRACKS = ("embedding", "reranker")
+
+
+def params() -> Params:
+    """The validated params.yaml."""
+    return load_params(PARAMS)
+
+
+def run(stage: str, main: Callable[[], None]) -> NoReturn:
+    """Run a stage's main function and exit: 0, 1 with a message, or 130/143 when interrupted.
+
+    Args:
+        stage: its address in dvc.yaml, for the message that says how to bring earlier outputs back.
+        main: which raises DecantError for what its user can mend.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main()
+    except DecantError as error:
+        _fail(stage, str(error), 1)
+    except KeyboardInterrupt:
+        _fail(stage, "interrupted; nothing half-written is left", 130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        _fail(
+            stage, f"{os.strerror(error.errno)}{where}\n  → free some space or mend the permissions, and run again", 1
+        )
+    sys.stdout.flush()
+    sys.exit(0)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _fail(stage: str, message: str, code: int) -> NoReturn:
+    print(f"\n{stage}: {message}", file=sys.stderr)
+    if stage != "check":
+        print(
+            "  Its earlier outputs, which DVC removes before a stage starts, come back with\n"
+            f"  `dvc checkout {stage}` and `git checkout -- metrics plots`.",
+            file=sys.stderr,
+        )
+    sys.stderr.flush()
+    sys.exit(code)

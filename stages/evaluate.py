@@ -1,0 +1,101 @@
+"""Evaluate a track's student (before, after, labels_only) or teacher on the test splits, or any checkpoint on any set.
+
+`python -m stages.evaluate embedding after` writes what the pipeline reads;
+`python -m stages.evaluate --model PATH_OR_REFERENCE --dataset NAME` prints the metrics of a checkpoint.
+"""
+
+import argparse
+import json
+
+from decant.cost import model_size, pairs_per_second
+from decant.dataset import Row, Split, read_split
+from decant.engines import Scorer
+from decant.errors import DecantError
+from decant.evaluation import Run, evaluate, run_from_scores, write_runs
+from decant.files import write_json
+from decant.params import Params
+from decant.scoring import read_scores, scores_for
+from decant.sources import model_folder
+from stages import cli
+
+MODELS = ("before", "after", "teacher", "labels_only")
+
+
+def main(track: str, model: str) -> None:
+    """Write metrics/<track>/<model>.json and data/runs/<track>/<model>.parquet; for `after` also its cost."""
+    params = cli.params()
+    block = params.track(track)
+    domains = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
+    splits = {
+        domain: read_split(cli.SETS / dataset / "test.parquet")
+        for domain, dataset in domains.items()
+        if dataset is not None
+    }
+    if model == "teacher":
+        runs = {domain: _teacher_run(track, domain, split.rows, block.teacher.kind) for domain, split in splits.items()}
+    elif model == "labels_only" and not params.baselines.labels_only:
+        runs = {}
+    else:
+        runs = _score(params, track, model, splits)
+    write_runs(cli.RUNS / track / f"{model}.parquet", runs)
+    metrics = {domain: run.means() for domain, run in runs.items()}
+    write_json(cli.METRICS / track / f"{model}.json", metrics)
+    for domain, means in metrics.items():
+        print(f"{track} {model}, {domain} ({domains[domain]}): {means}")
+
+
+def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
+    return run_from_scores(rows, scores_for(read_scores(cli.SCORES / track, f"test_{domain}"), rows), kind)
+
+
+def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> dict[str, Run]:
+    from stages.students import (  # slow to import, and the teacher's row needs none
+        checkpoint_scorer,
+        make_student,
+        scorer_of,
+    )
+
+    scorer: Scorer
+    student = params.track(track).student
+    folder = cli.MODELS / (f"{track}-labels-only" if model == "labels_only" else track)
+    if model == "before":
+        scorer = scorer_of(make_student(params, track), params.evaluate.batch_size)
+    else:
+        scorer = checkpoint_scorer(folder, params.evaluate.batch_size, student.trust_remote_code)
+    runs = {domain: evaluate(scorer, split) for domain, split in splits.items()}
+    if model == "after":
+        write_json(
+            cli.COST / track / "after.json", {**model_size(folder), **pairs_per_second(scorer, splits["in_domain"])}
+        )
+    return runs
+
+
+def evaluate_checkpoint(reference: str, revision: str | None, dataset: str, split: str) -> None:
+    """Print the metrics of any checkpoint on a set that was fetched."""
+    from stages.students import checkpoint_scorer
+
+    params = cli.params()
+    if dataset not in params.datasets:
+        raise DecantError(f"--dataset {dataset}: there is no such set", f"choose one of {', '.join(params.datasets)}")
+    named = reference if ":" in reference else f"path:{reference}"
+    scorer = checkpoint_scorer(model_folder(named, revision, None), params.evaluate.batch_size)
+    print(json.dumps(evaluate(scorer, read_split(cli.SETS / dataset / f"{split}.parquet")).means(), indent=2))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("track", nargs="?", choices=cli.TRACKS)
+    parser.add_argument("which", nargs="?", choices=MODELS)
+    parser.add_argument("--model", help="a checkpoint: a folder, or a reference such as hub:owner/name")
+    parser.add_argument("--revision", help="the pinned commit of a hub: model")
+    parser.add_argument("--dataset", help="a key of `datasets` in params.yaml")
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    arguments = parser.parse_args()
+    if arguments.model and arguments.dataset and not arguments.track:
+        cli.run(
+            "evaluate --model",
+            lambda: evaluate_checkpoint(arguments.model, arguments.revision, arguments.dataset, arguments.split),
+        )
+    if not (arguments.track and arguments.which) or arguments.model or arguments.dataset:
+        parser.error("give a track and a model (embedding after), or --model and --dataset")
+    cli.run(f"evaluate_{arguments.which}@{arguments.track}", lambda: main(arguments.track, arguments.which))

@@ -1,0 +1,36 @@
+"""Build one reranking set from its source."""
+
+import argparse
+
+from decant.fetching import SetSource, fetch_set
+from stages import cli
+
+
+def main(name: str) -> None:
+    """Write data/sets/<name>/."""
+    block = cli.params().datasets[name]
+    spec = SetSource(
+        source=block.source,
+        revision=block.revision,
+        format=block.format,
+        packages=block.packages,
+        splits=block.splits.model_dump(),
+        sizes={"train": block.train, "dev": block.dev, "test": block.test},
+        negatives=block.negatives,
+        seed=block.seed,
+        duplicates=block.duplicates,
+        max_overlap=block.max_overlap,
+        task=block.task,
+    )
+    card = fetch_set(name, spec, cli.SETS / name)
+    for split, counts in card["splits"].items():
+        print(
+            f"{name} {split}: {counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of the set, a key of `datasets` in params.yaml")
+    arguments = parser.parse_args()
+    cli.run(f"fetch@{arguments.name}", lambda: main(arguments.name))

@@ -1,0 +1,75 @@
+"""Compare before, after and teacher: metrics/comparison.json, metrics/cost.json, report/index.html and report/table.md."""
+
+import argparse
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from decant.comparison import TestSettings, compare, markdown
+from decant.errors import DecantError
+from decant.evaluation import read_metrics
+from decant.files import atomic_folder, read_json, write_json
+from decant.page import render
+from stages import cli
+
+TABLE = Path("report/table.md")
+
+
+def main() -> None:
+    """Write the four files."""
+    params = cli.params()
+    settings = TestSettings(**params.report.model_dump(), seed=params.seed)
+    comparison: dict[str, Any] = {}
+    cost: dict[str, Any] = {}
+    curves = {}
+    for track in cli.TRACKS:
+        block = params.track(track)
+        runs = {
+            model: read_metrics(cli.RUNS / track / f"{model}.parquet")
+            for model in ("before", "after", "teacher", "labels_only")
+        }
+        datasets = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
+        comparison[track] = {
+            "fresh_head": track == "reranker" and params.reranker.student.head == "fresh",
+            "resamples": settings.resamples,
+            "confidence": settings.confidence,
+            "domains": {
+                domain: {
+                    "dataset": datasets[domain],
+                    **compare({model: run[domain] for model, run in runs.items() if domain in run}, settings),
+                }
+                for domain in runs["after"]
+            },
+        }
+        measured = {name: read_json(cli.COST / track / f"{name}.json") for name in ("teacher", "after", "train")}
+        cost[track] = {
+            "teacher": measured["teacher"],
+            "student": measured["after"],
+            "training_seconds": measured["train"]["seconds"],
+        }
+        curves[track] = {name: _read_curve(cli.PLOTS / track / f"{name}.csv") for name in ("loss", "dev")}
+    with atomic_folder(Path("report")) as partial:
+        (partial / "table.md").write_text(markdown(comparison, cost), encoding="utf-8")
+        (partial / "index.html").write_text(render(comparison, cost, curves), encoding="utf-8")
+    write_json(cli.METRICS / "comparison.json", comparison)
+    write_json(cli.METRICS / "cost.json", cost)
+
+
+def show() -> None:
+    """Print the table, and where the report lies."""
+    if not TABLE.is_file():
+        raise DecantError(f"{TABLE} is not there", "run `dvc repro`")
+    print(TABLE.read_text(encoding="utf-8"))
+    print(f"Report: {TABLE.with_name('index.html').absolute()}")
+
+
+def _read_curve(path: Path) -> list[Mapping[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in point.items()} for point in csv.DictReader(file)]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--show", action="store_true", help="print the table that was written last")
+    cli.run("report", show if parser.parse_args().show else main)

@@ -1,0 +1,46 @@
+"""Make a track's student as params.yaml describes it, and the scorer that evaluates it."""
+
+from pathlib import Path
+
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from decant.engines import Scorer
+from decant.engines.sentence_transformers import resolve_prompts, scorer_of
+from decant.models import detect_kind, load_bi_encoder, load_cross_encoder
+from decant.params import Params
+from decant.sources import model_folder
+from decant.students import initialise_head, keep_layers
+
+
+def make_student(params: Params, track: str) -> SentenceTransformer | CrossEncoder:
+    """The student before training: layers left out, and for a reranker its fresh or published head."""
+    model: SentenceTransformer | CrossEncoder
+    if track == "embedding":
+        embedding = params.embedding.student
+        folder = model_folder(embedding.model, embedding.revision, embedding.sha256)
+        model = load_bi_encoder(folder, max_length=embedding.max_length, trust_remote_code=embedding.trust_remote_code)
+        # Saved with the model, so that it is used later as it was trained.
+        query, document = resolve_prompts(model, embedding.query_prompt, embedding.document_prompt)
+        model.prompts = {**model.prompts, "query": query, "document": document}
+        layers = embedding.layers
+    else:
+        reranker = params.reranker.student
+        folder = model_folder(reranker.model, reranker.revision, reranker.sha256)
+        model = load_cross_encoder(
+            folder,
+            max_length=reranker.max_length,
+            fresh_head=reranker.head == "fresh",
+            trust_remote_code=reranker.trust_remote_code,
+        )
+        if reranker.head == "fresh":
+            initialise_head(model, params.seed)
+        layers = reranker.layers
+    if layers is not None:
+        keep_layers(model, layers)
+    return model
+
+
+def checkpoint_scorer(folder: Path, batch_size: int, trust_remote_code: bool = False) -> Scorer:
+    """The scorer of a saved checkpoint of either kind, found out from its files."""
+    load = load_cross_encoder if detect_kind(folder) == "cross_encoder" else load_bi_encoder
+    return scorer_of(load(folder, trust_remote_code=trust_remote_code), batch_size)
