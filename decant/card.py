@@ -28,6 +28,7 @@ def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str,
     curve = "\n".join(f"| {point['step']:.0f} | {point['map']:.4f} |" for point in dev)
     settings = "\n".join(f"- {key}: {value}" for key, value in {**block["loss"], **triplets, **training}.items())
     layers = f", layers {student['layers']}" if student["layers"] is not None else ""
+    revision = f", revision {teacher['revision']}" if teacher["revision"] else ""
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: {task}
@@ -36,7 +37,7 @@ tags: [distillation, {track}]
 
 # {track} student distilled by Decant
 
-Student: `{student["model"]}`{layers}. Teacher: `{teacher["model"]}` ({teacher["kind"]}), revision {teacher["revision"] or "as packaged"}.
+Student: `{student["model"]}`{layers}. Teacher: `{teacher["model"]}` ({teacher["kind"]}){revision}.
 Trained on `{block["in_domain"]}` with {loss}, label weight {block["loss"]["label_weight"]}.
 
 ```python

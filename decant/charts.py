@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from decant.comparison import test_sets
+
 matplotlib.rcParams.update(
     {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
 )
@@ -16,7 +18,7 @@ AFTER, BEFORE, TEACHER, LABELS_ONLY = "#0b6e4f", "#9aa5b1", "#3d5a80", "#d97706"
 
 def change_chart(comparison: Mapping[str, Any]) -> str:
     """MAP of every model on every test set: before, after (with the interval of its change), teacher, labels only."""
-    rows = [(track, domain, entry) for track, block in comparison.items() for domain, entry in block["domains"].items()]
+    rows = test_sets(comparison)
     figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.9), layout="constrained")
     axes = figure.add_subplot()
     for place, (_, _, entry) in enumerate(rows):

@@ -1,6 +1,6 @@
 """Compare before, after, teacher and baselines: what was gained, what was lost, and how sure that is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from decant.metrics import METRICS
 from decant.statistics import Values, paired_difference
 
 Metrics = Mapping[str, Values]
+LABELS = {"map": "MAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10"}
 
 
 @dataclass(frozen=True)
@@ -67,46 +68,58 @@ def _tested(one: Values, other: Values, settings: TestSettings) -> dict[str, flo
 
 def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """The comparison as Markdown: a table of metrics, a table of size and speed, and what must not be overlooked."""
-    with_labels = any(
-        "labels_only" in domain["map"] for track in comparison.values() for domain in track["domains"].values()
-    )
-    columns = ["before", "after", "teacher", *(["labels only"] if with_labels else [])]
-    lines = [
-        f"| track | test set | metric | {' | '.join(columns)} | change (95 % interval) | p | relative | gap closed |".replace(
-            "95 %", f"{next(iter(comparison.values()))['confidence']:.0%}".replace("%", " %")
-        ),
-        "| " + " | ".join(["---"] * (7 + len(columns))) + " |",
-    ]
-    for track, block in comparison.items():
-        for domain, entry in block["domains"].items():
-            for metric in METRICS:
-                values = entry[metric]
-                change = values["change"]
-                cells = [
-                    f"{values[name.replace(' ', '_')]:.4f}" if name.replace(" ", "_") in values else "–"
-                    for name in columns
+    models = ["before", "after", "teacher", *(["labels_only"] if has_labels_only(comparison) else [])]
+    confidence = percent(next(iter(comparison.values()))["confidence"], digits=0)
+    headers = ["track", "test set", "metric", *(name.replace("_", " ") for name in models)]
+    headers += [f"change ({confidence} interval)", "p", "relative", "gap closed"]
+    rows = []
+    for track, domain, entry in test_sets(comparison):
+        for metric, label in LABELS.items():
+            values, change = entry[metric], entry[metric]["change"]
+            rows.append(
+                [
+                    track,
+                    f"{entry['dataset']}, {domain}",
+                    label,
+                    *(f"{values[name]:.4f}" if name in values else "–" for name in models),
+                    f"{signed(change['mean'])} ({signed(change['low'])} … {signed(change['high'])})",
+                    p_value(change["p_value"], comparison[track]["resamples"]),
+                    percent(values["relative_change"], plus=True),
+                    percent(values["gap_closed"]),
                 ]
-                lines.append(
-                    f"| {track} | {entry['dataset']}, {domain.replace('_', '-')} | {LABELS[metric]} | {' | '.join(cells)} | "
-                    f"{signed(change['mean'])} ({signed(change['low'])} … {signed(change['high'])}) | {p_value(change['p_value'], block['resamples'])} | "
-                    f"{percent(values['relative_change'], plus=True)} | {percent(values['gap_closed'])} |"
-                )
-    lines += [
-        "",
-        "| track | model | parameters | size | pairs/s |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for track, models in cost.items():
-        for name in ("teacher", "student"):
-            entry = models[name]
-            lines.append(
-                f"| {track} | {name} | {entry['parameters'] / 1e6:.1f} M | {entry['bytes'] / 1e6:.0f} MB | {entry['pairs_per_second']:.0f} |"
             )
-    remarks = notes(comparison, cost)
-    return "\n".join([*lines, "", *(f"- {note}" for note in remarks)]).rstrip() + "\n"
+    sizes = [
+        [
+            track,
+            name,
+            f"{measured[name]['parameters'] / 1e6:.1f} M",
+            f"{measured[name]['bytes'] / 1e6:.0f} MB",
+            f"{measured[name]['pairs_per_second']:.0f}",
+        ]
+        for track, measured in cost.items()
+        for name in ("teacher", "student")
+    ]
+    tables = [_table(headers, rows), _table(["track", "model", "parameters", "size", "pairs/s"], sizes)]
+    return "\n\n".join([*tables, "\n".join(f"- {note}" for note in notes(comparison, cost))]) + "\n"
 
 
-LABELS = {"map": "MAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10"}
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def test_sets(comparison: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """(track, domain in words, entry) of every test set compared."""
+    return [
+        (track, domain.replace("_", "-"), entry)
+        for track, block in comparison.items()
+        for domain, entry in block["domains"].items()
+    ]
+
+
+def has_labels_only(comparison: Mapping[str, Any]) -> bool:
+    """Whether a labels-only student was trained."""
+    return any("labels_only" in entry["map"] for _, _, entry in test_sets(comparison))
 
 
 def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
@@ -115,36 +128,27 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
     for track, block in comparison.items():
         if block["fresh_head"]:
             found.append(
-                f"{track}: `before` is an untrained head, so its row is chance, not a model that anyone would use."
+                f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
             )
-        speed = {name: cost[track][name]["pairs_per_second"] for name in ("teacher", "student")}
-        ratio = speed["student"] / speed["teacher"]
-        said = (
-            f"{ratio:.1f} times as fast as"
-            if ratio >= 1
-            else f"slower than its teacher, at {ratio:.2f} times the speed of"
-        )
-        share = cost[track]["student"]["parameters"] / cost[track]["teacher"]["parameters"]
+        teacher, student = cost[track]["teacher"], cost[track]["student"]
+        ratio = student["pairs_per_second"] / teacher["pairs_per_second"]
+        share = percent(student["parameters"] / teacher["parameters"], digits=0)
         found.append(
-            f"{track}: the student is {said} the teacher in reranking, with {share:.0%} of its parameters.".replace(
-                "slower than its teacher, at", "slower: it reranks at"
-            )
+            f"{track}: the student reranks {'faster' if ratio >= 1 else 'slower'} than its teacher, "
+            f"at {ratio:.2f} times its speed, with {share} of its parameters."
         )
-        for domain, entry in block["domains"].items():
-            change = entry["map"]["change"]
-            place = f"{track}, {domain.replace('_', '-')} ({entry['dataset']})"
-            if change["mean"] < 0:
-                sure = "and that is" if change["p_value"] < 0.05 else "though that is not"
-                found.append(
-                    f"{place}: MAP fell by {-change['mean']:.4f}, {sure} significant (p {p_value(change['p_value'], block['resamples'])})."
-                )
-            if entry["map"]["after"] < entry["map"].get("teacher", 0):
-                found.append(
-                    f"{place}: the student stays below its teacher by {entry['map']['teacher'] - entry['map']['after']:.4f} MAP."
-                )
-    if not any("labels_only" in entry["map"] for block in comparison.values() for entry in block["domains"].values()):
+    for track, domain, entry in test_sets(comparison):
+        values, change, place = entry["map"], entry["map"]["change"], f"{track}, {domain} ({entry['dataset']})"
+        if change["mean"] < 0:
+            tested = "significant" if change["p_value"] < 0.05 else "not significant"
+            shown = p_value(change["p_value"], comparison[track]["resamples"])
+            found.append(f"{place}: MAP fell by {-change['mean']:.4f} ({tested}, p {shown}).")
+        if values["after"] < values.get("teacher", 0):
+            found.append(f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher.")
+    if not has_labels_only(comparison):
         found.append(
-            "No labels-only student was trained (`baselines.labels_only` is off), so what the teacher adds to the labels is not shown."
+            "No labels-only student was trained (`baselines.labels_only` is off): "
+            "what the teacher adds to the labels is not shown."
         )
     return found
 
@@ -154,9 +158,9 @@ def signed(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def percent(value: float | None, plus: bool = False) -> str:
+def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:
     """A share as a percentage; an en dash where there is none."""
-    return "–" if value is None else f"{value:{'+' if plus else ''}.1%}".replace("%", " %")
+    return "–" if value is None else f"{value:{'+' if plus else ''}.{digits}%}".replace("%", " %")
 
 
 def p_value(value: float, resamples: int) -> str:

@@ -1,7 +1,7 @@
 """The distillation losses: the library's own, each mixed with a contrastive term on the labels.
 
-Both are (1 − w) · distillation + w · contrastive, where w is `label_weight`: 0 is the teacher alone, 1 the labels alone.
-The first candidate of each n-tuple is its positive.
+Both are (1 − w) · distillation + w · contrastive, where w is `label_weight`: 0 is the teacher alone, 1 the labels
+alone. The first candidate of each n-tuple is its positive.
 """
 
 from typing import Any
@@ -19,8 +19,8 @@ class LabelledKLDivLoss(DistillKLDivLoss):  # type: ignore[misc]
     """KL divergence of the student's distribution over an n-tuple from the teacher's, with a term on the labels.
 
     The library scales its loss by the student temperature squared (Hinton et al., arXiv:1503.02531), which makes the
-    weight of any other term depend on the temperature. Here that factor is divided out: the gradient with respect to the
-    student's logits (cosine / temperature) is p_student − ((1 − w) · p_teacher + w · label), at every temperature.
+    weight of any other term depend on the temperature. Here that factor is divided out: the gradient with respect to
+    the student's logits (cosine / temperature) is p_student − ((1 − w) · p_teacher + w · label), at every temperature.
 
     Args:
         model: the student.

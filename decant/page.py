@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from decant.charts import change_chart, training_chart
-from decant.comparison import LABELS, notes, p_value, percent, signed
+from decant.comparison import LABELS, has_labels_only, notes, p_value, percent, signed
 
 Curve = Sequence[Mapping[str, float]]
 
@@ -28,10 +28,8 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         cost=cost,
         labels=LABELS,
         notes=notes(comparison, cost),
-        with_labels=any(
-            "labels_only" in entry["map"] for block in comparison.values() for entry in block["domains"].values()
-        ),
-        confidence=percent(first["confidence"]).replace(".0", ""),
+        with_labels=has_labels_only(comparison),
+        confidence=percent(first["confidence"], digits=0),
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         signed=signed,

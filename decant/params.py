@@ -330,10 +330,11 @@ def _explain(fault: Any) -> str:
 
 
 def _keys_at(location: tuple[Any, ...]) -> list[str]:
-    block: Any = Params
+    """The keys that the schema has at a place; a set's name, under `datasets`, leads to `DataSet`."""
+    block: type[BaseModel] = Params
     for part in location:
-        annotation = (
-            block.model_fields[part].annotation if isinstance(block, type) and part in block.model_fields else DataSet
-        )
-        block = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else block
+        field = block.model_fields.get(part)
+        inner = field.annotation if field else DataSet
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            block = inner
     return list(block.model_fields)

@@ -29,8 +29,8 @@ class PairedDifference:
 def paired_difference(one: Values, other: Values, *, resamples: int, confidence: float, seed: int) -> PairedDifference:
     """Compare two models query by query.
 
-    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker et al.,
-    CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
+    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
+    et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
 
     Args:
         one: metric of each query, shape (queries,).

@@ -1,9 +1,10 @@
 """Train a student on n-tuples with the sentence-transformers trainers, and keep the best checkpoint by dev MAP."""
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +30,8 @@ from decant.errors import DecantError
 from decant.evaluation import evaluate
 from decant.progress import progress
 
-Student = SentenceTransformer | CrossEncoder
+TERMS = ("loss", "kl", "margin_mse", "contrastive")
+Student: TypeAlias = SentenceTransformer | CrossEncoder
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def train_student(
     """
     curves = Curves()
     keep_best = _KeepBest(scorer_of(model, eval_batch_size), dev, curves, folder)
-    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
     keep_best(model, steps=0)
     steps_per_epoch = -(-triplets.num_rows // (settings.batch_size * settings.accumulate))
     total = round(steps_per_epoch * settings.epochs)
@@ -176,7 +178,7 @@ class _KeepBest(BaseEvaluator):  # type: ignore[misc]
         return means
 
 
-class _Schedule(TrainerCallback):
+class _Schedule(TrainerCallback):  # type: ignore[misc]
     """Evaluates at evenly spaced steps, the last one included, stops on a broken loss, and shows progress."""
 
     def __init__(self, total: int, evaluations: int, curves: Curves) -> None:
@@ -193,10 +195,8 @@ class _Schedule(TrainerCallback):
         logs: dict[str, float] = kwargs["logs"]
         if "loss" not in logs:
             return
-        terms = {
-            name: round(float(logs[name]), 6) for name in ("loss", "kl", "margin_mse", "contrastive") if name in logs
-        }
-        if any(value != value or abs(value) == float("inf") for value in terms.values()):
+        terms: dict[str, float] = {name: round(float(logs[name]), 6) for name in TERMS if name in logs}
+        if not all(math.isfinite(value) for value in terms.values()):
             raise DecantError(
                 f"training: the loss is {terms['loss']} at step {state.global_step}",
                 "lower train.lr, or look at the teacher's scores in the manifest",

@@ -56,7 +56,7 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate(signum: int, _: FrameType | None) -> None:
     raise SystemExit(128 + signum)
 
 

@@ -49,11 +49,9 @@ def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
 
 
 def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> dict[str, Run]:
-    from stages.students import (  # slow to import, and the teacher's row needs none
-        checkpoint_scorer,
-        make_student,
-        scorer_of,
-    )
+    # Slow to import, and the teacher's own row needs none of it.
+    from decant.engines.sentence_transformers import scorer_of
+    from stages.students import checkpoint_scorer, make_student
 
     scorer: Scorer
     student = params.track(track).student
@@ -64,9 +62,8 @@ def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> 
         scorer = checkpoint_scorer(folder, params.evaluate.batch_size, student.trust_remote_code)
     runs = {domain: evaluate(scorer, split) for domain, split in splits.items()}
     if model == "after":
-        write_json(
-            cli.COST / track / "after.json", {**model_size(folder), **pairs_per_second(scorer, splits["in_domain"])}
-        )
+        cost = {**model_size(folder), **pairs_per_second(scorer, splits["in_domain"])}
+        write_json(cli.COST / track / "after.json", cost)
     return runs
 
 

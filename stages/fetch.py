@@ -24,9 +24,8 @@ def main(name: str) -> None:
     )
     card = fetch_set(name, spec, cli.SETS / name)
     for split, counts in card["splits"].items():
-        print(
-            f"{name} {split}: {counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
-        )
+        sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
+        print(f"{name} {split}: {sizes}")
 
 
 if __name__ == "__main__":

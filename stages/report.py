@@ -1,4 +1,4 @@
-"""Compare before, after and teacher: metrics/comparison.json, metrics/cost.json, report/index.html and report/table.md."""
+"""Compare before, after and teacher: metrics/comparison.json, metrics/cost.json and report/."""
 
 import argparse
 import csv

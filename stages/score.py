@@ -57,7 +57,11 @@ def main(track: str) -> None:
     with atomic_folder(cli.SCORES / track) as partial:
         manifest = score_splits(scorer, splits, partial, identity)
     for name, file in manifest["files"].items():
-        print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts, scores {file['scores']}")
+        scores = file["scores"]
+        print(
+            f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts, scores {scores['min']} to "
+            f"{scores['max']}, mean {scores['mean_of_positives']} (positives), {scores['mean_of_negatives']} (negatives)"
+        )
     speed = pairs_per_second(scorer, splits["test_in_domain"])
     write_json(cli.COST / track / "teacher.json", {**model_size(folder), **speed})
 

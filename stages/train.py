@@ -1,4 +1,4 @@
-"""Train a track's student on its n-tuples; beside it, where `baselines.labels_only` is on, one that never sees the teacher."""
+"""Train a track's student on its n-tuples, and the labels-only baseline beside it where params ask for it."""
 
 import argparse
 import csv

@@ -33,6 +33,7 @@ class Code:
 
     @property
     def category(self) -> str:
+        """The three-character category, such as B07 for B07.0."""
         return self.name[:3]
 
 

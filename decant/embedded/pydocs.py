@@ -110,13 +110,13 @@ def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]
             raw_links[name] = [target for entry in parsed["See Also"] for target, _ in entry[0]]
     links = {}
     for name, targets in raw_links.items():
-        resolved = [_resolve(target, name, import_name, summaries) for target in targets]
+        resolved = [_resolve(target, name, summaries) for target in targets]
         if found := [r for r in resolved if r is not None]:
             links[name] = list(dict.fromkeys(found))
     return summaries, links
 
 
-def _resolve(target: str, name: str, package: str, known: Mapping[str, str]) -> str | None:
+def _resolve(target: str, name: str, known: Mapping[str, str]) -> str | None:
     """Find the object that a `See Also` entry of `name` means, from its nearest scope outwards."""
     scope = name.split(".")
     for depth in range(len(scope) - 1, 0, -1):

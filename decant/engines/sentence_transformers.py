@@ -87,7 +87,8 @@ class CrossEncoderScorer:
         self.batch_size = batch_size
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
-        """See `Scorer.score`."""
+        """See `Scorer.score`; a cross-encoder has no prompt for the task to fill."""
+        del task
         number: dict[tuple[str, str], int] = {}
         position = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
         pairs = list(number)
