@@ -1,5 +1,5 @@
 # `make demo` and `make test` need git, make, Python 3.11 and a package registry, and nothing else.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,8 +18,8 @@ install: .venv/.installed  ## make .venv with the locked requirements
 install-dev: .venv/.installed-dev  ## the same, with what the tests need
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo 'Decant needs Python 3.11: make PYTHON=/path/to/python3.11' >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo 'Decant needs Python 3.11: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv
 
 .venv/.installed: requirements.txt | .venv/bin/python
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -41,7 +41,7 @@ lint: install-dev  ## ruff and mypy
 	@mypy
 
 lock:  ## resolve requirements.in anew and write both lock files
-	@scratch=$$(mktemp -d) && $(PYTHON) -m venv "$$scratch" && \
+	@scratch=$$(mktemp -d) && "$(PYTHON)" -m venv "$$scratch" && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements.in && \
 	{ echo '# Locked by `make lock` from requirements.in.'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//'; } > requirements.txt && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements-dev.in && \

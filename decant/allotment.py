@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decant.dataset import SPLITS
 
 
-def allot_groups(group_sizes: Mapping[str, int], sizes: Mapping[str, int], seed: int) -> dict[str, str]:
-    """Assign each group to a split, so that the splits' shares follow the sizes asked for.
+def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Assign each group to a split, so that the splits come near their shares.
 
     Groups are taken largest first (those that alone outweigh a twentieth of everything, which
     would otherwise swamp a small split), then in seeded random order; each goes to the split
@@ -15,7 +15,7 @@ def allot_groups(group_sizes: Mapping[str, int], sizes: Mapping[str, int], seed:
 
     Args:
         group_sizes: group name → number of rows or texts in it.
-        sizes: split name → rows wanted; the proportions count, not the totals.
+        shares: split name → its share; the proportions count, not the totals.
         seed: of the order in which the groups are taken.
 
     Returns:
@@ -25,7 +25,7 @@ def allot_groups(group_sizes: Mapping[str, int], sizes: Mapping[str, int], seed:
     names = sorted(group_sizes)
     random.Random(seed).shuffle(names)
     names.sort(key=lambda name: -group_sizes[name] if group_sizes[name] * 20 > total else 0)
-    wanted = {split: total * sizes[split] / sum(sizes.values()) for split in SPLITS if sizes[split]}
+    wanted = {split: total * shares[split] / sum(shares.values()) for split in SPLITS if shares[split]}
     filled = dict.fromkeys(wanted, 0)
     allotted = {}
     for name in names:

@@ -1,1 +1,17 @@
 """One module a stage, run as `python -m stages.<stage>`."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def _interrupted_early(signum: int, _: FrameType | None) -> None:
+    os.write(2, b"\ninterrupted while starting; nothing was written\n")
+    os._exit(128 + signum)
+
+
+# The heavy imports of a stage take seconds. Until `cli.run` takes over, Ctrl-C ends them without a traceback.
+if sys.argv[0] == "-m":
+    signal.signal(signal.SIGINT, _interrupted_early)
+    signal.signal(signal.SIGTERM, _interrupted_early)

@@ -38,6 +38,7 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
         main: which raises DecantError for what its user can mend.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
@@ -45,13 +46,11 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
         _fail(stage, str(error), 1)
     except KeyboardInterrupt:
         _fail(stage, "interrupted; nothing half-written is left", 130)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except Exception as error:
+        # Libraries wrap what the system said in errors of their own; its words stay.
+        if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)):
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(
-            stage, f"{os.strerror(error.errno)}{where}\n  → free some space or mend the permissions, and run again", 1
-        )
+        _fail(stage, f"{error}\n  → free some space, or mend the permissions, and run again", 1)
     sys.stdout.flush()
     sys.exit(0)
 

@@ -59,8 +59,8 @@ def main(track: str) -> None:
     for name, file in manifest["files"].items():
         scores = file["scores"]
         print(
-            f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts, scores {scores['min']} to "
-            f"{scores['max']}, mean {scores['mean_of_positives']} (positives), {scores['mean_of_negatives']} (negatives)"
+            f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts, scores {scores['min']} "
+            f"to {scores['max']}, mean {scores['mean_of_positives']} (positives), {scores['mean_of_negatives']} (negatives)"
         )
     speed = pairs_per_second(scorer, splits["test_in_domain"])
     write_json(cli.COST / track / "teacher.json", {**model_size(folder), **speed})

@@ -43,6 +43,8 @@ def main(track: str) -> None:
     with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
         if params.baselines.labels_only:
             _train(params, track, 1.0, triplets, dev, folder)
+        else:
+            (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(cli.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
     _write_curve(cli.PLOTS / track / "dev.csv", curves.dev)
     write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": triplets.num_rows})

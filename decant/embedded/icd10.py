@@ -18,6 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from decant.allotment import allot_groups
 from decant.dataset import SPLITS, Row, normalise
+from decant.embedded import SHARES
 from decant.errors import DecantError
 
 TABULAR_LIST = "icd10c-tabular-April-1-2026.xml"
@@ -62,7 +63,7 @@ def build_icd10(source: Path, sizes: Mapping[str, int], negatives: int, seed: in
     per_category: dict[str, int] = {}
     for code in codes:
         per_category[code.category] = per_category.get(code.category, 0) + 1
-    allotted = allot_groups(per_category, sizes, seed)
+    allotted = allot_groups(per_category, SHARES, seed)
     seen: set[str] = set()
     splits: dict[str, list[Row]] = {}
     for split in reversed(SPLITS):  # test first: what it holds is taken out of dev and train

@@ -24,6 +24,7 @@ from numpydoc.docscrape import NumpyDocString
 
 from decant.allotment import allot_groups
 from decant.dataset import SPLITS, Row, normalise
+from decant.embedded import SHARES
 from decant.errors import DecantError
 
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
@@ -64,7 +65,7 @@ def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, 
                     if other not in links.setdefault(one, []):
                         links[one].append(other)
     groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
-    allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, sizes, seed)
+    allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
     split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
     splits = {}
     for split in SPLITS:

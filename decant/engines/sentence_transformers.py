@@ -55,19 +55,21 @@ class BiEncoderScorer:
         return scores
 
     def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
-        dimension = self.model.get_embedding_dimension()
-        embeddings = np.empty((len(prompted), dimension or 0), dtype=np.float32)
+        embeddings = np.empty((len(prompted), 0), dtype=np.float32)
         with progress(len(prompted), "texts") as bar:
             for batch in batches_by_length([len(text) for _, text in prompted], self.batch_size):
                 for prompt in dict.fromkeys(prompted[index][0] for index in batch):
                     chosen = [index for index in batch if prompted[index][0] == prompt]
-                    embeddings[chosen] = self.model.encode(
+                    encoded = self.model.encode(
                         [prompted[index][1] for index in chosen],
                         prompt=prompt,
                         batch_size=len(chosen),
                         normalize_embeddings=True,
                         show_progress_bar=False,
                     )
+                    if not embeddings.size:
+                        embeddings = np.empty((len(prompted), encoded.shape[1]), dtype=np.float32)
+                    embeddings[chosen] = encoded
                 bar.update(len(batch))
         return embeddings
 

@@ -1,0 +1,110 @@
+"""A small copy of the project, run once by the real `dvc`, from which the DVC tests start."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+class Project:
+    """A checkout in which commands are run as a user would type them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, code: int | None = 0, **environment: str) -> str:
+        """Run a command; return stdout and stderr; `code` None accepts any exit code."""
+        variables = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "CI": "true",
+            "DVC_NO_ANALYTICS": "true",
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@localhost",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@localhost",
+            **environment,
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert code is None or done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def dvc(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, code=code, **environment)
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "x")
+
+    def edit_params(self, edit: Callable[[Any], None]) -> None:
+        """Change params.yaml as an editor would: other lines stay as they are."""
+        yaml = YAML()
+        path = self.folder / "params.yaml"
+        content = yaml.load(path)
+        edit(content)
+        yaml.dump(content, path)
+
+    def copy(self, folder: Path) -> "Project":
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def ran(output: str) -> set[str]:
+    """The stages that a `dvc repro` or `dvc exp run` ran."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def shrink(params: Any) -> None:
+    """Sizes with which the whole pipeline takes seconds of computing; models and data stay real."""
+    for block in params["datasets"].values():
+        block.update(train=48, dev=12, test=30, negatives=6)
+    for track in ("embedding", "reranker"):
+        params[track]["triplets"]["negatives"] = 3
+    params["train"].update(evaluations=1, batch_size=16)
+    params["report"]["resamples"] = 199
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A git repository with the working tree's files and small sizes, in a folder whose name has a space."""
+    project = Project(tmp_path_factory.mktemp("checkout") / "a project")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "plots/")) and name != "dvc.lock":
+            target = project.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.edit_params(shrink)
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="session")
+def pipeline(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after `dvc repro`, its results committed. Tests must not change it: they take a copy."""
+    project = checkout.copy(tmp_path_factory.mktemp("pipeline") / "a project")
+    project.dvc("repro")
+    project.commit()
+    return project

@@ -1,0 +1,186 @@
+"""What DVC users expect of the pipeline, seen through the real `dvc`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Project, ran
+
+TRACKS = ("embedding", "reranker")
+
+
+@pytest.fixture
+def project(pipeline: Project, tmp_path: Path) -> Project:
+    return pipeline.copy(tmp_path / "a project")
+
+
+def metric_files(project: Project) -> dict[str, bytes]:
+    """Every metric that must be the same from run to run: all but what is timed."""
+    metrics = project.folder / "metrics"
+    return {
+        str(path.relative_to(metrics)): path.read_bytes()
+        for path in sorted(metrics.rglob("*.json"))
+        if "cost" not in path.relative_to(metrics).parts[0]
+    }
+
+
+def test_a_second_repro_runs_nothing(pipeline: Project) -> None:
+    output = pipeline.dvc("repro")
+    assert ran(output) == set()
+    assert "up to date" in output
+
+
+def test_two_forced_runs_give_the_same_metrics_and_models_to_the_byte(project: Project) -> None:
+    before = metric_files(project)
+    assert len(before) == 2 * 4 + 1
+    lock = (project.folder / "dvc.lock").read_text()
+    forced = ran(project.dvc("repro", "--force", "--no-run-cache"))
+    assert {"score@embedding", "train@embedding", "train@reranker", "report"} <= forced
+    assert metric_files(project) == before
+    outputs = [line for line in lock.splitlines() if "path: models/" in line or "path: data/" in line]
+    assert outputs
+    # The lock holds the checksums of all data and models; only what is timed, and the report that shows it, may differ.
+    changed = {line for line in project.git("diff", "--unified=0", "dvc.lock").splitlines() if line.startswith("+    ")}
+    paths = project.git("diff", "--name-only").split()
+    assert set(paths) <= {"dvc.lock", "metrics/cost.json"} | {
+        f"metrics/cost/{track}/{name}.json" for track in TRACKS for name in ("teacher", "after", "train")
+    }
+    assert not any("models/" in line or "data/" in line for line in changed)
+
+
+def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: Project) -> None:
+    output = project.dvc("exp", "run", "--name", "slow", "-S", "train.lr=2e-5")
+    assert ran(output) == {
+        "check",
+        *(f"train@{track}" for track in TRACKS),
+        *(f"evaluate_after@{track}" for track in TRACKS),
+        "report",
+    }
+    assert "lr: 2e-05" in (project.folder / "params.yaml").read_text()
+    settings = (project.folder / "models/embedding/README.md").read_text()
+    assert "- lr: 2e-05" in settings  # arrived as a float: a string would have been refused by the schema
+
+    shown = json.loads(project.dvc("metrics", "diff", "--json"))
+    assert set(shown) <= {"metrics/embedding/after.json", "metrics/reranker/after.json"}
+    assert shown["metrics/embedding/after.json"]["in_domain.map"].keys() >= {"old", "new", "diff"}
+    shown = json.loads(project.dvc("params", "diff", "--json"))
+    assert shown == {"params.yaml": {"train.lr": {"old": 0.0003, "new": 2e-05}}}
+    assert "slow" in project.dvc("exp", "show", "--csv")
+
+
+def test_before_is_the_experiment_without_epochs(project: Project) -> None:
+    output = project.dvc("exp", "run", "--name", "before", "-S", "train.epochs=0")
+    assert "train@embedding" in ran(output)
+    for track in TRACKS:
+        trained, untrained = (project.folder / f"metrics/{track}/{name}.json" for name in ("after", "before"))
+        assert trained.read_bytes() == untrained.read_bytes()
+    # The experiment's results stay in the workspace; with the committed ones back, the diff is the before/after table.
+    project.git("checkout", "--quiet", "--", ".")
+    project.dvc("checkout")
+    shown = json.loads(project.dvc("metrics", "diff", "before", "--json"))
+    assert set(shown) == {f"metrics/{track}/after.json" for track in TRACKS}
+    before = json.loads((project.folder / "metrics/reranker/before.json").read_text())
+    after = json.loads((project.folder / "metrics/reranker/after.json").read_text())
+    change = shown["metrics/reranker/after.json"]["in_domain.map"]
+    assert (change["old"], change["new"]) == (before["in_domain"]["map"], after["in_domain"]["map"])
+
+
+def test_a_colleague_trains_from_pulled_scores_without_the_teacher(project: Project, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    project.dvc("remote", "add", "--default", "shared", str(remote))
+    project.dvc("remote", "modify", "shared", "verify", "true")
+    project.dvc("push", "score")
+    project.commit()
+    project.git("clone", "--quiet", ".", str(tmp_path / "colleague"))
+    colleague = Project(tmp_path / "colleague")
+
+    colleague.dvc("pull", "score")
+    output = colleague.dvc("repro", "evaluate_after@embedding", "evaluate_teacher@embedding", DECANT_TEACHER="never")
+    assert {"fetch@icd10", "train@embedding", "evaluate_after@embedding"} <= ran(output)
+    assert not any(stage.startswith("score") or stage.endswith("reranker") for stage in ran(output))
+    for name in ("after", "teacher"):
+        metric = Path(f"metrics/embedding/{name}.json")
+        assert (colleague.folder / metric).read_bytes() == (project.folder / metric).read_bytes()
+
+
+def test_a_wrong_remote_never_starts_a_teacher_that_is_forbidden(project: Project, tmp_path: Path) -> None:
+    project.dvc("remote", "add", "--default", "shared", str(tmp_path / "nowhere"))
+    project.commit()
+    project.git("clone", "--quiet", ".", str(tmp_path / "colleague"))
+    colleague = Project(tmp_path / "colleague")
+    colleague.dvc("pull", "score", code=None)
+    output = colleague.dvc("repro", "--pull", "score@embedding", code=None, DECANT_TEACHER="never")
+    assert "DECANT_TEACHER=never forbids it" in output
+    assert "dvc pull score@embedding" in output
+    assert "Traceback" not in output
+    assert not (colleague.folder / "data/scores/embedding").exists()
+
+
+def test_one_track_runs_alone(checkout: Project) -> None:
+    listed = checkout.dvc("repro", "--dry", "train@embedding", code=None)
+    assert "check" not in ran(listed)
+    assert not any("reranker" in stage for stage in ran(listed))
+    dag = checkout.dvc("dag", "--mermaid", "train@embedding")
+    assert "score@embedding" in dag
+    assert "reranker" not in dag
+
+
+def test_a_track_without_an_out_of_domain_set_runs(project: Project) -> None:
+    def edit(params: dict[str, dict[str, None]]) -> None:
+        params["embedding"]["out_of_domain"] = None
+
+    project.edit_params(edit)
+    project.dvc("repro", "report")
+    assert set(json.loads((project.folder / "metrics/embedding/after.json").read_text())) == {"in_domain"}
+    comparison = json.loads((project.folder / "metrics/comparison.json").read_text())
+    assert set(comparison["embedding"]["domains"]) == {"in_domain"}
+    assert set(comparison["reranker"]["domains"]) == {"in_domain", "out_of_domain"}
+
+
+def test_an_edit_of_ones_own_file_reruns_what_depends_on_it(project: Project) -> None:
+    def edit(params: dict[str, dict[str, object]]) -> None:
+        mine = dict(params["datasets"]["icd10"])  # type: ignore[call-overload]
+        mine.update(source="path:data/own", format="rows", packages={}, train=None, dev=4, test=4, negatives=None)
+        mine["splits"] = {"train": "mine.jsonl", "dev": None, "test": None}
+        params["datasets"]["mine"] = mine
+        params["embedding"]["in_domain"] = "mine"
+
+    project.edit_params(edit)
+    own = project.folder / "data/own/mine.jsonl"
+    rows = [
+        {"query": f"question {n}", "positive": [f"answer {n}"], "negative": [f"other {n}-{m}" for m in range(4)]}
+        for n in range(20)
+    ]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert {"fetch@mine", "score@embedding"} <= ran(project.dvc("repro", "triplets@embedding"))
+    assert ran(project.dvc("repro", "triplets@embedding")) == set()
+    own.write_text(own.read_text().replace("answer 7", "another answer"))
+    again = ran(project.dvc("repro", "triplets@embedding"))
+    assert {"fetch@mine", "score@embedding", "triplets@embedding"} <= again
+    # The other sets read nothing of it: they are built anew, and what depends on them stays.
+    assert not any("reranker" in stage for stage in ran(project.dvc("repro", "train@reranker")) - {"fetch@pydocs"})
+
+
+def test_a_comment_in_the_reports_code_reruns_the_report_alone(project: Project) -> None:
+    for name in ("stages/report.py", "decant/comparison.py", "decant/charts.py"):
+        path = project.folder / name
+        path.write_text(path.read_text() + "\n# a comment\n")
+    assert ran(project.dvc("repro")) == {"report"}
+
+
+def test_a_misspelt_key_never_passes_as_up_to_date(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    path.write_text(path.read_text().replace("\nreport:\n", "\nreport:\n  resampels: 5\n"))
+    output = project.dvc("repro", "check", code=None)
+    assert "report.resampels: unknown key; did you mean `resamples`?" in output
+    assert "Traceback" not in output
+
+
+def test_the_labels_only_baseline_adds_its_row(project: Project) -> None:
+    output = project.dvc("exp", "run", "-S", "baselines.labels_only=true", "-S", "train.epochs=0.5")
+    assert "evaluate_labels_only@reranker" in ran(output)
+    comparison = json.loads((project.folder / "metrics/comparison.json").read_text())
+    entry = comparison["reranker"]["domains"]["in_domain"]["map"]
+    assert 0 < entry["labels_only"] <= 1
+    assert set(entry["over_labels_only"]) == {"mean", "low", "high", "p_value"}
+    assert "labels only" in (project.folder / "report/table.md").read_text()
