@@ -122,6 +122,11 @@ def _records(split: str, rows: Iterable[Row]) -> Iterable[Record]:
 
 def _read(spec: SetSource) -> tuple[dict[str, list[Row]], dict[str, Faults]]:
     root = resolve(spec.source, spec.revision, "dataset")
+    if root.is_file() and sum(named is not None for named in spec.splits.values()) > 1:
+        raise DecantError(
+            f"{spec.source}: the source is one file, and `splits` names several",
+            "let `source` name the folder, and `splits` its files; or name train alone and let the others be carved",
+        )
     splits: dict[str, list[Row]] = {}
     faults: dict[str, Faults] = {}
     for split, named in spec.splits.items():

@@ -2,6 +2,7 @@
 
 import difflib
 import io
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Reference = Annotated[str, Field(pattern=r"^(package|path|hub|modelscope):\S.*$")]
+Reference = Annotated[str, Field(pattern=r"^(package|path|hub):\S.*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -270,9 +271,10 @@ class Params(Block):
 
 
 def _pinned(reference: str, revision: str | None) -> None:
-    remote = reference.startswith(("hub:", "modelscope:"))
-    if remote and revision is None:
-        raise ValueError(f"`revision` is null, and {reference} must be pinned to a commit")
+    remote = reference.startswith("hub:")
+    if remote and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+        found = "null" if revision is None else repr(revision)
+        raise ValueError(f"`revision` is {found}, and {reference} must be pinned to a commit: 40 hexadecimal digits")
     if not remote and revision is not None:
         raise ValueError(f"`revision` is {revision!r}, and {reference} has none: set it to null")
 

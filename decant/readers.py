@@ -191,7 +191,7 @@ def read_repository(folder: Path, split: str) -> Iterable[Record]:
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(str(folder), split=split)
-    except (ValueError, datasets.exceptions.DatasetsError) as error:
+    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
         raise DecantError(
             f"{folder}: the split {split!r} cannot be read ({error})", "correct `splits` in params.yaml"
         ) from error

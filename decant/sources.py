@@ -4,6 +4,7 @@
 folder, `hub:owner/name` a repository of the Hugging Face hub at a pinned revision.
 """
 
+import errno
 import importlib.metadata
 import importlib.util
 import re
@@ -13,19 +14,23 @@ from typing import Literal
 
 from decant.errors import DecantError
 from decant.files import sha256
+from decant.progress import quiet
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
 
 
-def resolve(reference: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model") -> Path:
+def resolve(
+    reference: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model", *, code: bool = False
+) -> Path:
     """Find or download what a reference names.
 
     Args:
         reference: `package:…`, `path:…` or `hub:owner/name`.
         revision: the pinned commit of a hub repository.
         kind: of a hub repository.
+        code: whether Python files of a hub repository are wanted too.
 
     Returns:
         the local file or folder.
@@ -42,7 +47,7 @@ def resolve(reference: str, revision: str | None = None, kind: Literal["model", 
     if scheme == "package":
         return _package_path(reference, name)
     if scheme == "hub":
-        return _snapshot(reference, name, revision, kind)
+        return _snapshot(reference, name, revision, kind, code)
     raise DecantError(
         f"{reference}: a reference cannot begin with `{scheme}:`",
         "write package:import_name/sub/path, path:file_or_folder or hub:owner/name",
@@ -62,24 +67,29 @@ def _package_path(reference: str, name: str) -> Path:
     return path
 
 
-def _snapshot(reference: str, name: str, revision: str | None, kind: Literal["model", "dataset"]) -> Path:
+def _snapshot(reference: str, name: str, revision: str | None, kind: Literal["model", "dataset"], code: bool) -> Path:
+    import httpx2
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
+        HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if revision is None or not COMMIT.fullmatch(revision):
         raise DecantError(
             f"{reference}: the revision is {revision!r}, not a pinned commit",
             "set `revision` to the commit's 40 hexadecimal digits",
         )
-    patterns = MODEL_FILES if kind == "model" else DATA_FILES
+    if quiet():
+        disable_progress_bars()
+    patterns = [*(MODEL_FILES if kind == "model" else DATA_FILES), *(["*.py"] if code else [])]
     try:
-        return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns))
+    except HFValidationError as error:
+        raise DecantError(f"{reference}: {name} is not a repository's name", "write hub:owner/name") from error
     except GatedRepoError as error:
         raise DecantError(f"{reference}: the repository is gated", "accept its terms and set HF_TOKEN") from error
     except RevisionNotFoundError as error:
@@ -89,22 +99,28 @@ def _snapshot(reference: str, name: str, revision: str | None, kind: Literal["mo
             f"{reference}: the hub has no such {kind}, or your token may not see it",
             "correct the name, or set HF_TOKEN",
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno == 28:
+    # What is not found in the cache either is an OSError, a web page in place of the hub's answer a ValueError.
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         raise DecantError(
             f"{reference}: the hub cannot be reached and revision {revision[:12]} is not in the local cache ({error})",
-            "check the network, HF_ENDPOINT (a mirror) and HF_HUB_OFFLINE, and run again: a download is resumed",
+            "check the network, the proxy, HF_ENDPOINT (a mirror) and HF_HUB_OFFLINE, and run again: "
+            "files that are whole are not downloaded again",
         ) from error
+    if kind == "dataset" and not folder.is_dir():
+        raise DecantError(f"{reference}: the repository holds no data file", f"name one with {', '.join(DATA_FILES)}")
+    return folder
 
 
-def model_folder(reference: str, revision: str | None, expected_sha256: str | None) -> Path:
+def model_folder(reference: str, revision: str | None, expected_sha256: str | None, *, code: bool = False) -> Path:
     """Resolve a model and make sure that its weights are safetensors and those that are expected.
 
     Args:
         reference: of the model's folder.
         revision: the pinned commit of a hub repository.
         expected_sha256: of `model.safetensors`; None skips the check.
+        code: whether Python files are wanted too, for `trust_remote_code`.
 
     Returns:
         the local folder.
@@ -112,8 +128,8 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
     Raises:
         DecantError: nothing is there, there are no safetensors, or the checksum differs.
     """
-    folder = resolve(reference, revision)
-    if not folder.is_dir():
+    folder = resolve(reference, revision, code=code)
+    if folder.is_file():
         raise DecantError(f"{reference}: {folder} is not a model's folder", "name the folder that holds config.json")
     if not any(folder.glob("*.safetensors")):
         raise DecantError(

@@ -75,6 +75,10 @@ def validate(
         rows[row.query] = merged
     if not total:
         raise DecantError("the split holds no row", "check the source's file or split name")
+    if 0 < sum(bool(row.unlabelled) for row in kept) < len(kept):
+        raise DecantError(
+            f"{place}: some rows of the split are labelled, and others have `candidates` only", "label all rows or none"
+        )
     faults = Faults(seen_again, repeated, conflicting)
     return (list(rows.values()) if duplicates == "merge" else kept), faults
 

@@ -25,6 +25,18 @@ PLOTS = Path("plots")
 TRACKS = ("embedding", "reranker")
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM.
+
+    Args:
+        signum: of the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
 def params() -> Params:
     """The validated params.yaml."""
     return load_params(PARAMS)
@@ -38,14 +50,14 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
         main: which raises DecantError for what its user can mend.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
     except DecantError as error:
         _fail(stage, str(error), 1)
-    except KeyboardInterrupt:
-        _fail(stage, "interrupted; nothing half-written is left", 130)
+    except Interrupted as interrupted:
+        _fail(stage, "interrupted; nothing half-written is left", 128 + interrupted.signum)
     except Exception as error:
         # Libraries wrap what the system said in errors of their own; its words stay.
         if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)):
@@ -55,8 +67,8 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
     sys.exit(0)
 
 
-def _terminate(signum: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + signum)
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    raise Interrupted(signum)
 
 
 def _fail(stage: str, message: str, code: int) -> NoReturn:

@@ -5,7 +5,7 @@ import os
 
 from decant.cost import model_size, pairs_per_second
 from decant.dataset import read_split
-from decant.engines import TeacherSpec, load_engine
+from decant.engines import TeacherSpec, check_engine, load_engine
 from decant.errors import DecantError
 from decant.files import atomic_folder, read_json, write_json
 from decant.scoring import engine_version, score_splits
@@ -23,7 +23,8 @@ def main(track: str) -> None:
     params = cli.params()
     block = params.track(track)
     teacher = block.teacher
-    folder = model_folder(teacher.model, teacher.revision, teacher.sha256)
+    check_engine(teacher.kind, teacher.engine)
+    folder = model_folder(teacher.model, teacher.revision, teacher.sha256, code=teacher.trust_remote_code)
     scorer = load_engine(
         TeacherSpec(
             kind=teacher.kind,
@@ -57,11 +58,8 @@ def main(track: str) -> None:
     with atomic_folder(cli.SCORES / track) as partial:
         manifest = score_splits(scorer, splits, partial, identity)
     for name, file in manifest["files"].items():
-        scores = file["scores"]
-        print(
-            f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts, scores {scores['min']} "
-            f"to {scores['max']}, mean {scores['mean_of_positives']} (positives), {scores['mean_of_negatives']} (negatives)"
-        )
+        found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
+        print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
     speed = pairs_per_second(scorer, splits["test_in_domain"])
     write_json(cli.COST / track / "teacher.json", {**model_size(folder), **speed})
 

@@ -7,7 +7,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from decant.engines import Scorer
 from decant.engines.sentence_transformers import resolve_prompts, scorer_of
 from decant.models import detect_kind, load_bi_encoder, load_cross_encoder
-from decant.params import Params
+from decant.params import Params, Student
 from decant.sources import model_folder
 from decant.students import initialise_head, keep_layers
 
@@ -17,7 +17,7 @@ def make_student(params: Params, track: str) -> SentenceTransformer | CrossEncod
     model: SentenceTransformer | CrossEncoder
     if track == "embedding":
         embedding = params.embedding.student
-        folder = model_folder(embedding.model, embedding.revision, embedding.sha256)
+        folder = _folder(embedding)
         model = load_bi_encoder(folder, max_length=embedding.max_length, trust_remote_code=embedding.trust_remote_code)
         # Saved with the model, so that it is used later as it was trained.
         query, document = resolve_prompts(model, embedding.query_prompt, embedding.document_prompt)
@@ -25,7 +25,7 @@ def make_student(params: Params, track: str) -> SentenceTransformer | CrossEncod
         layers = embedding.layers
     else:
         reranker = params.reranker.student
-        folder = model_folder(reranker.model, reranker.revision, reranker.sha256)
+        folder = _folder(reranker)
         model = load_cross_encoder(
             folder,
             max_length=reranker.max_length,
@@ -38,6 +38,10 @@ def make_student(params: Params, track: str) -> SentenceTransformer | CrossEncod
     if layers is not None:
         keep_layers(model, layers)
     return model
+
+
+def _folder(student: Student) -> Path:
+    return model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
 
 
 def checkpoint_scorer(folder: Path, batch_size: int, trust_remote_code: bool = False) -> Scorer:

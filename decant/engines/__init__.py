@@ -57,19 +57,27 @@ class Scorer(Protocol):
         ...
 
 
+def check_engine(kind: str, engine: str) -> None:
+    """Make sure that an engine for such teachers exists, before a model is downloaded for it.
+
+    Raises:
+        DecantError: this version has no such engine for such a kind.
+    """
+    if (kind, engine) not in ENGINES:
+        known = "; ".join(f"{kind} on {engine}" for kind, engine in ENGINES)
+        raise DecantError(
+            f"teacher: this version has no engine {engine} for a {kind}",
+            f"choose one of: {known}; or pull the scores that a colleague made (docs/sharing.md)",
+        )
+
+
 def load_engine(spec: TeacherSpec) -> Scorer:
     """Load a teacher into its engine.
 
     Raises:
         DecantError: this version has no such engine for such a kind.
     """
-    path = ENGINES.get((spec.kind, spec.engine))
-    if path is None:
-        known = "; ".join(f"{kind} on {engine}" for kind, engine in ENGINES)
-        raise DecantError(
-            f"teacher: this version has no engine {spec.engine} for a {spec.kind}",
-            f"choose one of: {known}; or pull the scores that a colleague made (docs/sharing.md)",
-        )
-    module, _, function = path.partition(":")
+    check_engine(spec.kind, spec.engine)
+    module, _, function = ENGINES[spec.kind, spec.engine].partition(":")
     scorer: Scorer = getattr(importlib.import_module(module), function)(spec)
     return scorer

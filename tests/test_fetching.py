@@ -1,0 +1,568 @@
+"""Fetched sets are what their card says, leak nothing from train into dev or test, and are the same every time."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decant.dataset import SPLITS, Row, Split, normalise, read_split, write_split
+from decant.embedded.icd10 import TABULAR_LIST, build_icd10
+from decant.embedded.pydocs import build_pydocs
+from decant.errors import DecantError
+from decant.fetching import SetSource, fetch_set
+from decant.files import read_json, sha256
+from decant.params import load_params
+from decant.sources import resolve
+
+FUZZ = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+ROOT = Path(__file__).parents[1]
+CARVED = {"train": "train.jsonl", "dev": None, "test": None}
+NAMED = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
+
+
+def source(folder: Path, **changes: Any) -> SetSource:
+    """A source of the user's own files in `folder`, from whose train file dev and test are carved."""
+    spec = SetSource(
+        source=f"path:{folder}",
+        revision=None,
+        format="rows",
+        packages={},
+        splits=CARVED,
+        sizes={"train": None, "dev": 3, "test": 4},
+        negatives=None,
+        seed=0,
+        duplicates="refuse",
+        max_overlap=0.0,
+        task="Find it",
+    )
+    return replace(spec, **changes)
+
+
+def write(folder: Path, rows: list[Row], split: str = "train") -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps({k: v for k, v in vars(row).items() if v and k != "unlabelled"}) for row in rows]
+    (folder / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+def unrelated(count: int, name: str = "") -> list[Row]:
+    """Rows that share nothing with each other but their negatives."""
+    return [
+        Row(f"{name}query {n}", [f"{name}positive {n}"], ["common negative", f"negative {n}"]) for n in range(count)
+    ]
+
+
+def splits_of(folder: Path) -> dict[str, list[Row]]:
+    return {split: read_split(folder / f"{split}.parquet").rows for split in SPLITS}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def asked(rows: list[Row]) -> set[str]:
+    return {normalise(text) for row in rows for text in (row.query, *row.positive)}
+
+
+def test_each_split_is_read_from_the_file_that_is_named(tmp_path):
+    for number, split in enumerate(SPLITS, start=1):
+        write(tmp_path / "own", unrelated(number, split), split)
+    fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+    assert splits_of(tmp_path / "set") == {split: unrelated(n, split) for n, split in enumerate(SPLITS, start=1)}
+    assert read_split(tmp_path / "set" / "dev.parquet").task == "Find it"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_splits_that_are_carved_have_the_sizes_asked_for(tmp_path, seed):
+    write(tmp_path / "own", unrelated(50))
+    sizes = {"train": 30, "dev": 5, "test": 8}
+    fetch_set("own", source(tmp_path / "own", sizes=sizes, seed=seed), tmp_path / "set")
+    assert {split: len(rows) for split, rows in splits_of(tmp_path / "set").items()} == sizes
+    everything = source(tmp_path / "own", sizes={**sizes, "train": None}, seed=seed)
+    fetch_set("own", everything, tmp_path / "set")
+    assert {split: len(rows) for split, rows in splits_of(tmp_path / "set").items()} == {**sizes, "train": 37}
+
+
+def test_splits_that_are_named_are_sampled_down_to_the_sizes_asked_for(tmp_path):
+    for split in SPLITS:
+        write(tmp_path / "own", unrelated(20, split), split)
+    spec = source(tmp_path / "own", splits=NAMED, sizes={"train": 9, "dev": None, "test": 4})
+    fetch_set("own", spec, tmp_path / "set")
+    splits = splits_of(tmp_path / "set")
+    assert {split: len(rows) for split, rows in splits.items()} == {"train": 9, "dev": 20, "test": 4}
+    for split, rows in splits.items():
+        assert [row for row in unrelated(20, split) if row in rows] == rows  # in the order of the file
+
+
+def test_only_the_missing_split_is_carved(tmp_path):
+    write(tmp_path / "own", unrelated(20))
+    write(tmp_path / "own", unrelated(6, "test"), "test")
+    spec = source(tmp_path / "own", splits={**CARVED, "test": "test.jsonl"}, sizes=dict.fromkeys(SPLITS) | {"dev": 5})
+    fetch_set("own", spec, tmp_path / "set")
+    splits = splits_of(tmp_path / "set")
+    assert splits["test"] == unrelated(6, "test")
+    assert (len(splits["train"]), len(splits["dev"])) == (15, 5)
+
+
+def test_the_seed_decides_what_is_carved(tmp_path):
+    write(tmp_path / "own", unrelated(40))
+    dev = []
+    for seed in (0, 0, 1):
+        fetch_set("own", source(tmp_path / "own", seed=seed), tmp_path / "set")
+        dev.append(splits_of(tmp_path / "set")["dev"])
+    assert dev[0] == dev[1]
+    assert dev[0] != dev[2]
+
+
+texts = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"])
+
+
+@st.composite
+def related_rows(draw: st.DrawFn) -> list[Row]:
+    """Rows that share queries and positives, in other spellings too."""
+    spelt = st.sampled_from(["text {}", "Text {}", "text, {}!", " text  {}"])
+    rows = []
+    for number in range(draw(st.integers(8, 24))):
+        shared = st.builds(str.format, spelt, texts)
+        own = st.just(f"own {number}")
+        query = draw(st.one_of(own, own, shared))
+        positive = draw(st.one_of(st.just(f"positive {number}"), shared))
+        rows.append(Row(query, [positive], ["negative one", "negative two"]))
+    return rows
+
+
+@FUZZ
+@given(rows=related_rows(), seed=st.integers(0, 9))
+def test_carving_never_leaks_and_loses_nothing_that_was_not_to_be_left_out(tmp_path, rows, seed):
+    write(tmp_path / "own", rows)
+    spec = source(tmp_path / "own", seed=seed, duplicates="keep", sizes={"train": None, "dev": 2, "test": 3})
+    try:
+        fetch_set("own", spec, tmp_path / "set")
+    except DecantError as error:
+        told = error
+    else:
+        splits = splits_of(tmp_path / "set")
+        for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
+            assert not asked(splits[one]) & asked(splits[other])
+        assert all(row in rows for split in SPLITS for row in splits[split])
+        assert all(splits.values())
+        assert len(splits["dev"]) <= 2
+        assert len(splits["test"]) <= 3
+        return
+    assert "nothing is left for" in told.problem
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        lambda n: Row(f"query {n}", ["the same positive"], [f"negative {n}"]),
+        lambda n: Row("the same query", [f"positive {n}"], [f"negative {n}"]),
+        lambda n: Row(f"query {n}", [f"link {n}", f"link {n + 1}"], [f"negative {n}"]),  # a chain
+        lambda n: Row(f"link {n}", [f"link {n + 1}"], [f"negative {n}"]),  # a positive that is the next one's query
+        lambda n: Row(f"query {n}", ["the same positive", "The same: positive."][n % 2 :], [f"n {n}"]),  # in spelling
+        lambda n: Row(f"query {n}", [["Same", "same!"][n % 2]], [f"negative {n}"]),
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_share_a_query_or_a_positive_stay_together(tmp_path, shared, seed):
+    family = [shared(n) for n in range(4)]
+    write(tmp_path / "own", [*unrelated(12), *family, *unrelated(12, "other ")])
+    spec = source(tmp_path / "own", seed=seed, duplicates="keep", sizes={"train": None, "dev": 8, "test": 8})
+    fetch_set("own", spec, tmp_path / "set")
+    home = {split for split, rows in splits_of(tmp_path / "set").items() for row in rows if row in family}
+    assert len(home) == 1
+
+
+@pytest.mark.parametrize(
+    "rows, sizes, fault",
+    [
+        # more is asked for than there is
+        (unrelated(7), {"train": None, "dev": 3, "test": 4}, "7 train rows"),
+        # a split without a size
+        (unrelated(20), {"train": None, "dev": None, "test": 4}, "20 train rows"),
+        # one family of rows cannot be split
+        (
+            [Row(f"q{n}", ["same"], ["n"]) for n in range(20)],
+            {"train": None, "dev": 3, "test": 4},
+            "nothing is left for",
+        ),
+    ],
+)
+def test_what_cannot_be_carved_is_told_in_words(tmp_path, rows, sizes, fault):
+    write(tmp_path / "own", rows)
+    with pytest.raises(DecantError, match=fault) as caught:
+        fetch_set("own", source(tmp_path / "own", sizes=sizes), tmp_path / "set")
+    assert "`splits`" in caught.value.remedy
+    assert not (tmp_path / "set").exists()
+
+
+def test_unlabelled_rows_train_but_never_test(tmp_path):
+    (tmp_path / "own").mkdir()
+    lines = [json.dumps({"query": f"q{n}", "candidates": [f"a{n}", f"b{n}"]}) for n in range(20)]
+    (tmp_path / "own" / "train.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DecantError, match="unlabelled train rows cannot serve as dev or test"):
+        fetch_set("own", source(tmp_path / "own"), tmp_path / "set")
+    for split in ("dev", "test"):
+        write(tmp_path / "own", unrelated(5, split), split)
+    card = fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+    assert splits_of(tmp_path / "set")["train"][0] == Row("q0", unlabelled=["a0", "b0"])
+    assert card["splits"]["train"]["pairs"] == 40
+    assert card["splits"]["train"]["positives"] == 0
+    (tmp_path / "own" / "test.jsonl").write_text(lines[0])
+    with pytest.raises(DecantError, match=r"test\.jsonl, line 1: the candidates have no labels"):
+        fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+
+
+def test_labels_are_not_lost_where_some_rows_have_none(tmp_path):
+    for split in ("dev", "test"):
+        write(tmp_path / "own", unrelated(5, split), split)
+    write(tmp_path / "own", unrelated(3))
+    with (tmp_path / "own" / "train.jsonl").open("a") as file:
+        file.write('\n{"query": "q", "candidates": ["a", "b"]}')
+    with pytest.raises(DecantError, match="label"):
+        fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+
+
+def test_a_split_of_both_kinds_is_never_written(tmp_path):
+    mixed = [Row("q", ["p"], ["n"]), Row("r", unlabelled=["a", "b"])]
+    with pytest.raises(DecantError, match="label"):
+        write_split(tmp_path / "train.parquet", Split(mixed, ""))
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_file_does_not_serve_as_several_splits(tmp_path):
+    write(tmp_path / "own", unrelated(10))
+    spec = source(tmp_path / "own" / "train.jsonl", splits=NAMED, max_overlap=1.0)
+    with pytest.raises(DecantError, match="is one file"):
+        fetch_set("own", spec, tmp_path / "set")
+
+
+def test_one_file_is_enough_to_carve_from(tmp_path):
+    write(tmp_path / "own", unrelated(20))
+    fetch_set("own", source(tmp_path / "own" / "train.jsonl"), tmp_path / "set")
+    assert {split: len(rows) for split, rows in splits_of(tmp_path / "set").items()} == {
+        "train": 13,
+        "dev": 3,
+        "test": 4,
+    }
+
+
+LEAK = Row("Query 3?", ["a new positive"], ["common negative"])  # `query 3` stands in train
+
+
+def leaking(folder: Path, max_overlap: float) -> SetSource:
+    write(folder, unrelated(10))
+    write(folder, unrelated(5, "dev"), "dev")
+    write(folder, [*unrelated(4, "test"), LEAK], "test")
+    return source(folder, splits=NAMED, sizes=dict.fromkeys(SPLITS), max_overlap=max_overlap)
+
+
+def test_overlap_above_the_limit_is_refused_and_the_earlier_set_stays(tmp_path):
+    with pytest.raises(DecantError) as caught:
+        fetch_set("own", leaking(tmp_path / "own", 0.05), tmp_path / "set")
+    assert "own: 1 queries and positives (10.0%) of test stand in train too" in caught.value.problem
+    assert "datasets.own.max_overlap allows 5.0%" in caught.value.problem
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "card.json").write_text("earlier")
+    with pytest.raises(DecantError, match="max_overlap"):
+        fetch_set("own", leaking(tmp_path / "own", 0.0), tmp_path / "set")
+    assert content(tmp_path / "set") == {"card.json": b"earlier"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own", "set"]
+
+
+def test_overlap_within_the_limit_is_counted_on_the_card(tmp_path):
+    fetch_set("own", leaking(tmp_path / "own", 0.1), tmp_path / "set")
+    none = {"exact": 0, "near": 0, "share": 0.0, "any_role": 0}
+    assert read_json(tmp_path / "set" / "card.json")["overlap"] == {
+        "train-dev": none,
+        "train-test": {"exact": 0, "near": 1, "share": 0.1, "any_role": 1},
+        "dev-test": none,
+    }
+
+
+def test_dev_and_test_may_not_overlap_either(tmp_path):
+    write(tmp_path / "own", unrelated(10))
+    write(tmp_path / "own", unrelated(5, "other"), "dev")
+    write(tmp_path / "own", unrelated(5, "other"), "test")
+    with pytest.raises(DecantError, match="of test stand in dev too"):
+        fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+
+
+def test_a_fault_in_any_split_leaves_the_earlier_set(tmp_path):
+    for split in SPLITS:
+        write(tmp_path / "own", unrelated(5, split), split)
+    fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+    before = content(tmp_path / "set")
+    with (tmp_path / "own" / "test.jsonl").open("a") as file:
+        file.write("\nbroken")
+    with pytest.raises(DecantError, match=r"test\.jsonl, line 6: not valid JSON"):
+        fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+    assert content(tmp_path / "set") == before
+
+
+def test_the_card_counts_what_was_written(tmp_path):
+    write(
+        tmp_path / "own",
+        [
+            Row("q1", ["p1", "p1"], ["n1", "n2", "n2"]),  # two candidates come again
+            Row("q2", ["p2"], ["n1", "n3"]),
+            Row("q1", ["n1"], ["p1", "n4"]),  # a duplicate query: merged, two labels conflict
+        ],
+    )
+    for split in ("dev", "test"):
+        write(tmp_path / "own", unrelated(2, split), split)
+    spec = source(tmp_path / "own", splits=NAMED, duplicates="merge")
+    card = fetch_set("own", spec, tmp_path / "set")
+    assert splits_of(tmp_path / "set")["train"] == [
+        Row("q1", ["p1", "n1"], ["n2", "n4"]),
+        Row("q2", ["p2"], ["n1", "n3"]),
+    ]
+    assert card["splits"]["train"] == {
+        "queries": 2,
+        "pairs": 7,
+        "positives": 3,
+        "negatives": 4,
+        "unique_texts": 8,  # q1 p1 n1 n2 n4, q2 p2 n3
+        "duplicate_queries": 1,
+        "repeated_candidates": 2,
+        "conflicting_labels": 2,
+        "sha256": sha256(tmp_path / "set" / "train.parquet"),
+    }
+    assert card == read_json(tmp_path / "set" / "card.json")
+    assert (card["name"], card["source"], card["task"]) == ("own", spec.source, "Find it")
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path):
+    write(tmp_path / "own", unrelated(50))
+    for name in ("one", "two"):
+        fetch_set("own", source(tmp_path / "own"), tmp_path / name)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert sorted(content(tmp_path / "one")) == ["card.json", "dev.parquet", "test.parquet", "train.parquet"]
+
+
+def test_a_beir_folder_is_fetched_split_by_split(tmp_path):
+    own = tmp_path / "own"
+    (own / "qrels").mkdir(parents=True)
+    (own / "candidates").mkdir()
+    for name in ("corpus", "queries"):
+        lines = [json.dumps({"_id": str(n), "text": f"{name} {n}"}) for n in range(9)]
+        (own / f"{name}.jsonl").write_text("\n".join(lines))
+    for number, split in enumerate(SPLITS):
+        a, b = 3 * number, 3 * number + 1
+        (own / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{a}\t{a}\t1\n")
+        (own / "candidates" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\n{a}\t{a}\n{a}\t{b}\n")
+    spec = source(own, format="beir", splits={split: split for split in SPLITS})
+    fetch_set("own", spec, tmp_path / "set")
+    assert splits_of(tmp_path / "set") == {
+        split: [Row(f"queries {3 * n}", [f"corpus {3 * n}"], [f"corpus {3 * n + 1}"])] for n, split in enumerate(SPLITS)
+    }
+
+
+SIZES = {"train": 60, "dev": 12, "test": 30}
+NEGATIVES = {"icd10": 9, "pydocs": 11}
+
+BUILD = """
+import importlib, json, sys
+from pathlib import Path
+from decant.fetching import SetSource, fetch_set
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+folder = Path(sys.argv[1])
+for name, fields in json.loads((folder / "specs.json").read_text()).items():
+    fetch_set(name, SetSource(**fields), folder / name)
+"""
+
+
+def embedded(name: str, **changes: Any) -> SetSource:
+    """The set as the committed params have it, but small."""
+    block = load_params(ROOT / "params.yaml").datasets[name]
+    spec = SetSource(
+        source=block.source,
+        revision=block.revision,
+        format=block.format,
+        packages=block.packages,
+        splits=block.splits.model_dump(),
+        sizes=SIZES,
+        negatives=NEGATIVES[name],
+        seed=block.seed,
+        duplicates=block.duplicates,
+        max_overlap=block.max_overlap,
+        task=block.task,
+    )
+    return replace(spec, **changes)
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Both embedded sets, built by two processes whose hashes differ, and of which one has imported more before."""
+    folders = [tmp_path_factory.mktemp("embedded") for _ in range(2)]
+    specs = json.dumps({name: vars(embedded(name)) for name in NEGATIVES})
+    imported = [[], ["pandas.testing", "sklearn.experimental.enable_halving_search_cv", "scipy.stats", "pytest"]]
+    processes = []
+    for seed, (folder, modules) in enumerate(zip(folders, imported, strict=True), start=1):
+        (folder / "specs.json").write_text(specs)
+        command = [sys.executable, "-c", BUILD, str(folder), *modules]
+        variables = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=variables))
+    assert [process.wait() for process in processes] == [0, 0]
+    return folders
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_an_embedded_set_is_the_same_in_every_process(builds, name):
+    assert content(builds[0] / name) == content(builds[1] / name)
+
+
+def test_icd10_is_the_same_in_this_process_too(builds, tmp_path):
+    fetch_set("icd10", embedded("icd10"), tmp_path / "icd10")
+    assert content(tmp_path / "icd10") == content(builds[0] / "icd10")
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_an_embedded_set_has_the_sizes_asked_for(builds, name):
+    for split, rows in splits_of(builds[0] / name).items():
+        assert len(rows) == SIZES[split]
+        assert all(len(row.negative) == NEGATIVES[name] for row in rows)
+        assert all(row.positive for row in rows)
+        assert len({normalise(row.query) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_no_candidate_is_its_own_query_or_stands_twice(builds, name):
+    for rows in splits_of(builds[0] / name).values():
+        for row in rows:
+            folded = [normalise(text) for text in (row.query, *row.candidates)]
+            assert len(set(folded)) == len(folded)
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_nothing_that_is_trained_on_stands_in_dev_or_test_in_any_role(builds, name):
+    splits = splits_of(builds[0] / name)
+    for split in ("dev", "test"):
+        texts = {normalise(text) for row in splits[split] for text in (row.query, *row.candidates)}
+        assert not asked(splits["train"]) & texts
+    assert not asked(splits["dev"]) & asked(splits["test"])
+    for counts in read_json(builds[0] / name / "card.json")["overlap"].values():
+        assert counts == {"exact": 0, "near": 0, "share": 0.0, "any_role": 0}
+
+
+def test_icd10_splits_are_of_different_categories(builds):
+    tree = ElementTree.parse(resolve(embedded("icd10").source) / TABULAR_LIST)
+    categories: dict[str, set[str]] = {}
+    for diag in tree.iter("diag"):
+        for text in (diag.find("desc"), *diag.findall("inclusionTerm/note")):
+            categories.setdefault(" ".join(text.text.split()), set()).add(diag.findtext("name")[:3])
+    found = {}
+    for split, rows in splits_of(builds[0] / "icd10").items():
+        of_rows = [set.intersection(*(categories[text] for text in (row.query, *row.positive))) for row in rows]
+        assert all(len(of_row) == 1 for of_row in of_rows)
+        found[split] = set.union(*of_rows)
+    assert not found["train"] & found["dev"]
+    assert not found["train"] & found["test"]
+    assert not found["dev"] & found["test"]
+
+
+def test_icd10_positives_are_the_codes_own_names_and_negatives_are_not(builds):
+    names: dict[str, set[str]] = {}
+    for diag in ElementTree.parse(resolve(embedded("icd10").source) / TABULAR_LIST).iter("diag"):
+        elements = (diag.find("desc"), *diag.findall("inclusionTerm/note"))
+        own = {normalise(element.text) for element in elements}
+        for text in own:
+            names.setdefault(text, set()).update(own)
+    for rows in splits_of(builds[0] / "icd10").values():
+        for row in rows:
+            assert {normalise(text) for text in row.positive} <= names[normalise(row.query)]
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_another_version_of_a_package_is_refused_before_anything_is_built(tmp_path, name):
+    package = next(iter(embedded(name).packages))
+    spec = embedded(name, packages={**embedded(name).packages, package: "0.0.1"})
+    with pytest.raises(DecantError, match=f"{package} .* is installed, and params.yaml names 0.0.1"):
+        fetch_set(name, spec, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_embedded_set_without_sizes_is_refused(tmp_path):
+    with pytest.raises(DecantError, match="must be numbers"):
+        fetch_set("icd10", embedded("icd10", sizes={**SIZES, "dev": None}), tmp_path / "icd10")
+    with pytest.raises(DecantError, match="must be numbers"):
+        fetch_set("icd10", embedded("icd10", negatives=None), tmp_path / "icd10")
+
+
+def tabular_list(folder: Path, codes: dict[str, list[str]]) -> Path:
+    """A small tabular list: name → title and synonyms."""
+    root = ElementTree.Element("ICD10CM.tabular")
+    for name, (title, *synonyms) in codes.items():
+        diag = ElementTree.SubElement(root, "diag")
+        ElementTree.SubElement(diag, "name").text = name
+        ElementTree.SubElement(diag, "desc").text = title
+        if synonyms:
+            inclusion = ElementTree.SubElement(diag, "inclusionTerm")
+            for synonym in synonyms:
+                ElementTree.SubElement(inclusion, "note").text = synonym
+    ElementTree.ElementTree(root).write(folder / TABULAR_LIST)
+    return folder
+
+
+# One category a split; within each, `fever` is what the titles share.
+FEVERS = {
+    f"{letter}0{n}.{m}": [f"{word} fever {kind}", f"{kind} {word} fever and chills", f"{kind} {word} ague"]
+    for n, (letter, word) in enumerate({"A": "red", "B": "blue", "C": "green"}.items())
+    for m, kind in enumerate(["mild", "severe", "chronic"])
+}
+
+
+def test_icd10_rows_are_made_of_names_that_share_a_word(tmp_path):
+    source = tabular_list(tmp_path, FEVERS)
+    splits = build_icd10(source, dict.fromkeys(SPLITS, 3), 2, seed=0)
+    assert {row.query.split()[1] for rows in splits.values() for row in rows} == {"red", "blue", "green"}
+    for rows in splits.values():
+        titles = {title for title, *_ in FEVERS.values() if title.split()[0] == rows[0].query.split()[1]}
+        for row in rows:
+            [(title, *synonyms)] = [names for names in FEVERS.values() if row.query in names]
+            assert row.positive == sorted({title, *synonyms} - {row.query})
+            assert set(row.negative) == titles - {title}
+    with pytest.raises(DecantError, match="icd10: only 0 test queries could be made, 3 are asked for") as caught:
+        build_icd10(source, dict.fromkeys(SPLITS, 3), 3, seed=0)
+    assert "datasets.icd10.test" in caught.value.remedy
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_name_of_codes_in_several_splits_stands_in_one_of_them(tmp_path, seed):
+    name = "fever of unknown origin"
+    codes = {code: [*names, name] if code.endswith(".0") else names for code, names in FEVERS.items()}
+    splits = build_icd10(tabular_list(tmp_path, codes), {"train": 2, "dev": 2, "test": 3}, 2, seed=seed)
+    assert [split for split in SPLITS if name in asked(splits[split])] == ["test"]
+
+
+def test_a_folder_without_the_tabular_list_is_refused(tmp_path):
+    with pytest.raises(DecantError, match="tabular list is not there") as caught:
+        build_icd10(tmp_path, SIZES, 5, seed=0)
+    assert "simple-icd-10-cm" in caught.value.remedy
+
+
+def test_more_negatives_than_there_are_is_refused():
+    with pytest.raises(DecantError, match="pydocs: only 0 train queries could be made") as caught:
+        build_pydocs(["networkx"], {"train": 2, "dev": 2, "test": 2}, 10**6, seed=0)
+    assert "datasets.pydocs" in caught.value.remedy
+
+
+def test_more_queries_than_there_are_is_refused():
+    with pytest.raises(DecantError, match=r"pydocs: only \d+ train queries could be made, 100000 are asked for"):
+        build_pydocs(["networkx"], {"train": 100_000, "dev": 2, "test": 2}, 5, seed=0)

@@ -1,0 +1,482 @@
+"""params.yaml means what it says, and every fault names its key, what was found and what is allowed."""
+
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from decant.errors import DecantError
+from decant.params import Params, load_params, parse_params
+
+FUZZ = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def document() -> Any:
+    return YAML(typ="safe", pure=True).load(TEXT)
+
+
+def dump(content: Any) -> str:
+    buffer = io.StringIO()
+    YAML(typ="safe", pure=True).dump(content, buffer)
+    return buffer.getvalue()
+
+
+def edited(**changes: Any) -> str:
+    """The committed params with values changed; a key is a path whose dots are written as `__`."""
+    content = document()
+    for path, value in changes.items():
+        *blocks, key = path.split("__")
+        block = content
+        for name in blocks:
+            block = block[name]
+        block[key] = value
+    return dump(content)
+
+
+def removed(path: str) -> str:
+    content = document()
+    *blocks, key = path.split(".")
+    block = content
+    for name in blocks:
+        block = block[name]
+    del block[key]
+    return dump(content)
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(DecantError) as caught:
+        parse_params(text)
+    assert caught.value.remedy
+    return caught.value.problem
+
+
+def test_the_committed_params_are_valid():
+    assert isinstance(load_params(ROOT / "params.yaml"), Params)
+
+
+@pytest.mark.parametrize(
+    "written, value",
+    [
+        ("2e-05", 2e-5),  # as DVC writes 2e-5 after `dvc exp run -S train.lr=2e-5`: a string to YAML 1.1
+        ("2e-5", 2e-5),  # as people write it
+        ("2E-5", 2e-5),
+        ("1", 1.0),  # a whole number where a float is meant
+        (".5", 0.5),
+    ],
+)
+def test_a_rate_is_a_number_however_it_is_written(written, value):
+    rate = parse_params(re.sub(r"(?m)^  lr: .*", f"  lr: {written}", TEXT)).train.lr
+    assert rate == value
+    assert isinstance(rate, float)
+
+
+@pytest.mark.parametrize(
+    "path, key, meant",
+    [
+        ("", "trian", "train"),  # at the top
+        ("train.", "epoch", "epochs"),  # in a block
+        ("datasets.icd10.", "negative", "negatives"),  # under a data set, whose name is free
+        ("datasets.pydocs.splits.", "tran", "train"),  # one block further down
+        ("embedding.teacher.", "max_lenght", "max_length"),  # a key that the block inherits in the schema
+        ("embedding.student.", "query_promt", "query_prompt"),  # one of this kind of student alone
+        ("reranker.student.", "heads", "head"),
+        ("embedding.loss.", "teacher_temprature", "teacher_temperature"),
+        ("reranker.loss.", "teacher_scal", "teacher_scale"),
+        ("reranker.train.", "batchsize", "batch_size"),  # a track's own training settings
+        ("report.", "resample", "resamples"),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_one_that_was_meant(path, key, meant):
+    problem = refusal(edited(**{f"{path}{key}".replace(".", "__"): 1}))
+    assert f"{path}{key}: unknown key; did you mean `{meant}`?" in problem
+
+
+def test_a_key_like_no_other_is_named_without_a_guess():
+    problem = refusal(edited(train__zzz=1))
+    assert "train.zzz: unknown key" in problem
+    assert "did you mean" not in problem
+
+
+def test_a_key_of_the_other_track_is_unknown():
+    assert "embedding.student.head: unknown key" in refusal(edited(embedding__student__head="fresh"))
+    assert "reranker.loss.teacher_temperature: unknown" in refusal(edited(reranker__loss__teacher_temperature=1.0))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "seed",
+        "train.lr",
+        "datasets.icd10.splits.dev",
+        "datasets.pydocs.revision",  # null is written out too
+        "embedding.train.precision",
+        "reranker.student.layers",
+        "baselines",
+    ],
+)
+def test_a_missing_key_is_named(path):
+    assert f"  {path}: missing" in refusal(removed(path))
+
+
+@pytest.mark.parametrize(
+    "path, value, allowed",
+    [
+        ("seed", True, "integer"),  # a boolean is no number
+        ("seed", -1, "0"),
+        ("seed", 2**32, "4294967296"),  # beyond NumPy's seeds
+        ("train.lr", "fast", "number"),
+        ("train.lr", "2e-5", "number"),  # quoted: text
+        ("train.lr", 0, "greater than 0"),
+        ("train.lr", math.nan, "finite"),
+        ("train.lr", math.inf, "finite"),
+        ("train.lr", None, "number"),  # nothing to inherit from
+        ("train.epochs", -1, "0"),
+        ("train.batch_size", 0, "greater than 0"),
+        ("train.batch_size", 16.0, "integer"),  # not converted behind the user's back
+        ("train.batch_size", "16", "integer"),
+        ("train.warmup", 1.5, "less than or equal to 1"),  # a share, not a number of steps
+        ("train.warmup", math.nan, "1"),
+        ("train.weight_decay", -0.1, "0"),
+        ("train.precision", "fp16", "'bfloat16'"),
+        ("embedding.train.lr", "auto", "number"),
+        ("embedding.train.precision", "tf32", "'auto'"),
+        ("embedding.loss.student_temperature", 0.0, "greater than 0"),  # divides
+        ("embedding.loss.label_weight", 2.0, "1"),
+        ("reranker.loss.teacher_scale", 0.0, "greater than 0"),
+        ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),
+        ("embedding.teacher.engine", "onnx", "'vllm'"),
+        ("embedding.teacher.dtype", "float64", "'float32'"),
+        ("embedding.teacher.model", "sentence-transformers/all-MiniLM-L6-v2", "package|path|hub"),  # no scheme
+        ("embedding.teacher.model", "path:", "package|path|hub"),  # no path
+        ("embedding.teacher.sha256", "abc", "64"),
+        ("embedding.teacher.sha256", "A" * 64, "0-9a-f"),  # written in capitals
+        ("embedding.teacher.trust_remote_code", "yes", "boolean"),  # YAML 1.2 has no yes
+        ("embedding.teacher.trust_remote_code", 1, "boolean"),
+        ("embedding.student.layers", 3, "list"),
+        ("embedding.student.max_length", -1, "greater than 0"),
+        ("reranker.student.head", "new", "'fresh'"),
+        ("reranker.triplets.strategy", "hard", "'hardest'"),
+        ("reranker.triplets.negatives", None, "integer"),
+        ("datasets.icd10.duplicates", "drop", "'merge'"),
+        ("datasets.icd10.max_overlap", 5, "less than or equal to 1"),  # percent
+        ("datasets.icd10.format", "csv", "'rows'"),
+        ("datasets.icd10.packages", ["simple-icd-10-cm"], "dictionary"),
+        ("datasets.icd10.task", None, "string"),
+        ("embedding.in_domain", None, "string"),
+        ("report.resamples", 10, "99"),
+        ("report.confidence", 95, "less than 1"),  # percent
+        ("baselines.labels_only", None, "boolean"),
+        ("embedding", None, "EmbeddingTrack"),  # a block emptied
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(path, value, allowed):
+    problem = refusal(edited(**{path.replace(".", "__"): value}))
+    assert f"  {path}: found {value!r}, allowed: " in problem
+    assert allowed in problem.split("allowed: ")[1]
+
+
+def test_a_wrong_item_of_a_list_is_named():
+    problem = refusal(edited(embedding__student__layers=[0, "5"]))
+    assert "embedding.student.layers.1: found '5', allowed: a valid integer" in problem
+
+
+def test_all_faults_are_told_at_once():
+    problem = refusal(edited(seed="x", train__lr=0, report__confidence=2, train__epoch=1))
+    for path in ("seed", "train.lr", "report.confidence", "train.epoch"):
+        assert f"\n  {path}: " in problem
+
+
+OWN_ROWS = {
+    "datasets__icd10__source": "path:data/own",
+    "datasets__icd10__format": "rows",
+    "datasets__icd10__packages": {},
+    "datasets__icd10__splits": {"train": "train.jsonl", "dev": None, "test": "test.jsonl"},
+}
+
+
+def test_a_set_of_the_users_own_is_possible():
+    parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None, datasets__icd10__train=None))
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # an embedded set has no sizes but those asked for
+        ({"datasets__icd10__train": None}, "datasets.icd10", "`train` is null"),
+        ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` is null"),
+        ({"datasets__pydocs__test": None}, "datasets.pydocs", "`test` is null"),
+        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` is null"),
+        # an embedded set is defined by versions
+        ({"datasets__pydocs__packages": {}}, "datasets.pydocs", "`packages` is empty"),
+        # train cannot be carved from train
+        (
+            {**OWN_ROWS, "datasets__icd10__splits": {"train": None, "dev": "d", "test": "t"}},
+            "datasets.icd10",
+            "`splits.train` is null",
+        ),
+        # a split to carve has a size
+        ({**OWN_ROWS, "datasets__icd10__dev": None}, "datasets.icd10", "`splits.dev` is null, so `dev` must say"),
+        # what lies on this machine has no revision
+        ({"datasets__icd10__revision": COMMIT}, "datasets.icd10", "set it to null"),
+        ({"embedding__teacher__revision": COMMIT}, "embedding.teacher", "set it to null"),
+        # what lies on a hub has one
+        ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
+        ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
+        ({"reranker__student__model": "modelscope:owner/name"}, "reranker.student", "must be pinned to a commit"),
+        # a branch or a tag is no pin: it moves
+        (
+            {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": "main"},
+            "embedding.teacher",
+            "must be pinned to a commit",
+        ),
+        (
+            {"embedding__student__model": "hub:owner/name", "embedding__student__revision": COMMIT[:12]},
+            "embedding.student",
+            "must be pinned to a commit",
+        ),
+        # a cross-encoder reads the pair as it is
+        (
+            {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__query_prompt": "Query: "},
+            "reranker.teacher",
+            "takes no prompts",
+        ),
+        # layers are kept in their order, each once, and at least one
+        ({"embedding__student__layers": [5, 0]}, "embedding.student", "ascending"),
+        ({"embedding__student__layers": [0, 0]}, "embedding.student", "each once"),
+        ({"embedding__student__layers": []}, "embedding.student", "null keeps all"),
+        # the published recipe takes all pairs, one negative each
+        ({"embedding__triplets__strategy": "all_pairs"}, "embedding.triplets", "positives to null and negatives to 1"),
+        (
+            {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 2}},
+            "embedding.triplets",
+            "positives to null and negatives to 1",
+        ),
+        # the top k has a k
+        (
+            {"reranker__triplets": {"strategy": "teacher_top_k", "positives": None, "negatives": 2}},
+            "reranker.triplets",
+            "teacher_top_k needs `positives`",
+        ),
+        # a set that is not there
+        ({"embedding__in_domain": "icd11"}, "embedding.in_domain", "no data set is named 'icd11'"),
+        ({"reranker__out_of_domain": "none"}, "reranker.out_of_domain", "no data set is named 'none'"),
+        # out of domain is another domain
+        ({"embedding__out_of_domain": "icd10"}, "embedding.out_of_domain", "it is the in-domain set"),
+        # names become folders and DVC addresses
+        ({"datasets__a/b": document()["datasets"]["icd10"]}, "datasets.a/b", "letters, digits, - and _"),
+        ({"datasets__..": document()["datasets"]["icd10"]}, "datasets...", "letters, digits, - and _"),
+        # this is how a missing set renders in dvc.yaml
+        ({"datasets__None": document()["datasets"]["icd10"]}, "datasets.None", "letters, digits, - and _"),
+    ],
+)
+def test_an_impossible_combination_is_named(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # a kind on an engine that can never score it
+        ({"reranker__teacher__kind": "causal_lm"}, "reranker.teacher", "causal_lm"),
+        ({"reranker__teacher__engine": "transformers"}, "reranker.teacher", "bi_encoder"),
+        # a strategy that sets labels aside leaves none for a term on labels, nor for a labels-only student
+        (
+            {"reranker__triplets__strategy": "teacher_top_k", "reranker__loss__label_weight": 0.5},
+            "reranker",
+            "label_weight",
+        ),
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__loss__label_weight": 0.0,
+                "baselines__labels_only": True,
+            },
+            "reranker",
+            "labels_only",
+        ),
+    ],
+)
+def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # no set out of domain
+        {"embedding__out_of_domain": None},
+        # training switched off
+        {"train__epochs": 0},
+        # a pinned hub model
+        {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": COMMIT},
+        # the published recipes' triplets
+        {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 1}},
+        {
+            "reranker__triplets": {"strategy": "teacher_top_k", "positives": 3, "negatives": 2},
+            "reranker__loss__label_weight": 0.0,
+        },
+        # all layers
+        {"embedding__student__layers": None},
+    ],
+)
+def test_what_is_meant_to_be_possible_is(changes):
+    assert isinstance(parse_params(edited(**changes)), Params)
+
+
+def test_a_track_inherits_what_it_leaves_null():
+    params = parse_params(edited(reranker__train__lr=0.5, reranker__train__evaluations=7))
+    assert params.training("embedding") == params.train
+    own = params.training("reranker")
+    assert (own.lr, own.evaluations) == (0.5, 7)
+    assert own.model_copy(update={"lr": params.train.lr, "evaluations": params.train.evaluations}) == params.train
+
+
+def test_a_tracks_own_zero_is_not_taken_for_null():
+    params = parse_params(
+        edited(embedding__train__epochs=0, embedding__train__warmup=0, embedding__train__weight_decay=0)
+    )
+    own = params.training("embedding")
+    assert (own.epochs, own.warmup, own.weight_decay) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (b"", "the file holds no keys"),
+        (b"# nothing but a comment\n", "the file holds no keys"),
+        (b"- a\n- b\n", "the file holds no keys"),  # a list
+        (b"seed: 0\ntrain: {lr: 1\n", "line 3"),  # a brace left open
+        (b"seed: 0\n\tlr: 1\n", "line 2"),  # a tab
+        (b"seed: 0\nseed: 1\n", 'found duplicate key "seed"'),
+        (b"seed: 0\n---\nseed: 1\n", "another document"),  # two documents
+        (b"seed: *other\n", "undefined alias"),
+        (b"seed: !!python/object:os.system x\n", "could not determine a constructor"),  # code does not run
+        ("seed: é".encode("latin-1"), "not UTF-8"),
+        (b"a: " + b"[" * 2000, "nested too deeply"),
+        (b"seed: " + b"9" * 5000, "not valid YAML"),  # a number longer than Python converts
+        (b"seed: 2001-99-99", "not valid YAML"),  # a date that there is not
+        (b"seed: !!bool perhaps", "not valid YAML"),  # tags that their values belie
+        (b"seed: !!int ''", "not valid YAML"),
+        (b"seed: !!float ''", "not valid YAML"),
+        (b"!!omap\n- seed: 0\n- seed: 1\n", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_params_file_is_told_in_words(tmp_path, content, fault):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DecantError) as caught:
+        load_params(path)
+    assert caught.value.problem.startswith(str(path))
+    assert fault in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_a_missing_file_is_told_with_the_command_that_brings_it_back(tmp_path):
+    with pytest.raises(DecantError, match="there is no such file") as caught:
+        load_params(tmp_path / "params.yaml")
+    assert "git checkout" in caught.value.remedy
+
+
+def test_a_folder_is_no_params_file(tmp_path):
+    with pytest.raises(DecantError) as caught:
+        load_params(tmp_path)
+    assert str(tmp_path) in caught.value.problem
+
+
+def parses_or_tells(text: str) -> None:
+    """The one alternative to valid params is a message."""
+    try:
+        parse_params(text)
+    except DecantError as error:
+        told = error
+    else:
+        return
+    assert told.problem.startswith("params.yaml")
+    assert told.remedy
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=10)
+    | st.dates()
+    | st.sampled_from([0, 1, 0.5, "hub:a/b", "null", "icd10", COMMIT, "a" * 64]),  # what is valid somewhere
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def blocks_of(content: Any) -> list[Any]:
+    """Every mapping and list, the document first."""
+    inner = content.values() if isinstance(content, dict) else content
+    return [content, *(block for value in inner if isinstance(value, dict | list) for block in blocks_of(value))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    content = document()
+    for _ in range(draw(st.integers(1, 3))):
+        blocks = blocks_of(content)
+        block = blocks[draw(st.integers(0, len(blocks) - 1))]
+        keys = list(block) if isinstance(block, dict) else list(range(len(block)))
+        action = draw(st.sampled_from(["replace", "delete", "insert"])) if keys else "insert"
+        if action == "insert" and isinstance(block, list):
+            block.append(draw(values))
+        elif action == "insert":
+            block[draw(st.text(max_size=8) | st.sampled_from(["lr", "train", "icd10"]) | st.integers())] = draw(values)
+        else:
+            key = draw(st.sampled_from(keys))
+            if action == "delete":
+                del block[key]
+            else:
+                block[key] = draw(values)
+    return dump(content)
+
+
+@FUZZ
+@given(mutated())
+def test_however_the_valid_params_are_changed_they_parse_or_the_fault_is_told(text):
+    parses_or_tells(text)
+
+
+@FUZZ
+@given(
+    text=st.text(max_size=40) | st.text(alphabet="!&*{}[]:-?|>%@'\"#,=~<. \n\tabn01", max_size=40),
+    place=st.integers(0, len(TEXT)),
+    alone=st.booleans(),
+)
+@example("!!bool x", TEXT.index("0\n"), False)
+def test_whatever_text_the_file_holds_it_parses_or_the_fault_is_told(text, place, alone):
+    parses_or_tells(text if alone else TEXT[:place] + text + TEXT[place:])
+
+
+@FUZZ
+@given(content=st.binary(max_size=60))
+def test_whatever_bytes_the_file_holds_the_fault_is_told(tmp_path, content):
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(DecantError):
+        load_params(tmp_path / "params.yaml")

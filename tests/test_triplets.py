@@ -1,0 +1,221 @@
+"""Every strategy draws the n-tuples it promises, from teacher scores made by hand."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decant.dataset import Row
+from decant.errors import DecantError
+from decant.scoring import SCHEMA as SCORES
+from decant.triplets import SCHEMA, STRATEGIES, draw
+
+FUZZ = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+# The teacher's ranking is n4, p1, n1, n3, p2, n2. Scores are exact in float32.
+ONE_QUERY = [
+    ("q", "p1", 1, 0.875),
+    ("q", "p2", 1, 0.25),
+    ("q", "n1", 0, 0.75),
+    ("q", "n2", 0, 0.125),
+    ("q", "n3", 0, 0.5),
+    ("q", "n4", 0, 1.0),
+]
+UNLABELLED = [(query, text, None, score) for query, text, _, score in ONE_QUERY]
+
+
+def scored(rows) -> pa.Table:
+    return pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCORES)
+
+
+def tuples(table: pa.Table) -> list[tuple]:
+    assert table.schema == SCHEMA
+    return [(r["query"], r["positive"], r["negatives"], r["scores"]) for r in table.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    "strategy, positives, negatives, expected",
+    [
+        # the highest scores, each positive with the same ones
+        ("hardest", None, 2, [("p1", ["n4", "n1"]), ("p2", ["n4", "n1"])]),
+        # all there are
+        ("hardest", None, 4, [("p1", ["n4", "n1", "n3", "n2"]), ("p2", ["n4", "n1", "n3", "n2"])]),
+        # more positives than the query has: all of them
+        ("hardest", 9, 1, [("p1", ["n4"]), ("p2", ["n4"])]),
+        # both ends of the ranking
+        ("by_rank", None, 2, [("p1", ["n4", "n2"]), ("p2", ["n4", "n2"])]),
+        # both ends and the middle
+        ("by_rank", None, 3, [("p1", ["n4", "n3", "n2"]), ("p2", ["n4", "n3", "n2"])]),
+        # one negative: the hardest
+        ("by_rank", None, 1, [("p1", ["n4"]), ("p2", ["n4"])]),
+        # every positive with every negative
+        ("all_pairs", None, 1, [(p, [n]) for p in ("p1", "p2") for n in ("n4", "n1", "n3", "n2")]),
+        # labels aside: the top two, each with the two that the teacher ranks next
+        ("teacher_top_k", 2, 2, [("n4", ["p1", "n1"]), ("p1", ["n1", "n3"])]),
+        # k beyond the ranking: the last places have too few texts after them
+        ("teacher_top_k", 9, 3, [("n4", ["p1", "n1", "n3"]), ("p1", ["n1", "n3", "p2"]), ("n1", ["n3", "p2", "n2"])]),
+    ],
+)
+def test_a_strategy_draws_exactly_these_tuples(strategy, positives, negatives, expected):
+    drawn = draw(scored(ONE_QUERY), strategy, positives, negatives, seed=0)
+    score = {text: value for _, text, _, value in ONE_QUERY}
+    assert tuples(drawn.table) == [("q", p, n, [score[p], *(score[text] for text in n)]) for p, n in expected]
+    assert drawn.queries == 1
+    assert drawn.labelled == (strategy != "teacher_top_k")
+
+
+def test_random_negatives_are_distinct_and_drawn_anew_for_each_positive():
+    draws = [tuples(draw(scored(ONE_QUERY), "random", None, 2, seed).table) for seed in range(40)]
+    seen = {text for drawn in draws for _, _, negatives, _ in drawn for text in negatives}
+    assert seen == {"n1", "n2", "n3", "n4"}
+    for drawn in draws:
+        assert [positive for _, positive, _, _ in drawn] == ["p1", "p2"]
+        assert all(len(set(negatives)) == 2 for _, _, negatives, _ in drawn)
+    assert any(first[2] != second[2] for first, second in draws)
+
+
+def test_random_takes_every_negative_where_all_are_asked_for():
+    for _, _, negatives, _ in tuples(draw(scored(ONE_QUERY), "random", None, 4, seed=3).table):
+        assert sorted(negatives) == ["n1", "n2", "n3", "n4"]
+
+
+def test_scores_stand_in_the_order_of_positive_and_negatives():
+    score = {text: value for _, text, _, value in ONE_QUERY}
+    for _, positive, negatives, scores in tuples(draw(scored(ONE_QUERY), "random", None, 3, seed=1).table):
+        assert scores == [score[positive], *(score[text] for text in negatives)]
+
+
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+def test_one_positive_a_query_is_chosen_among_all_by_seed(strategy):
+    chosen = {tuples(draw(scored(ONE_QUERY), strategy, 1, 2, seed).table)[0][1] for seed in range(20)}
+    assert chosen == {"p1", "p2"}
+    assert draw(scored(ONE_QUERY), strategy, 1, 2, seed=0).table.num_rows == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_same_seed_draws_the_same_tuples(strategy):
+    rows = [(f"q{number}", *pair) for number in range(30) for _, *pair in ONE_QUERY]
+    count = 1 if strategy == "all_pairs" else 2
+    positives = None if strategy == "all_pairs" else 1
+    first, second, other = (draw(scored(rows), strategy, positives, count, seed).table for seed in (7, 7, 8))
+    assert first.equals(second)
+    assert first.equals(other) == (strategy in ("all_pairs", "teacher_top_k"))
+
+
+def test_equal_scores_are_ranked_in_the_order_of_the_set():
+    rows = [("q", "p", 1, 0.5), ("q", "n1", 0, 0.25), ("q", "n2", 0, 0.25), ("q", "n3", 0, 0.25)]
+    assert tuples(draw(scored(rows), "hardest", None, 2, 0).table)[0][2] == ["n1", "n2"]
+    assert tuples(draw(scored(rows), "teacher_top_k", 1, 2, 0).table)[0][2] == ["n1", "n2"]
+
+
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+def test_tuples_with_too_few_negatives_are_left_out_and_counted(strategy):
+    rows = [*ONE_QUERY, ("poor", "p3", 1, 0.5), ("poor", "p4", 1, 0.5), ("poor", "n1", 0, 0.5)]
+    drawn = draw(scored(rows), strategy, None, 3, seed=0)
+    assert drawn.too_few == 2
+    assert drawn.queries == 1
+    assert set(drawn.table.column("query").to_pylist()) == {"q"}
+
+
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "teacher_top_k"])
+def test_a_set_without_enough_negatives_anywhere_is_refused(strategy):
+    with pytest.raises(DecantError, match="no query has 6 negatives") as caught:
+        draw(scored(ONE_QUERY), strategy, 1, 6, seed=0)
+    assert "triplets.negatives" in caught.value.remedy
+
+
+def test_a_query_without_any_positive_gives_no_tuple():
+    rows = [("none", "n1", 0, 0.5), ("none", "n2", 0, 0.25), *ONE_QUERY]
+    drawn = draw(scored(rows), "hardest", None, 2, seed=0)
+    assert set(drawn.table.column("query").to_pylist()) == {"q"}
+    assert drawn.queries == 1
+
+
+@pytest.mark.parametrize(
+    "strategy, expected",
+    [
+        ("hardest", [("n4", ["p1", "n1"])]),
+        ("by_rank", [("n4", ["p1", "n2"])]),
+        ("teacher_top_k", [("n4", ["p1", "n1"])]),
+    ],
+)
+def test_without_labels_the_teachers_best_candidate_is_the_positive(strategy, expected):
+    drawn = draw(scored(UNLABELLED), strategy, 1, 2, seed=0)
+    assert [(positive, negatives) for _, positive, negatives, _ in tuples(drawn.table)] == expected
+    assert not drawn.labelled
+
+
+def test_a_label_of_any_grade_above_zero_is_positive():
+    rows = [("q", "best", 3, 0.5), ("q", "fair", 1, 0.5), ("q", "none", 0, 0.5)]
+    assert tuples(draw(scored(rows), "hardest", None, 1, 0).table) == [
+        ("q", "best", ["none"], [0.5, 0.5]),
+        ("q", "fair", ["none"], [0.5, 0.5]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [("p1", 1), ("n1", 0), ("n4", 0)],  # the row comes again with another negative
+        [("p2", 1), ("n1", 0), ("n4", 0)],  # another positive, a negative in common
+        [("p2", 1), ("n4", 0), ("n5", 0)],  # nothing in common
+        [("n1", 1), ("n2", 0), ("n4", 0)],  # what is negative in one row is positive in the other
+    ],
+)
+def test_a_query_kept_twice_gives_the_tuples_of_each_row(second):
+    first = [("p1", 1), ("n1", 0), ("n2", 0)]
+    rows = [("q", text, label, 0.5) for row in (first, second) for text, label in row]
+    drawn = draw(scored(rows), "all_pairs", None, 1, seed=0)
+    expected = [(row[0][0], [text]) for row in (first, second) for text, _ in row[1:]]
+    assert [(positive, negatives) for _, positive, negatives, _ in tuples(drawn.table)] == expected
+    assert drawn.queries == 2
+
+
+def test_an_unlabelled_query_kept_twice_gives_a_tuple_of_each_row():
+    rows = [("q", text, None, score) for _, text, _, score in [*ONE_QUERY, *ONE_QUERY[:3]]]
+    drawn = draw(scored(rows), "hardest", 1, 2, seed=0)
+    assert [(positive, negatives) for _, positive, negatives, _ in tuples(drawn.table)] == [
+        ("n4", ["p1", "n1"]),
+        ("p1", ["n1", "p2"]),
+    ]
+
+
+@st.composite
+def labelled_rows(draw_from):
+    texts = draw_from(st.permutations([f"t{number}" for number in range(8)]))
+    positives = draw_from(st.integers(1, 3))
+    negatives = draw_from(st.integers(1, 4))
+    query = draw_from(st.sampled_from(["a", "b"]))
+    return Row(query, texts[:positives], texts[positives : positives + negatives])
+
+
+@FUZZ
+@given(st.lists(labelled_rows(), min_size=1, max_size=6))
+def test_no_tuple_mixes_two_rows_of_the_set(rows):
+    pairs = [(row.query, *pair, 0.5) for row in rows for pair in zip(row.candidates, row.labels, strict=True)]
+    drawn = draw(scored(pairs), "all_pairs", None, 1, seed=0)
+    assert [(query, positive, negatives[0]) for query, positive, negatives, _ in tuples(drawn.table)] == [
+        (row.query, positive, negative) for row in rows for positive in row.positive for negative in row.negative
+    ]
+    assert drawn.queries == len(rows)
+    assert drawn.too_few == 0
+
+
+@FUZZ
+@given(
+    st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=12),
+    st.integers(1, 11),
+    st.sampled_from(["hardest", "random", "by_rank"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_tuple_has_exactly_the_negatives_asked_for(scores, negatives, strategy, seed):
+    rows = [("q", f"t{index}", int(index == 0), score) for index, score in enumerate(scores)]
+    if negatives >= len(scores):
+        with pytest.raises(DecantError):
+            draw(scored(rows), strategy, 1, negatives, seed)
+        return
+    drawn = draw(scored(rows), strategy, 1, negatives, seed)
+    (_, positive, chosen, _), *more = tuples(drawn.table)
+    assert (positive, more) == ("t0", [])
+    assert len(chosen) == len(set(chosen)) == negatives
+    assert "t0" not in chosen
