@@ -146,7 +146,7 @@ def related_rows(draw: st.DrawFn) -> list[Row]:
 
 @FUZZ
 @given(rows=related_rows(), seed=st.integers(0, 9))
-def test_carving_never_leaks_and_loses_nothing_that_was_not_to_be_left_out(tmp_path, rows, seed):
+def test_carving_never_leaks(tmp_path, rows, seed):
     write(tmp_path / "own", rows)
     spec = source(tmp_path / "own", seed=seed, duplicates="keep", sizes={"train": None, "dev": 2, "test": 3})
     try:
@@ -347,6 +347,14 @@ def test_the_card_counts_what_was_written(tmp_path):
     assert (card["name"], card["source"], card["task"]) == ("own", spec.source, "Find it")
 
 
+def test_the_card_of_carved_splits_counts_what_the_file_held(tmp_path):
+    write(tmp_path / "own", [*unrelated(30), Row("query 0", ["positive 0"], ["n", "n"])])
+    card = fetch_set("own", source(tmp_path / "own", duplicates="keep"), tmp_path / "set")
+    assert card["splits"]["train"]["duplicate_queries"] == 1
+    assert card["splits"]["train"]["repeated_candidates"] == 1
+    assert card["splits"]["train"]["queries"] == len(splits_of(tmp_path / "set")["train"]) == 24
+
+
 def test_the_same_source_gives_the_same_bytes(tmp_path):
     write(tmp_path / "own", unrelated(50))
     for name in ("one", "two"):
@@ -450,13 +458,15 @@ def test_no_candidate_is_its_own_query_or_stands_twice(builds, name):
             assert len(set(folded)) == len(folded)
 
 
+def all_texts(rows: list[Row]) -> set[str]:
+    return {normalise(text) for row in rows for text in (row.query, *row.candidates)}
+
+
 @pytest.mark.parametrize("name", NEGATIVES)
-def test_nothing_that_is_trained_on_stands_in_dev_or_test_in_any_role(builds, name):
+def test_no_text_stands_in_two_splits_in_whatever_role(builds, name):
     splits = splits_of(builds[0] / name)
-    for split in ("dev", "test"):
-        texts = {normalise(text) for row in splits[split] for text in (row.query, *row.candidates)}
-        assert not asked(splits["train"]) & texts
-    assert not asked(splits["dev"]) & asked(splits["test"])
+    for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
+        assert not all_texts(splits[one]) & all_texts(splits[other])
     for counts in read_json(builds[0] / name / "card.json")["overlap"].values():
         assert counts == {"exact": 0, "near": 0, "share": 0.0, "any_role": 0}
 
@@ -548,7 +558,17 @@ def test_a_name_of_codes_in_several_splits_stands_in_one_of_them(tmp_path, seed)
     name = "fever of unknown origin"
     codes = {code: [*names, name] if code.endswith(".0") else names for code, names in FEVERS.items()}
     splits = build_icd10(tabular_list(tmp_path, codes), {"train": 2, "dev": 2, "test": 3}, 2, seed=seed)
-    assert [split for split in SPLITS if name in asked(splits[split])] == ["test"]
+    assert [split for split in SPLITS if name in all_texts(splits[split])] == ["test"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_title_of_codes_in_several_splits_is_a_negative_in_one_of_them(tmp_path, seed):
+    title = "mild severe chronic red blue green fever and chills"  # near to every query
+    codes = FEVERS | {f"{category}.9": [title] for category in ("A00", "B01", "C02")}
+    splits = build_icd10(tabular_list(tmp_path, codes), dict.fromkeys(SPLITS, 2), 2, seed=seed)
+    assert not all_texts(splits["train"]) & all_texts(splits["test"])
+    assert not all_texts(splits["train"]) & all_texts(splits["dev"])
+    assert [split for split in SPLITS if title in all_texts(splits[split])] == ["test"]
 
 
 def test_a_folder_without_the_tabular_list_is_refused(tmp_path):

@@ -237,7 +237,7 @@ def test_a_set_of_the_users_own_is_possible():
         # what lies on a hub has one
         ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
         ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
-        ({"reranker__student__model": "modelscope:owner/name"}, "reranker.student", "must be pinned to a commit"),
+        ({"reranker__student__model": "hub:owner/name"}, "reranker.student", "must be pinned to a commit"),
         # a branch or a tag is no pin: it moves
         (
             {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": "main"},

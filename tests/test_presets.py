@@ -54,7 +54,7 @@ def test_what_comes_from_a_hub_is_pinned_to_a_commit(preset: Path) -> None:
     found = list(references(load_params(preset).model_dump()))
     assert len(found) >= 5  # a set, and for each track a teacher and a student
     for reference, revision in found:
-        if reference.startswith(("hub:", "modelscope:")):
+        if reference.startswith("hub:"):
             assert PINNED.fullmatch(revision or ""), f"{reference} is at {revision!r}"
         else:
             assert revision is None

@@ -92,6 +92,16 @@ def test_one_positive_a_query_is_chosen_among_all_by_seed(strategy):
     assert draw(scored(ONE_QUERY), strategy, 1, 2, seed=0).table.num_rows == 1
 
 
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(strategy):
+    rows = [("q", "p0", 1, 0.5), *ONE_QUERY]
+    chosen = {
+        tuple(positive for _, positive, _, _ in tuples(draw(scored(rows), strategy, 2, 2, seed).table))
+        for seed in range(30)
+    }
+    assert chosen == {("p0", "p1"), ("p0", "p2"), ("p1", "p2")}
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_same_seed_draws_the_same_tuples(strategy):
     rows = [(f"q{number}", *pair) for number in range(30) for _, *pair in ONE_QUERY]

@@ -110,10 +110,11 @@ def test_one_candidate_is_no_ranking(candidates):
         check({"query": "q", "candidates": candidates}, labelled=False)
 
 
-def test_labelled_and_unlabelled_rows_do_not_mix():
-    with pytest.raises(DecantError, match="line 2") as caught:
-        check(record(), {"query": "r", "candidates": ["a", "b"]}, labelled=False)
-    assert "label" in caught.value.problem
+@pytest.mark.parametrize("duplicates", ["keep", "merge", "refuse"])
+def test_labelled_and_unlabelled_rows_do_not_mix(duplicates):
+    unlabelled = {"query": "r", "candidates": ["a", "b"]}
+    with pytest.raises(DecantError, match=r"own\.jsonl, line 2.*label"):
+        check(record(), unlabelled, record(query="s"), duplicates=duplicates, labelled=False)
 
 
 def test_a_duplicate_query_is_refused():
