@@ -44,7 +44,7 @@ def compare(models: Mapping[str, Metrics], settings: TestSettings) -> dict[str, 
             **{name: round(mean, 6) for name, mean in means.items()},
             "change": _tested(models["after"][metric], models["before"][metric], settings),
             "relative_change": round(change / means["before"], 6) if means["before"] else None,
-            "gap_closed": round(change / gap, 6) if gap > 0 else None,
+            "gap_closed": round(change / gap, 6) if round(gap, 6) > 0 else None,
         }
         if "labels_only" in models:
             entry["over_labels_only"] = _tested(models["after"][metric], models["labels_only"][metric], settings)

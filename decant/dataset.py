@@ -53,8 +53,17 @@ class Split:
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Write a split as Parquet, its task in the schema's metadata; the same split gives the same bytes."""
-    if any(row.unlabelled for row in split.rows):
+    """Write a split as Parquet, its task in the schema's metadata; the same split gives the same bytes.
+
+    Raises:
+        DecantError: some rows are labelled and some are not.
+    """
+    unlabelled = sum(bool(row.unlabelled) for row in split.rows)
+    if 0 < unlabelled < len(split.rows):
+        raise DecantError(
+            f"{path}: {unlabelled} of {len(split.rows)} rows have no labels", "label all rows of the split or none"
+        )
+    if unlabelled:
         columns: dict[str, list[object]] = {
             "query": [row.query for row in split.rows],
             "candidates": [row.unlabelled for row in split.rows],

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import networkx as nx
 
 from decant.allotment import allot_groups
-from decant.dataset import SPLITS, Row, Split, write_split
+from decant.dataset import SPLITS, Row, Split, normalise, write_split
 from decant.embedded.icd10 import build_icd10
 from decant.embedded.pydocs import build_pydocs
 from decant.errors import DecantError
@@ -170,7 +170,7 @@ def _carve(rows: Sequence[Row], sizes: Mapping[str, int | None], seed: int, sour
     graph = nx.Graph()
     for number, row in enumerate(rows):
         graph.add_node(number)
-        graph.add_edges_from((number, text) for text in (row.query, *row.positive))
+        graph.add_edges_from((number, normalise(text)) for text in (row.query, *row.positive))
     groups = {}
     for component in nx.connected_components(graph):
         members = sorted(node for node in component if isinstance(node, int))

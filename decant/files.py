@@ -33,9 +33,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
+        if path.exists():  # moved aside before it is removed, so that a kill in between loses neither
+            old = path.with_name(f".{path.name}.old.partial")
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+            partial.rename(path)
+            shutil.rmtree(old)
+        else:
+            partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -20,6 +20,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Reference = Annotated[str, Field(pattern=r"^(package|path|hub):\S.*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+# The engines that can score each kind, whether this version has them or not.
+ENGINES_OF = {
+    "bi_encoder": ("sentence-transformers", "vllm"),
+    "cross_encoder": ("sentence-transformers", "vllm"),
+    "causal_lm": ("transformers", "vllm"),
+}
+
 
 class Block(BaseModel):
     """A block of params.yaml: unknown keys are refused, and nothing is converted behind the user's back."""
@@ -98,7 +105,11 @@ class Teacher(Model):
     batch_size: Positive
 
     @model_validator(mode="after")
-    def _prompts(self) -> "Teacher":
+    def _possible(self) -> "Teacher":
+        if self.engine not in ENGINES_OF[self.kind]:
+            raise ValueError(
+                f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(ENGINES_OF[self.kind])}"
+            )
         if self.kind == "cross_encoder" and (self.query_prompt or self.document_prompt):
             raise ValueError("a cross_encoder takes no prompts: set query_prompt and document_prompt to null")
         return self
@@ -260,6 +271,22 @@ class Params(Block):
                 raise ValueError(f"{track}.out_of_domain: it is the in-domain set; name another one, or null")
         return self
 
+    @model_validator(mode="after")
+    def _labels(self) -> "Params":
+        for track in ("embedding", "reranker"):
+            block = self.track(track)
+            if block.triplets.strategy != "teacher_top_k":
+                continue
+            if block.loss.label_weight > 0:
+                raise ValueError(
+                    f"{track}.loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"
+                )
+            if self.baselines.labels_only:
+                raise ValueError(
+                    f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
+                )
+        return self
+
     def track(self, name: str) -> EmbeddingTrack | RerankerTrack:
         """A track's block by its name."""
         return self.embedding if name == "embedding" else self.reranker
@@ -287,7 +314,7 @@ def load_params(path: Path) -> Params:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise DecantError(
             f"{path}: there is no such file", "run in the project's folder, or `git checkout -- params.yaml`"
         ) from error
@@ -303,10 +330,14 @@ def parse_params(text: str, name: str = "params.yaml") -> Params:
     """
     try:
         content = YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except (YAMLError, ValueError) as error:
-        raise DecantError(f"{name}: not valid YAML\n{error}", "mend the line that the message names") from error
     except RecursionError as error:
         raise DecantError(f"{name}: nested too deeply", "keep to the keys of the presets") from error
+    except YAMLError as error:
+        raise DecantError(f"{name}: not valid YAML\n{error}", "mend the line that the message names") from error
+    except Exception as error:  # the reader raises errors of any kind for a value that its tag or its date belies
+        raise DecantError(
+            f"{name}: not valid YAML ({type(error).__name__}: {error})", "mend the tags (!!…), dates and numbers in it"
+        ) from error
     if not isinstance(content, dict):
         raise DecantError(f"{name}: the file holds no keys", "start from a preset: `cp presets/qwen3.yaml params.yaml`")
     try:

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ Record = tuple[str, dict[str, Any]]
 def read_file(path: Path) -> Iterator[Record]:
     """Yield (place, record) from a file with the columns query, positive and negative (or candidates).
 
-    In CSV a list is a JSON array in its cell; a cell that is none is one text.
+    In CSV a list is a JSON array in its cell; a cell that does not stand in brackets is one text.
 
     Raises:
         DecantError: the file is missing, of another kind, or broken; the message names the line.
@@ -49,7 +50,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DecantError(
             f"{path}, after line {number}: not UTF-8 ({error.reason})", "save the file as UTF-8"
         ) from error
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DecantError(f"{path}, after line {number}: broken gzip ({error})", "compress the file again") from error
 
 
@@ -60,7 +61,7 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
         place = f"{path}, line {number}"
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
             raise DecantError(f"{place}: not valid JSON ({error})", "write one JSON object a line") from error
         if not isinstance(record, dict):
             raise DecantError(f"{place}: {line.strip()[:60]} is not an object", "write one JSON object a line")
@@ -77,19 +78,23 @@ def _read_csv(path: Path) -> Iterator[Record]:
                 raise DecantError(
                     f"{place}: the row does not have as many cells as the header", "quote cells that hold commas"
                 )
-            yield place, {key: cell if key == "query" else _cell(cell) for key, cell in cells.items()}
+            yield place, {key: cell if key == "query" else _cell(place, key, cell) for key, cell in cells.items()}
     except csv.Error as error:
-        raise DecantError(f"{path}, line {reader.line_num}: not valid CSV ({error})", "mend the quoting") from error
+        line = reader.reader.line_num  # DictReader's own count stands still until a row is whole
+        raise DecantError(f"{path}, line {line}: not valid CSV ({error})", "mend the quoting") from error
 
 
-def _cell(cell: str) -> Any:
-    if cell.lstrip().startswith("["):
-        try:
-            value = json.loads(cell)
-        except (json.JSONDecodeError, RecursionError):
-            return cell
-        return value if isinstance(value, list) else cell
-    return cell
+def _cell(place: str, key: str, cell: str) -> Any:
+    stripped = cell.strip()
+    if not (stripped.startswith("[") and stripped.endswith("]")):
+        return cell
+    try:
+        return json.loads(stripped)
+    except (ValueError, RecursionError) as error:
+        raise DecantError(
+            f"{place}: `{key}` stands in brackets, but is not a JSON array ({error})",
+            'write lists as JSON arrays, such as ["one", "two"] (a list that Python printed is none)',
+        ) from error
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:
@@ -100,7 +105,9 @@ def _read_parquet(path: Path) -> Iterator[Record]:
             for record in batch.to_pylist():
                 number += 1
                 yield f"{path}, row {number}", record
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
+            raise
         raise DecantError(f"{path}: not valid Parquet ({error})", "write the file again") from error
 
 
@@ -134,6 +141,11 @@ def read_beir(folder: Path, split: str) -> Iterator[Record]:
         _known(place, query, queries, "queries.jsonl")
         _known(place, document, corpus, "corpus.jsonl")
         candidates.setdefault(query, {})[document] = None
+    if unlisted := sorted(positives.keys() - candidates.keys()):
+        raise DecantError(
+            f"{folder}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
+            f"add its candidates to candidates/{split}.tsv, or remove its qrels",
+        )
     for query, listed in candidates.items():
         positive = positives.get(query, {})
         yield (

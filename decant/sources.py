@@ -40,8 +40,12 @@ def resolve(
     """
     scheme, _, name = reference.partition(":")
     if scheme == "path":
-        path = Path(name).expanduser()
-        if not path.exists():
+        try:
+            path = Path(name).expanduser()
+            there = path.exists()
+        except (RuntimeError, OSError) as error:  # no such user's home, a name that is too long
+            raise DecantError(f"{reference}: {error}", "correct the path in params.yaml") from error
+        if not there:
             raise DecantError(f"{reference}: {path.absolute()} does not exist", "correct the path in params.yaml")
         return path
     if scheme == "package":

@@ -40,8 +40,9 @@ def paired_difference(one: Values, other: Values, *, resamples: int, confidence:
         seed: of both.
     """
     difference = one - other
-    if not difference.any():
-        return PairedDifference(0.0, 0.0, 0.0, 1.0)
+    if len(difference) < 2 or not difference.any():  # one query proves nothing, and SciPy refuses it
+        mean = float(difference.mean())
+        return PairedDifference(mean, mean, mean, 1.0)
     # Exchanging a query's two values flips the sign of its difference: SciPy does so for a single paired sample.
     test = permutation_test(
         (difference,),

@@ -150,8 +150,11 @@ def _by_query(scores: pa.Table) -> Iterator[tuple[str, Candidates, bool]]:
     start = 0
     while start < len(queries):
         end, texts = start, set()
-        # The next row of the set begins with another query, or where a candidate comes again.
+        # The next row of the set begins with another query, where a candidate comes again, or where a positive
+        # follows a negative, since a row's positives come first.
         while end < len(queries) and queries[end] == queries[start] and candidates[end] not in texts:
+            if end > start and labels[end] and labels[end - 1] == 0:
+                break
             texts.add(candidates[end])
             end += 1
         yield queries[start], *_candidates(candidates[start:end], labels[start:end], values[start:end])

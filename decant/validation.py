@@ -42,6 +42,11 @@ def validate(
     for place, record in records:
         row, repeats = _row(place, record, labelled)
         total += 1
+        if kept and bool(kept[0].unlabelled) != bool(row.unlabelled):
+            raise DecantError(
+                f"{place}: the row is {'not ' if row.unlabelled else ''}labelled, unlike the rows before it",
+                "label all rows of the split (`positive`, `negative`) or none (`candidates`)",
+            )
         repeated += repeats
         earlier = rows.get(row.query)
         if earlier is None:
@@ -57,11 +62,6 @@ def validate(
         if duplicates == "keep":
             kept.append(row)
             continue
-        if bool(earlier.unlabelled) != bool(row.unlabelled):
-            raise DecantError(
-                f"{place}: the query {_short(row.query)} is labelled in one row and not in another",
-                "label both or neither",
-            )
         positive = list(dict.fromkeys(earlier.positive + row.positive))
         both = list(dict.fromkeys(earlier.negative + row.negative))
         negative = [text for text in both if text not in set(positive)]
@@ -75,10 +75,6 @@ def validate(
         rows[row.query] = merged
     if not total:
         raise DecantError("the split holds no row", "check the source's file or split name")
-    if 0 < sum(bool(row.unlabelled) for row in kept) < len(kept):
-        raise DecantError(
-            f"{place}: some rows of the split are labelled, and others have `candidates` only", "label all rows or none"
-        )
     faults = Faults(seen_again, repeated, conflicting)
     return (list(rows.values()) if duplicates == "merge" else kept), faults
 
@@ -94,7 +90,11 @@ def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, in
             "name the columns query, positive, negative",
         )
     query = _text(place, "query", record["query"])
-    if record.get("candidates") is not None and record.get("positive") is None:
+    if record.get("candidates") is not None and record.get("positive") is not None:
+        raise DecantError(
+            f"{place}: the row has both `candidates` and `positive`", "give positive and negative, or candidates alone"
+        )
+    if record.get("candidates") is not None:
         if labelled:
             raise DecantError(
                 f"{place}: the candidates have no labels, which dev and test rows need",

@@ -76,11 +76,14 @@ def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, 
             pools.setdefault(package_of[text], []).append(text)
         queries = [t for t in texts if links.get(t)]
         rng.shuffle(queries)
-        rows = []
-        for query in queries[: sizes[split]]:
+        rows: list[Row] = []
+        for query in queries:
+            if len(rows) == sizes[split]:
+                break
             near = {query, *graph.neighbors(query)}
             pool = [t for t in pools[package_of[query]] if t not in near]
-            rows.append(Row(query, sorted(links[query]), rng.sample(pool, min(negatives, len(pool)))))
+            if len(pool) >= negatives:
+                rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
         if len(rows) < sizes[split]:
             raise DecantError(
                 f"pydocs: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
