@@ -56,7 +56,7 @@ def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[st
     best = max(dev, key=lambda point: point["map"])
     right.scatter([best["step"]], [best["map"]], s=110, facecolors="none", edgecolors=AFTER, zorder=3)
     right.annotate(
-        "kept", (best["step"], best["map"]), textcoords="offset points", xytext=(-8, -16), ha="right", color=AFTER
+        "kept", (best["step"], best["map"]), textcoords="offset points", xytext=(-4, -20), ha="right", color=AFTER
     )
     right.set(xlabel="step", ylabel="MAP (dev)")
     for axes in (left, right):

@@ -61,10 +61,11 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
     assert "- lr: 2e-05" in settings  # arrived as a float: a string would have been refused by the schema
 
     shown = json.loads(project.dvc("metrics", "diff", "--json"))
-    assert set(shown) <= {"metrics/embedding/after.json", "metrics/reranker/after.json"}
-    assert shown["metrics/embedding/after.json"]["in_domain.map"].keys() >= {"old", "new", "diff"}
+    assert set(shown) <= {f"metrics/{track}/after.json" for track in TRACKS}
+    assert shown["metrics/reranker/after.json"]["in_domain.map"].keys() == {"old", "new", "diff"}
     shown = json.loads(project.dvc("params", "diff", "--json"))
-    assert shown == {"params.yaml": {"train.lr": {"old": 0.0003, "new": 2e-05}}}
+    assert list(shown["params.yaml"]) == ["train.lr"]
+    assert (shown["params.yaml"]["train.lr"]["old"], shown["params.yaml"]["train.lr"]["new"]) == (0.0003, 2e-05)
     assert "slow" in project.dvc("exp", "show", "--csv")
 
 
@@ -78,7 +79,8 @@ def test_before_is_the_experiment_without_epochs(project: Project) -> None:
     project.git("checkout", "--quiet", "--", ".")
     project.dvc("checkout")
     shown = json.loads(project.dvc("metrics", "diff", "before", "--json"))
-    assert set(shown) == {f"metrics/{track}/after.json" for track in TRACKS}
+    assert "metrics/reranker/after.json" in shown  # two steps may leave the embedding student's MAP as it was
+    assert set(shown) <= {f"metrics/{track}/after.json" for track in TRACKS}
     before = json.loads((project.folder / "metrics/reranker/before.json").read_text())
     after = json.loads((project.folder / "metrics/reranker/after.json").read_text())
     change = shown["metrics/reranker/after.json"]["in_domain.map"]
@@ -154,7 +156,7 @@ def test_an_edit_of_ones_own_file_reruns_what_depends_on_it(project: Project) ->
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert {"fetch@mine", "score@embedding"} <= ran(project.dvc("repro", "triplets@embedding"))
     assert ran(project.dvc("repro", "triplets@embedding")) == set()
-    own.write_text(own.read_text().replace("answer 7", "another answer"))
+    own.write_text(own.read_text().replace("answer", "reply"))
     again = ran(project.dvc("repro", "triplets@embedding"))
     assert {"fetch@mine", "score@embedding", "triplets@embedding"} <= again
     # The other sets read nothing of it: they are built anew, and what depends on them stays.
