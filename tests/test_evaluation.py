@@ -8,6 +8,7 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 from sentence_transformers.sentence_transformer.evaluation import RerankingEvaluator
+from sklearn.metrics import average_precision_score, ndcg_score
 
 from decant.dataset import Split
 from decant.embedded.pydocs import build_pydocs
@@ -100,6 +101,17 @@ def test_metrics_of_a_ranking_done_by_hand() -> None:
     assert found.mrr == pytest.approx(1 / 2)
     gains = 1 / np.log2(3) + 1 / np.log2(5)
     assert found.ndcg == pytest.approx(gains / (1 / np.log2(2) + 1 / np.log2(3)))
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 3, 1000], ids=["all tied", "mostly tied", "some ties", "no ties"])
+def test_metrics_equal_scikit_learns(distinct: int) -> None:
+    rng = np.random.default_rng(distinct)
+    for size in range(2, 40):
+        labels = np.array([1] + [0] * (size - 1)) | (rng.random(size) < 0.3)
+        scores = (rng.integers(0, distinct, size) / 7).astype(np.float32)
+        found = query_metrics(labels.tolist(), scores, "cross_encoder")
+        assert found.map == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+        assert found.ndcg == pytest.approx(ndcg_score([labels], [scores], k=10), abs=1e-12)
 
 
 def test_reciprocal_rank_is_cut_at_ten() -> None:
