@@ -49,7 +49,7 @@ def compare(models: Mapping[str, Metrics], settings: TestSettings) -> dict[str, 
         if "labels_only" in models:
             entry["over_labels_only"] = _tested(models["after"][metric], models["labels_only"][metric], settings)
         result[metric] = entry
-    differences = np.sign(models["after"]["map"] - models["before"]["map"])
+    differences = np.sign(np.round(models["after"]["map"] - models["before"]["map"], 9))  # rounding dust is a tie
     result["wins"], result["ties"], result["losses"] = (int((differences == sign).sum()) for sign in (1, 0, -1))
     return result
 
