@@ -63,8 +63,7 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
         if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)):
             raise
         _fail(stage, f"{error}\n  → free some space, or mend the permissions, and run again", 1)
-    sys.stdout.flush()
-    sys.exit(0)
+    _done(0)
 
 
 def _interrupt(signum: int, _: FrameType | None) -> None:
@@ -79,5 +78,13 @@ def _fail(stage: str, message: str, code: int) -> NoReturn:
             f"  `dvc checkout {stage}` and `git checkout -- metrics plots`.",
             file=sys.stderr,
         )
+    _done(code)
+
+
+def _done(code: int) -> NoReturn:
+    """End; a signal that comes while the libraries close down changes nothing any more."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)

@@ -136,7 +136,7 @@ def test_an_interrupted_stage_leaves_what_was_there_or_what_it_made(
 ) -> None:
     output = project.folder / OUTPUTS[command]
     earlier = snapshot(output)
-    for after in (0.3, 2.0, 4.0, 6.0, 8.0):
+    for after in (0.5, 2.0, 4.0, 6.0, 8.0):
         process = subprocess.Popen(
             [sys.executable, "-m", *command.split()],
             cwd=project.folder,
