@@ -58,6 +58,8 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
         _fail(stage, str(error), 1)
     except Interrupted as interrupted:
         _fail(stage, "interrupted; nothing half-written is left", 128 + interrupted.signum)
+    except FileNotFoundError as error:
+        _fail(stage, f"{error}: there is no such file\n  → `dvc repro {stage}` makes what the stage reads first", 1)
     except Exception as error:
         # Libraries wrap what the system said in errors of their own; its words stay.
         if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)):

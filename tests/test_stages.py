@@ -98,6 +98,13 @@ def test_a_term_on_labels_without_labels_stops(project: Project) -> None:
     assert "set reranker.loss.label_weight to 0" in stage(project, "stages.train", "reranker")
 
 
+def test_a_missing_input_is_named(project: Project) -> None:
+    (project.folder / "data/triplets/reranker.parquet").unlink()
+    output = stage(project, "stages.train", "reranker")
+    assert "data/triplets/reranker.parquet: there is no such file" in output
+    assert "`dvc repro train@reranker`" in output
+
+
 def test_any_checkpoint_is_evaluated_by_path_or_reference(project: Project) -> None:
     output = stage(project, "stages.evaluate", "--model", "models/reranker", "--dataset", "pydocs", code=0)
     after = (project.folder / "metrics/reranker/after.json").read_text()
