@@ -13,3 +13,6 @@ class DecantError(Exception):
         super().__init__(f"{problem}\n  → {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type["DecantError"], tuple[str, str]]:
+        return DecantError, (self.problem, self.remedy)  # so that it crosses from one process to another

@@ -1,30 +1,25 @@
 """The typed schema of params.yaml: every knob, what it may be, and which combinations are impossible."""
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Reference = Annotated[str, Field(pattern=r"^(package|path|hub):\S.*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+from decant.schema_models import (
+    Block,
+    EmbeddingStudent,
+    Positive,
+    Rate,
+    Reference,
+    RerankerStudent,
+    Seed,
+    Share,
+    Student,
+    Teacher,
+    Temperature,
+    pinned,
+)
 
-# The engines that can score each kind, whether this version has them or not.
-ENGINES_OF = {
-    "bi_encoder": ("sentence-transformers", "vllm"),
-    "cross_encoder": ("sentence-transformers", "vllm"),
-    "causal_lm": ("transformers", "vllm"),
-}
-
-
-class Block(BaseModel):
-    """A block of params.yaml: unknown keys are refused, and nothing is converted behind the user's back."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+__all__ = ["DataSet", "Params", "Student"]
 
 
 class Splits(Block):
@@ -40,7 +35,7 @@ class DataSet(Block):
 
     source: Reference
     revision: str | None
-    format: Literal["rows", "beir", "icd10", "pydocs"]
+    format: Literal["rows", "beir", "mteb", "icd10", "pydocs"]
     packages: dict[str, str]
     splits: Splits
     train: Positive | None
@@ -68,69 +63,8 @@ class DataSet(Block):
                     raise ValueError(
                         f"`splits.{key}` is null, so `{key}` must say how many queries to carve from train"
                     )
-        _pinned(self.source, self.revision)
+        pinned(self.source, self.revision)
         return self
-
-
-class Model(Block):
-    """What every model's block holds."""
-
-    model: Reference
-    revision: str | None
-    sha256: Sha256 | None
-    max_length: Positive
-    trust_remote_code: bool
-
-    @model_validator(mode="after")
-    def _revision(self) -> "Model":
-        _pinned(self.model, self.revision)
-        return self
-
-
-class Teacher(Model):
-    """The model whose scores are the targets."""
-
-    kind: Literal["bi_encoder", "cross_encoder", "causal_lm"]
-    engine: Literal["sentence-transformers", "transformers", "vllm"]
-    query_prompt: str | None
-    document_prompt: str | None
-    dtype: Literal["float32", "bfloat16", "float16"]
-    batch_size: Positive
-
-    @model_validator(mode="after")
-    def _possible(self) -> "Teacher":
-        if self.engine not in ENGINES_OF[self.kind]:
-            raise ValueError(
-                f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(ENGINES_OF[self.kind])}"
-            )
-        if self.kind == "cross_encoder" and (self.query_prompt or self.document_prompt):
-            raise ValueError("a cross_encoder takes no prompts: set query_prompt and document_prompt to null")
-        return self
-
-
-class Student(Model):
-    """The model that is trained."""
-
-    layers: list[Annotated[int, Field(ge=0)]] | None
-
-    @model_validator(mode="after")
-    def _layers(self) -> "Student":
-        if self.layers is not None and (not self.layers or sorted(set(self.layers)) != self.layers):
-            raise ValueError("`layers` must be layer numbers in ascending order, from 0, each once; null keeps all")
-        return self
-
-
-class EmbeddingStudent(Student):
-    """A bi-encoder student; a null prompt means the model's own."""
-
-    query_prompt: str | None
-    document_prompt: str | None
-
-
-class RerankerStudent(Student):
-    """A cross-encoder student; a `fresh` head is initialised from the seed."""
-
-    head: Literal["fresh", "keep"]
 
 
 class Triplets(Block):
@@ -177,6 +111,10 @@ class Train(Block):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     evaluations: Positive
     precision: Literal["auto", "float32", "bfloat16"]
+    processes: Positive
+    chunk: Positive | None
+    checkpointing: bool
+    save_steps: Positive | None
 
 
 class TrainOverride(Block):
@@ -190,6 +128,10 @@ class TrainOverride(Block):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     evaluations: Positive | None
     precision: Literal["auto", "float32", "bfloat16"] | None
+    processes: Positive | None
+    chunk: Positive | None
+    checkpointing: bool | None
+    save_steps: Positive | None
 
 
 class Track(Block):
@@ -284,16 +226,18 @@ class Params(Block):
         """A track's block by its name."""
         return self.embedding if name == "embedding" else self.reranker
 
+    @model_validator(mode="after")
+    def _processes(self) -> "Params":
+        for track in ("embedding", "reranker"):
+            train = self.training(track)
+            if train.batch_size % train.processes:
+                raise ValueError(
+                    f"train.processes: {train.processes} processes cannot share a batch of {train.batch_size} "
+                    f"({track}): make train.batch_size a multiple"
+                )
+        return self
+
     def training(self, name: str) -> Train:
         """A track's training settings: its own where it has them, the shared ones elsewhere."""
         own = self.track(name).train.model_dump()
         return self.train.model_copy(update={key: value for key, value in own.items() if value is not None})
-
-
-def _pinned(reference: str, revision: str | None) -> None:
-    remote = reference.startswith("hub:")
-    if remote and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
-        found = "null" if revision is None else repr(revision)
-        raise ValueError(f"`revision` is {found}, and {reference} must be pinned to a commit: 40 hexadecimal digits")
-    if not remote and revision is not None:
-        raise ValueError(f"`revision` is {revision!r}, and {reference} has none: set it to null")

@@ -14,6 +14,7 @@ from decant.dataset import Row, Split
 from decant.engines import Scorer, Scores
 from decant.errors import DecantError
 from decant.files import read_json, sha256, write_json
+from decant.sanity import check_split
 
 SCHEMA = pa.schema([("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8()), ("score", pa.float32())])
 
@@ -33,7 +34,7 @@ def score_splits(
         the manifest.
 
     Raises:
-        DecantError: a score is not finite, or all scores of a split are the same.
+        DecantError: the scores of a split cannot be right; see `decant.sanity`.
     """
     manifest: dict[str, Any] = {**identity, "files": {}}
     for name, split in splits.items():
@@ -42,11 +43,7 @@ def score_splits(
         candidates = [text for row in rows for text in row.candidates]
         labels = [label for row in rows for label in row.labels]
         scores = scorer.score(queries, candidates, split.task)
-        if not np.isfinite(scores).all() or np.ptp(scores) == 0:
-            raise DecantError(
-                f"{name}: the teacher's scores are constant or not finite (min {scores.min()}, max {scores.max()})",
-                "look at the teacher's model, dtype and prompts; nothing was written",
-            )
+        check_split(rows, scores, name)
         path = folder / f"{name}.parquet"
         pq.write_table(pa.table([queries, candidates, labels, scores], schema=SCHEMA), path, compression="zstd")
         manifest["files"][path.name] = {
@@ -60,9 +57,34 @@ def score_splits(
     return manifest
 
 
-def engine_version(engine: str) -> str:
-    """The installed version of the package behind an engine."""
+def engine_version(engine: str, url: str | None = None) -> str:
+    """The installed version of the package behind an engine; of a server, its address."""
+    if engine == "server":
+        return f"server at {url}"
+    if engine == "vllm":
+        from decant.engines.vllm import installed_version
+
+        return f"vllm {installed_version()}"
     return f"{engine} {importlib.metadata.version(engine)}"
+
+
+def scored_pairs(folder: Path, teacher: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
+    """The pairs that a folder holds a teacher's scores of, by the file's name; none where they are another teacher's.
+
+    Args:
+        folder: of a track's scores; it need not be there.
+        teacher: the teacher's block of params.
+    """
+    manifest = folder / "manifest.json"
+    if not manifest.is_file() or read_json(manifest)["teacher"] != dict(teacher):
+        return {}
+    known = {}
+    for file in read_json(manifest)["files"]:
+        table = read_scores(folder, Path(file).stem)
+        known[Path(file).stem] = set(
+            zip(table.column("query").to_pylist(), table.column("candidate").to_pylist(), strict=True)
+        )
+    return known
 
 
 def _statistics(scores: Scores, labels: Sequence[int | None]) -> dict[str, float | None]:

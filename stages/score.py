@@ -1,71 +1,124 @@
-"""Score a track's pairs with its teacher: the in-domain train split, and the test splits for the teacher's own row."""
+"""Score a track's pairs with its teacher: the in-domain train split, and the test splits for the teacher's own row.
+
+`python -m stages.score embedding --plan` says what that takes, and scores nothing.
+"""
 
 import argparse
 import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from decant.cost import model_size, pairs_per_second
-from decant.dataset import read_split
-from decant.engines import TeacherSpec, check_engine, load_engine
+from decant.dataset import Split, read_split
+from decant.engines import ServerSpec, TeacherSpec, load_forward
+from decant.engines.pool import count_engines
 from decant.errors import DecantError
 from decant.files import atomic_folder, read_json, write_json
-from decant.scoring import engine_version, score_splits
+from decant.params import Params
+from decant.plan import plan_splits, tokens_per_second
+from decant.scoring import engine_version, score_splits, scored_pairs
+from decant.selftest import draw_sample, judge, reference_scores
 from decant.sources import model_folder
+from decant.teachers import Teacher
 from stages import cli
 
 
 def main(track: str) -> None:
     """Write data/scores/<track>/ and metrics/cost/<track>/teacher.json."""
-    if os.environ.get("DECANT_TEACHER") == "never":
+    if _never():
         raise DecantError(
             "a teacher would have to run, and DECANT_TEACHER=never forbids it",
             f"`dvc pull score@{track}` brings its scores, if the remote is right; or unset DECANT_TEACHER",
         )
     params = cli.params()
-    block = params.track(track)
-    teacher = block.teacher
-    check_engine(teacher.kind, teacher.engine)
-    folder = model_folder(teacher.model, teacher.revision, teacher.sha256, code=teacher.trust_remote_code)
-    scorer = load_engine(
-        TeacherSpec(
-            kind=teacher.kind,
-            engine=teacher.engine,
-            folder=folder,
-            max_length=teacher.max_length,
-            query_prompt=teacher.query_prompt,
-            document_prompt=teacher.document_prompt,
-            dtype=teacher.dtype,
-            batch_size=teacher.batch_size,
-            trust_remote_code=teacher.trust_remote_code,
+    block = params.track(track).teacher
+    spec = teacher_spec(params, track)
+    version = engine_version(block.engine, block.server.url)
+    splits, data = _splits(params, track)
+    sample = draw_sample(splits["train"], params.seed)
+    reference, compared_with = reference_scores(spec, sample)
+    with Teacher(spec) as teacher:
+        tested = judge(spec, sample, teacher.score(sample.queries, sample.candidates, sample.task), reference)
+        print(f"{track} self-test: {', '.join(f'{key} {value}' for key, value in tested.items())}; {compared_with}")
+        identity = {
+            "track": track,
+            "teacher": block.model_dump(),
+            "engine_version": version,
+            "max_length": teacher.prompts.max_length,
+            "rendered": teacher.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
+            "self_test": {**tested, "compared_with": compared_with},
+            "data": data,
+        }
+        with atomic_folder(cli.SCORES / track) as partial:
+            manifest = score_splits(teacher, splits, partial, identity)
+        speed = pairs_per_second(teacher, splits["test_in_domain"])
+    for name, file in manifest["files"].items():
+        found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
+        print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
+    write_json(cli.COST / track / "teacher.json", {**model_size(spec.folder), **speed})
+
+
+def plan(track: str) -> None:
+    """Print what scoring would take: nothing is scored and nothing written."""
+    params = cli.params()
+    spec = teacher_spec(params, track)
+    splits, _ = _splits(params, track)
+    known = scored_pairs(cli.SCORES / track, params.track(track).teacher.model_dump())
+    plans = plan_splits(Teacher(spec), splits, known)
+    row = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}".format
+    print(row(track, "pairs", "unique texts", "to read", "tokens", "scored"))
+    for name, split in plans.items():
+        print(row(name, split.pairs, split.unique_texts, len(split.prompts), split.tokens, f"{split.scored:.0%}"))
+    prompts = [prompt for split in plans.values() for prompt in split.prompts]
+    tokens = sum(split.tokens for split in plans.values())
+    if not prompts:
+        print("every pair is scored already")
+    elif _never():
+        print(f"{tokens} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
+    else:
+        speed = tokens_per_second(load_forward(spec), prompts, params.seed)
+        engines = count_engines(spec)
+        seconds = tokens / speed["tokens_per_second"] / engines
+        print(
+            f"{tokens} tokens at {speed['tokens_per_second']:.0f} a second (measured on {speed['prompts']} of the "
+            f"prompts) on {engines} engine{'s' * (engines > 1)}: about {timedelta(seconds=round(seconds))}"
         )
-    )
+
+
+def teacher_spec(params: Params, track: str) -> TeacherSpec:
+    """What the track's block of params says of its teacher, its files resolved."""
+    block = params.track(track).teacher
+    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
+    folder: Path = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
+    return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
+
+
+def _splits(params: Params, track: str) -> tuple[dict[str, Split], dict[str, Any]]:
+    """The splits to score, and what the manifest says of them."""
+    block = params.track(track)
     sources = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
     if block.out_of_domain is not None:
         sources["test_out_of_domain"] = (block.out_of_domain, "test")
     splits = {name: read_split(cli.SETS / dataset / f"{split}.parquet") for name, (dataset, split) in sources.items()}
-    identity = {
-        "track": track,
-        "teacher": teacher.model_dump(),
-        "engine_version": engine_version(teacher.engine),
-        "data": {
-            name: {
-                "dataset": dataset,
-                "split": split,
-                "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
-            }
-            for name, (dataset, split) in sources.items()
-        },
+    data = {
+        name: {
+            "dataset": dataset,
+            "split": split,
+            "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
+        }
+        for name, (dataset, split) in sources.items()
     }
-    with atomic_folder(cli.SCORES / track) as partial:
-        manifest = score_splits(scorer, splits, partial, identity)
-    for name, file in manifest["files"].items():
-        found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
-        print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
-    speed = pairs_per_second(scorer, splits["test_in_domain"])
-    write_json(cli.COST / track / "teacher.json", {**model_size(folder), **speed})
+    return splits, data
+
+
+def _never() -> bool:
+    return os.environ.get("DECANT_TEACHER") == "never"
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("--plan", action="store_true", help="say what it takes: texts, pairs, tokens, time")
     arguments = parser.parse_args()
-    cli.run(f"score@{arguments.track}", lambda: main(arguments.track))
+    cli.run(f"score@{arguments.track}", lambda: (plan if arguments.plan else main)(arguments.track))

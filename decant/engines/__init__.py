@@ -1,26 +1,51 @@
-"""Engines score query-candidate pairs; a new engine is one file here and one line in `ENGINES`.
+"""Engines run teachers; a new engine is one file here and one line in `ENGINES`.
 
-An engine is a function from a `TeacherSpec` to a `Scorer`. Every scorer of one kind gives the same raw scores,
-whatever its engine: the cosine of a bi-encoder, the raw logit of a cross-encoder.
+An engine is a module with a function `load`, from a `TeacherSpec` to a `Forward`. What the model reads is decided
+before, in `decant.prompts`: every engine of one kind gets the same token ids, and gives the same raw scores.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from decant.errors import DecantError
+if TYPE_CHECKING:
+    from decant.prompts import Prompt
 
 Scores = npt.NDArray[np.float32]
 
+# From prompts to embeddings of unit length, shape (prompts, dimension), for a bi_encoder; for a cross_encoder and a
+# causal_lm to raw scores, shape (prompts,): the logit, and logit(yes) − logit(no). float32, no activation.
+Forward: TypeAlias = Callable[[Sequence["Prompt"]], Scores]
+
 ENGINES = {
-    ("bi_encoder", "sentence-transformers"): "decant.engines.sentence_transformers:load_bi_encoder_teacher",
-    ("cross_encoder", "sentence-transformers"): "decant.engines.sentence_transformers:load_cross_encoder_teacher",
+    "sentence-transformers": "decant.engines.sentence_transformers",
+    "transformers": "decant.engines.transformers",
+    "vllm": "decant.engines.vllm",
+    "server": "decant.engines.server",
 }
+REFERENCE = {
+    "bi_encoder": "sentence-transformers",
+    "cross_encoder": "sentence-transformers",
+    "causal_lm": "transformers",
+}
+
+
+@dataclass(frozen=True)
+class ServerSpec:
+    """Where a teacher behind HTTP is; the fields are those of `<track>.teacher.server` in params."""
+
+    url: str | None
+    api: str
+    name: str | None
+    key: str | None
+    concurrency: int
+    retries: int
+    timeout: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,9 @@ class TeacherSpec:
     dtype: str
     batch_size: int
     trust_remote_code: bool
+    engines: int | None = None
+    tensor_parallel: int = 1
+    server: ServerSpec | None = None
 
 
 class Scorer(Protocol):
@@ -57,27 +85,17 @@ class Scorer(Protocol):
         ...
 
 
-def check_engine(kind: str, engine: str) -> None:
-    """Make sure that an engine for such teachers exists, before a model is downloaded for it.
-
-    Raises:
-        DecantError: this version has no such engine for such a kind.
-    """
-    if (kind, engine) not in ENGINES:
-        known = "; ".join(f"{kind} on {engine}" for kind, engine in ENGINES)
-        raise DecantError(
-            f"teacher: this version has no engine {engine} for a {kind}",
-            f"choose one of: {known}; or pull the scores that a colleague made (docs/sharing.md)",
-        )
-
-
-def load_engine(spec: TeacherSpec) -> Scorer:
+def load_forward(spec: TeacherSpec) -> Forward:
     """Load a teacher into its engine.
 
     Raises:
-        DecantError: this version has no such engine for such a kind.
+        DecantError: the engine is not installed, or cannot run the model.
     """
-    check_engine(spec.kind, spec.engine)
-    module, _, function = ENGINES[spec.kind, spec.engine].partition(":")
-    scorer: Scorer = getattr(importlib.import_module(module), function)(spec)
-    return scorer
+    load: Callable[[TeacherSpec], Forward] = importlib.import_module(ENGINES[spec.engine]).load
+    return load(spec)
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first, so that little is padded and memory peaks at once."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

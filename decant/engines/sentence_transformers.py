@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch.nn.functional import normalize
 
-from decant.engines import Scorer, Scores, TeacherSpec
-from decant.models import load_bi_encoder, load_cross_encoder
+from decant.engines import Forward, Scorer, Scores, TeacherSpec, batches_by_length
+from decant.engines.transformers import padded
+from decant.models import load_bi_encoder, load_cross_encoder, transformer_of
 from decant.progress import progress
-
-DOCUMENT_PROMPT_NAMES = ("document", "passage", "corpus")
-
-
-def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of like length, longest first, so that little is padded and memory peaks at once."""
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+from decant.prompts import Prompt, choose_prompts
 
 
 class BiEncoderScorer:
@@ -107,13 +103,8 @@ class CrossEncoderScorer:
 def resolve_prompts(
     model: SentenceTransformer, query_prompt: str | None, document_prompt: str | None
 ) -> tuple[str, str]:
-    """The prompts to use: those given, or the model's own, found as `encode_query` and `encode_document` find them."""
-    own = model.prompts
-    if query_prompt is None:
-        query_prompt = own.get("query") or ""
-    if document_prompt is None:
-        document_prompt = next((own[name] for name in DOCUMENT_PROMPT_NAMES if name in own), None) or ""
-    return query_prompt, document_prompt
+    """The prompts to use: those given, or the model's own."""
+    return choose_prompts(model.prompts, query_prompt, document_prompt)
 
 
 def scorer_of(model: SentenceTransformer | CrossEncoder, batch_size: int) -> Scorer:
@@ -123,17 +114,27 @@ def scorer_of(model: SentenceTransformer | CrossEncoder, batch_size: int) -> Sco
     return CrossEncoderScorer(model, batch_size)
 
 
-def load_bi_encoder_teacher(spec: TeacherSpec) -> Scorer:
-    """The engine for ("bi_encoder", "sentence-transformers")."""
-    model = load_bi_encoder(
-        spec.folder, max_length=spec.max_length, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
-    )
-    return BiEncoderScorer(model, spec.batch_size, spec.query_prompt, spec.document_prompt)
+def load(spec: TeacherSpec) -> Forward:
+    """The engine for bi_encoder and cross_encoder teachers."""
+    load_model = load_bi_encoder if spec.kind == "bi_encoder" else load_cross_encoder
+    model = load_model(spec.folder, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code).eval()
+    tokenizer = model.tokenizer
+    typed = "token_type_ids" in tokenizer.model_input_names
 
+    @torch.inference_mode()
+    def forward(prompts: Sequence[Prompt]) -> Scores:
+        parts: list[torch.Tensor] = []
+        batches = batches_by_length([len(prompt.ids) for prompt in prompts], spec.batch_size)
+        for batch in batches:
+            inputs = padded(
+                [prompts[index] for index in batch], tokenizer.pad_token_id or 0, model.device, token_types=typed
+            )
+            if isinstance(model, SentenceTransformer):
+                parts.append(normalize(model(inputs)["sentence_embedding"].float()).cpu())
+            else:
+                parts.append(transformer_of(model)(**inputs).logits[:, 0].float().cpu())
+        order = torch.tensor([index for batch in batches for index in batch])
+        scores: Scores = torch.cat(parts)[torch.argsort(order)].numpy()
+        return scores
 
-def load_cross_encoder_teacher(spec: TeacherSpec) -> Scorer:
-    """The engine for ("cross_encoder", "sentence-transformers")."""
-    model = load_cross_encoder(
-        spec.folder, max_length=spec.max_length, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
-    )
-    return CrossEncoderScorer(model, spec.batch_size)
+    return forward
