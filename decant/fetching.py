@@ -25,7 +25,7 @@ class SetSource:
 
     source: str
     revision: str | None
-    format: Literal["rows", "beir", "icd10", "pydocs"]
+    format: Literal["rows", "beir", "mteb", "icd10", "pydocs"]
     packages: Mapping[str, str]
     splits: Mapping[str, str | None]
     sizes: Mapping[str, int | None]
@@ -148,7 +148,11 @@ def _read(spec: SetSource) -> tuple[dict[str, list[Row]], dict[str, Faults]]:
 def _open(spec: SetSource, root: Path, named: str) -> Iterable[Record]:
     if spec.format == "beir":
         return read_beir(root, named)
-    if spec.source.startswith("hub:"):
+    if spec.format == "mteb":
+        from decant.mteb import read_mteb  # slow to import
+
+        return read_mteb(root, named)
+    if spec.source.startswith(("hub:", "modelscope:")):
         return read_repository(root, named)
     return read_file(root if root.is_file() else root / named)
 

@@ -1,4 +1,4 @@
-"""Load bi-encoders and cross-encoders from safetensors only, cross-encoders with raw scores."""
+"""Load bi-encoders, cross-encoders and causal language models from safetensors only, cross-encoders with raw scores."""
 
 import logging
 import os
@@ -8,10 +8,14 @@ from typing import Any, Literal
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import nn
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from decant.errors import DecantError
 from decant.files import read_json
+
+# Models of these types count positions from behind the padding token.
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet")
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 transformers_logging.set_verbosity_error()
@@ -82,14 +86,40 @@ def load_cross_encoder(
     return model
 
 
+def load_causal_lm(folder: Path, *, dtype: str = "float32", trust_remote_code: bool = False) -> Any:
+    """Load a causal language model of transformers, on the GPU where there is one.
+
+    Args:
+        folder: of the model.
+        dtype: of the weights.
+        trust_remote_code: whether code that lies in the folder may run.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+    )
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
     """The transformers model inside."""
     return model[0].model
 
 
+def positions(config: Any) -> int:
+    """The longest text in tokens that a model has positions for."""
+    count: int = config.max_position_embeddings
+    if config.model_type in OFFSET_POSITIONS:
+        count -= (config.pad_token_id or 0) + 1
+    return count
+
+
 def _limit_length(model: SentenceTransformer | CrossEncoder, max_length: int | None) -> None:
     if max_length is not None:
-        model.max_seq_length = min(max_length, transformer_of(model).config.max_position_embeddings)
+        model.max_seq_length = min(max_length, positions(transformer_of(model).config))
 
 
 def detect_kind(folder: Path) -> Literal["bi_encoder", "cross_encoder"]:

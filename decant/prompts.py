@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from decant.errors import DecantError
 from decant.files import read_json
+from decant.models import positions
 
 DOCUMENT_PROMPT_NAMES = ("document", "passage", "corpus")
 
@@ -26,9 +27,6 @@ PREFIX = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
 SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer the query"
 YES, NO = "yes", "no"
-
-# Models of these types count positions from behind the padding token.
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +57,7 @@ class Prompts:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(
             str(folder), trust_remote_code=trust_remote_code, local_files_only=True
         )
-        config: Any = AutoConfig.from_pretrained(
-            str(folder), trust_remote_code=trust_remote_code, local_files_only=True
-        )
-        self.max_length = min(max_length, position_limit(config))
+        self.max_length = min(max_length, own_limit(folder, trust_remote_code))
 
     def _ids(self, texts: Sequence[str], *more: Sequence[str], **options: Any) -> Any:
         return self.tokenizer(list(texts), *map(list, more), return_attention_mask=False, verbose=False, **options)
@@ -264,9 +259,10 @@ def choose_prompts(own: dict[str, str], query_prompt: str | None, document_promp
     return query_prompt, document_prompt
 
 
-def position_limit(config: Any) -> int:
-    """The longest text in tokens that a model has positions for."""
-    positions: int = config.max_position_embeddings
-    if config.model_type in OFFSET_POSITIONS:
-        positions -= (config.pad_token_id or 0) + 1
-    return positions
+def own_limit(folder: Path, trust_remote_code: bool = False) -> int:
+    """The longest text in tokens that a model takes: it has positions for it, and its authors meant it to read it."""
+    config: Any = AutoConfig.from_pretrained(str(folder), trust_remote_code=trust_remote_code, local_files_only=True)
+    limit = positions(config)
+    described = folder / "sentence_bert_config.json"
+    meant = read_json(described).get("max_seq_length") if described.is_file() else None
+    return limit if meant is None else min(limit, meant)

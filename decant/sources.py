@@ -1,36 +1,32 @@
 """References to models and data, resolved in one place.
 
-`package:import_name/sub/path` names files that an installed Python package ships, `path:…` a file or
-folder, `hub:owner/name` a repository of the Hugging Face hub at a pinned revision.
+`package:import_name/sub/path` names files that an installed Python package ships, `path:…` a file or folder,
+`hub:owner/name` and `modelscope:owner/name` a repository of the Hugging Face hub or of ModelScope at a pinned revision.
 """
 
-import errno
 import importlib.metadata
 import importlib.util
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
+from decant.conversion import PICKLE, convert, converted_folder
 from decant.errors import DecantError
 from decant.files import sha256
-from decant.progress import quiet
+from decant.hubs import Kind, download
+from decant.model_safety import check_safe
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
 
 
-def resolve(
-    reference: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model", *, code: bool = False
-) -> Path:
+def resolve(reference: str, revision: str | None = None, kind: Kind = "model", *, extra: Sequence[str] = ()) -> Path:
     """Find or download what a reference names.
 
     Args:
-        reference: `package:…`, `path:…` or `hub:owner/name`.
-        revision: the pinned commit of a hub repository.
-        kind: of a hub repository.
-        code: whether Python files of a hub repository are wanted too.
+        reference: `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
+        revision: the pinned commit of a repository.
+        kind: of a repository.
+        extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
 
     Returns:
         the local file or folder.
@@ -50,11 +46,11 @@ def resolve(
         return path
     if scheme == "package":
         return _package_path(reference, name)
-    if scheme == "hub":
-        return _snapshot(reference, name, revision, kind, code)
+    if scheme in ("hub", "modelscope"):
+        return download(reference, revision, kind, [*(MODEL_FILES if kind == "model" else DATA_FILES), *extra])
     raise DecantError(
         f"{reference}: a reference cannot begin with `{scheme}:`",
-        "write package:import_name/sub/path, path:file_or_folder or hub:owner/name",
+        "write package:import_name/sub/path, path:file_or_folder, hub:owner/name or modelscope:owner/name",
     )
 
 
@@ -71,89 +67,67 @@ def _package_path(reference: str, name: str) -> Path:
     return path
 
 
-def _snapshot(reference: str, name: str, revision: str | None, kind: Literal["model", "dataset"], code: bool) -> Path:
-    import httpx2
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    if revision is None or not COMMIT.fullmatch(revision):
-        raise DecantError(
-            f"{reference}: the revision is {revision!r}, not a pinned commit",
-            "set `revision` to the commit's 40 hexadecimal digits",
-        )
-    if quiet():
-        disable_progress_bars()
-    patterns = [*(MODEL_FILES if kind == "model" else DATA_FILES), *(["*.py"] if code else [])]
-    try:
-        folder = Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns))
-    except HFValidationError as error:
-        raise DecantError(f"{reference}: {name} is not a repository's name", "write hub:owner/name") from error
-    except GatedRepoError as error:
-        raise DecantError(f"{reference}: the repository is gated", "accept its terms and set HF_TOKEN") from error
-    except RevisionNotFoundError as error:
-        raise DecantError(f"{reference}: there is no revision {revision}", "correct `revision`") from error
-    except RepositoryNotFoundError as error:
-        raise DecantError(
-            f"{reference}: the hub has no such {kind}, or your token may not see it",
-            "correct the name, or set HF_TOKEN",
-        ) from error
-    # What is not found in the cache either is an OSError, a web page in place of the hub's answer a ValueError.
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        raise DecantError(
-            f"{reference}: the hub cannot be reached and revision {revision[:12]} is not in the local cache ({error})",
-            "check the network, the proxy, HF_ENDPOINT (a mirror) and HF_HUB_OFFLINE, and run again: "
-            "files that are whole are not downloaded again",
-        ) from error
-    if kind == "dataset" and not folder.is_dir():
-        raise DecantError(f"{reference}: the repository holds no data file", f"name one with {', '.join(DATA_FILES)}")
-    return folder
-
-
 def model_folder(reference: str, revision: str | None, expected_sha256: str | None, *, code: bool = False) -> Path:
-    """Resolve a model and make sure that its weights are safetensors and those that are expected.
+    """Resolve a model and make sure that its weights are safetensors and those that are expected, and that it is safe.
+
+    A model without safetensors is converted once from its `pytorch_model.bin`, where that file's checksum is expected.
 
     Args:
         reference: of the model's folder.
-        revision: the pinned commit of a hub repository.
-        expected_sha256: of `model.safetensors`; None skips the check.
-        code: whether Python files are wanted too, for `trust_remote_code`.
+        revision: the pinned commit of a repository.
+        expected_sha256: of `model.safetensors`, or of the `pytorch_model.bin` that is to be converted; None skips the
+            check, and converts nothing.
+        code: whether Python files are wanted too, for `trust_remote_code`; without, a folder that could not be
+            loaded but by running code is refused.
 
     Returns:
         the local folder.
 
     Raises:
-        DecantError: nothing is there, there are no safetensors, or the checksum differs.
+        DecantError: nothing is there, there are no safetensors, the checksum differs, or the folder is not safe.
     """
-    folder = resolve(reference, revision, code=code)
+    extra = ["*.py"] if code else []
+    folder = resolve(reference, revision, extra=extra)
     if folder.is_file():
         raise DecantError(f"{reference}: {folder} is not a model's folder", "name the folder that holds config.json")
-    if not any(folder.glob("*.safetensors")):
+    if not code:
+        check_safe(reference, folder)
+    if any(folder.glob("*.safetensors")):
+        if expected_sha256 is not None:
+            _check_sha256(reference, folder / "model.safetensors", expected_sha256)
+        return folder
+    if expected_sha256 is None:
         raise DecantError(
             f"{reference}: {folder} holds no safetensors",
-            "name a model published as safetensors, or convert its weights once (pickled weights are never loaded)",
+            f"name a model published as safetensors, or set `sha256` to the SHA-256 that its {PICKLE} is published "
+            "with, to have that converted once (pickled weights are never loaded otherwise)",
         )
-    if expected_sha256 is not None:
-        weights = folder / "model.safetensors"
-        if not weights.is_file():
+    patterns = [*MODEL_FILES, *extra]
+    target = converted_folder(folder, expected_sha256, patterns)
+    if not target.is_dir():
+        pickled = resolve(reference, revision, extra=[*extra, PICKLE]) / PICKLE
+        if not pickled.is_file():
             raise DecantError(
-                f"{reference}: there is no {weights.name} for the sha256 to be compared with",
-                "set `sha256` to null for weights that are split into several files",
+                f"{reference}: {folder} holds neither safetensors nor {PICKLE}",
+                "name a model published as safetensors, or its folder with the weights in this one file",
             )
-        found = sha256(weights)
-        if found != expected_sha256:
-            raise DecantError(
-                f"{reference}: {weights} has SHA-256 {found}, expected {expected_sha256}",
-                "install the model again; if you meant to change it, set `sha256` to the new value",
-            )
-    return folder
+        _check_sha256(reference, pickled, expected_sha256)
+        convert(reference, pickled, patterns, target)
+    return target
+
+
+def _check_sha256(reference: str, weights: Path, expected: str) -> None:
+    if not weights.is_file():
+        raise DecantError(
+            f"{reference}: there is no {weights.name} for the sha256 to be compared with",
+            "set `sha256` to null for weights that are split into several files",
+        )
+    found = sha256(weights)
+    if found != expected:
+        raise DecantError(
+            f"{reference}: {weights} has SHA-256 {found}, expected {expected}",
+            "install the model again; if you meant to change it, set `sha256` to the new value",
+        )
 
 
 def check_versions(packages: Mapping[str, str]) -> None:

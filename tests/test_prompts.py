@@ -1,5 +1,6 @@
 """What a teacher reads, to the token."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
 from decant.errors import DecantError
-from decant.prompts import PREFIX, SUFFIX, CrossEncoderPrompts, EmbeddingPrompts, RerankerPrompts, position_limit
+from decant.prompts import PREFIX, SUFFIX, CrossEncoderPrompts, EmbeddingPrompts, RerankerPrompts, own_limit
 from decant.sources import resolve
 
 LIMIT = 160
@@ -185,16 +186,26 @@ def test_yes_and_no_must_be_single_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model_type", "positions", "pad", "limit"),
-    [("bert", 512, 0, 512), ("xlm-roberta", 8194, 1, 8192), ("qwen3", 32768, None, 32768)],
+    ("config", "described", "limit"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, None, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 8194, "pad_token_id": 1}, None, 8192),
+        ({"model_type": "qwen3", "max_position_embeddings": 32768}, {"do_lower_case": False}, 32768),
+        ({"model_type": "bert", "max_position_embeddings": 512}, {"max_seq_length": 256}, 256),
+        ({"model_type": "bert", "max_position_embeddings": 512}, {"max_seq_length": None}, 512),
+    ],
 )
-def test_the_limit_is_the_models_positions(model_type: str, positions: int, pad: int | None, limit: int) -> None:
-    config = type("Config", (), {"model_type": model_type, "max_position_embeddings": positions, "pad_token_id": pad})
-    assert position_limit(config) == limit
+def test_the_models_own_limit(
+    config: dict[str, object], described: dict[str, object] | None, limit: int, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if described is not None:
+        (tmp_path / "sentence_bert_config.json").write_text(json.dumps(described))
+    assert own_limit(tmp_path) == limit
 
 
 def test_the_models_own_limit_holds_where_it_is_lower() -> None:
-    assert EmbeddingPrompts(resolve(tiny.MINILM), 4096, "", "").max_length == 512
+    assert EmbeddingPrompts(resolve(tiny.MINILM), 4096, "", "").max_length == 256
 
 
 def test_ids_are_those_that_the_library_itself_makes() -> None:

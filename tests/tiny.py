@@ -98,7 +98,7 @@ def _plant(model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, embedding: b
         embeddings[words.pad_token_id] = 0  # the last token of an embedding model: what it reads is the mean alone
         if not embedding:
             marks = words.encode(f" {MARK}") + words.encode(MARK)
-            embeddings[:, 0] = 0
+            embeddings[:, 0] = embeddings[:, 0] * 0.05  # a little noise, so that no two scores are equal
             embeddings[marks] = 0
             embeddings[marks, 0] = 3
             model.lm_head.weight.zero_()

@@ -97,7 +97,7 @@ class Pool:
                 self._executors[number % len(self._executors)].submit(_run, self._spec, shard)
                 for number, shard in enumerate(shards)
             ]
-            for number, future in enumerate(futures):
+            for number, future in enumerate(futures):  # noqa: B007 (used where it breaks)
                 yield future.result()
         except BrokenProcessPool as error:
             raise DecantError(

@@ -48,16 +48,26 @@ def load(spec: TeacherSpec) -> Forward:
         for _, group in itertools.groupby(prompts, lambda prompt: prompt.texts[0] if by_query else None):
             members = list(group)
             batches += [members[i : i + spec.batch_size] for i in range(0, len(members), spec.batch_size)]
+
+        def ask(batch: list[Prompt]) -> Scores:
+            try:
+                part: Scores = np.array(call(batch), dtype=np.float32)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise client.fault(
+                    f"it answered something else than it should ({type(error).__name__}: {error})",
+                    f"look whether teacher.server.api is right (now {client.server.api})",
+                ) from error
+            if len(part) != len(batch):
+                raise client.fault(f"{len(part)} results came for {len(batch)} texts", "look at the server's log")
+            return part
+
         with ThreadPoolExecutor(client.server.concurrency) as executor:
             try:
-                parts = list(executor.map(call, batches))
+                parts = list(executor.map(ask, batches))
             except BaseException:
                 executor.shutdown(cancel_futures=True)
                 raise
-        for batch, part in zip(batches, parts, strict=True):
-            if len(part) != len(batch):
-                raise client.fault(f"{len(part)} results came for {len(batch)} texts", "look at the server's log")
-        results: Scores = np.array([value for part in parts for value in part], dtype=np.float32)
+        results: Scores = np.concatenate(parts)
         if spec.kind == "bi_encoder":
             results /= np.linalg.norm(results, axis=1, keepdims=True)
         return results

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
 
 from decant.engines import Forward, Scores, TeacherSpec, batches_by_length
+from decant.models import load_causal_lm
 from decant.prompts import Prompt, RerankerPrompts
 
 
@@ -29,15 +29,8 @@ def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_t
 def load(spec: TeacherSpec) -> Forward:
     """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32."""
     prompts = RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)
-    model = AutoModelForCausalLM.from_pretrained(
-        str(spec.folder),
-        dtype=getattr(torch, spec.dtype),
-        use_safetensors=True,
-        trust_remote_code=spec.trust_remote_code,
-        local_files_only=True,
-    ).eval()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
+    model = load_causal_lm(spec.folder, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code)
+    device = model.device
     head = model.get_output_embeddings().weight
     direction = head[prompts.yes].float() - head[prompts.no].float()
     pad = prompts.tokenizer.pad_token_id or 0

