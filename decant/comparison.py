@@ -92,8 +92,8 @@ def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
         [
             track,
             name,
-            f"{measured[name]['parameters'] / 1e6:.1f} M",
-            f"{measured[name]['bytes'] / 1e6:.0f} MB",
+            millions(measured[name]["parameters"], "M", digits=1),
+            millions(measured[name]["bytes"], "MB"),
             f"{measured[name]['pairs_per_second']:.0f}",
         ]
         for track, measured in cost.items()
@@ -132,10 +132,12 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
             )
         teacher, student = cost[track]["teacher"], cost[track]["student"]
         ratio = student["pairs_per_second"] / teacher["pairs_per_second"]
-        share = percent(student["parameters"] / teacher["parameters"], digits=0)
+        size = ""
+        if teacher["parameters"]:
+            size = f", with {percent(student['parameters'] / teacher['parameters'], digits=0)} of its parameters"
         found.append(
             f"{track}: the student reranks {'faster' if ratio >= 1 else 'slower'} than its teacher, "
-            f"at {ratio:.2f} times its speed, with {share} of its parameters."
+            f"at {ratio:.2f} times its speed{size}."
         )
     for track, domain, entry in test_sets(comparison):
         values, change, place = entry["map"], entry["map"]["change"], f"{track}, {domain} ({entry['dataset']})"
@@ -151,6 +153,11 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
             "what the teacher adds to the labels is not shown."
         )
     return found
+
+
+def millions(count: int, unit: str, digits: int = 0) -> str:
+    """A count in millions; an en dash for 0: the weights of a teacher behind HTTP are not here to be counted."""
+    return f"{count / 1e6:.{digits}f} {unit}" if count else "–"
 
 
 def signed(value: float) -> str:

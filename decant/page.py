@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from decant.charts import change_chart, training_chart
-from decant.comparison import LABELS, has_labels_only, notes, p_value, percent, signed
+from decant.comparison import LABELS, has_labels_only, millions, notes, p_value, percent, signed
 
 Curve = Sequence[Mapping[str, float]]
 
@@ -34,5 +34,6 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         signed=signed,
         percent=percent,
+        millions=millions,
         p_value=p_value,
     )

@@ -15,11 +15,19 @@ from decant.files import sha256
 from decant.hubs import Kind, download
 from decant.model_safety import check_safe
 
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+WEIGHTS = "*.safetensors"
+MODEL_FILES = ["*.json", WEIGHTS, "*.txt", "*.model", "*.jinja"]
 DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
 
 
-def resolve(reference: str, revision: str | None = None, kind: Kind = "model", *, extra: Sequence[str] = ()) -> Path:
+def resolve(
+    reference: str,
+    revision: str | None = None,
+    kind: Kind = "model",
+    *,
+    extra: Sequence[str] = (),
+    leave: Sequence[str] = (),
+) -> Path:
     """Find or download what a reference names.
 
     Args:
@@ -27,6 +35,7 @@ def resolve(reference: str, revision: str | None = None, kind: Kind = "model", *
         revision: the pinned commit of a repository.
         kind: of a repository.
         extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
+        leave: those of the usual ones that are not wanted.
 
     Returns:
         the local file or folder.
@@ -47,7 +56,8 @@ def resolve(reference: str, revision: str | None = None, kind: Kind = "model", *
     if scheme == "package":
         return _package_path(reference, name)
     if scheme in ("hub", "modelscope"):
-        return download(reference, revision, kind, [*(MODEL_FILES if kind == "model" else DATA_FILES), *extra])
+        usual = [pattern for pattern in (MODEL_FILES if kind == "model" else DATA_FILES) if pattern not in leave]
+        return download(reference, revision, kind, [*usual, *extra])
     raise DecantError(
         f"{reference}: a reference cannot begin with `{scheme}:`",
         "write package:import_name/sub/path, path:file_or_folder, hub:owner/name or modelscope:owner/name",
@@ -65,6 +75,23 @@ def _package_path(reference: str, name: str) -> Path:
     if not path.exists():
         raise DecantError(f"{reference}: the package ships no {inside}", "install the version that params.yaml names")
     return path
+
+
+def tokenizer_folder(reference: str, revision: str | None, *, code: bool = False) -> Path:
+    """Resolve a model whose weights are elsewhere: its configuration and tokenizer, and that they are safe.
+
+    Args:
+        reference: of the model's folder.
+        revision: the pinned commit of a repository.
+        code: see `model_folder`.
+
+    Raises:
+        DecantError: nothing is there, or the folder is not safe.
+    """
+    folder = resolve(reference, revision, extra=["*.py"] if code else [], leave=[WEIGHTS])
+    if not code:
+        check_safe(reference, folder)
+    return folder
 
 
 def model_folder(reference: str, revision: str | None, expected_sha256: str | None, *, code: bool = False) -> Path:
@@ -92,7 +119,7 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
         raise DecantError(f"{reference}: {folder} is not a model's folder", "name the folder that holds config.json")
     if not code:
         check_safe(reference, folder)
-    if any(folder.glob("*.safetensors")):
+    if any(folder.glob(WEIGHTS)):
         if expected_sha256 is not None:
             _check_sha256(reference, folder / "model.safetensors", expected_sha256)
         return folder

@@ -19,7 +19,7 @@ from decant.params import Params
 from decant.plan import plan_splits, tokens_per_second
 from decant.scoring import engine_version, score_splits, scored_pairs
 from decant.selftest import draw_sample, judge, reference_scores
-from decant.sources import model_folder
+from decant.sources import model_folder, tokenizer_folder
 from decant.teachers import Teacher
 from stages import cli
 
@@ -90,7 +90,11 @@ def teacher_spec(params: Params, track: str) -> TeacherSpec:
     """What the track's block of params says of its teacher, its files resolved."""
     block = params.track(track).teacher
     fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
-    folder: Path = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
+    folder: Path
+    if block.engine == "server":
+        folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
+    else:
+        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
     return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
 
 

@@ -5,6 +5,7 @@ Run by `make test-vllm`, which makes the environment that they need.
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,14 +13,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
 import tiny
+from planted import make_project, stage
 
 from decant.engines import ServerSpec, TeacherSpec
 from decant.errors import DecantError
+from decant.scoring import read_scores
 from decant.teachers import Teacher
 
 pytestmark = pytest.mark.vllm
@@ -131,6 +135,31 @@ def test_logits_of_a_cross_encoder(cross_encoder: Served) -> None:
     served = Teacher(cross_encoder.spec("cross_encoder")).score(*PAIRS)
     assert np.abs(served - Teacher(plain(cross_encoder, "cross_encoder")).score(*PAIRS)).max() < 1e-4
     assert served.min() < -1
+
+
+def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
+    """No weights are needed on the machine that asks, only the tokenizer."""
+    project = make_project(tmp_path / "p", "causal_lm", "transformers")
+    stage(project, "score", "reranker")
+    here = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
+    weights = (project.folder / "teacher/model.safetensors").rename(tmp_path / "model.safetensors")
+    model = tmp_path / "served"
+    shutil.copytree(project.folder / "teacher", model)
+    shutil.copy(weights, model)
+    with serve(model, tmp_path / "log", "--hf-overrides", OVERRIDES) as served:
+
+        def through_the_server(params: Any) -> None:
+            params["reranker"]["teacher"]["engine"] = "server"
+            params["reranker"]["teacher"]["server"].update(url=served.url, key="DECANT_TEST_KEY")
+
+        project.edit_params(through_the_server)
+        said = stage(project, "score", "reranker")
+    assert "the weights are not on this machine" in said
+    scores = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
+    assert np.abs(scores - here).max() < 1e-4
+    manifest = (project.folder / "data/scores/reranker/manifest.json").read_text()
+    assert f"server at {served.url}" in manifest
+    assert KEY not in manifest
 
 
 def test_a_wrong_key_is_told(embedding: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,8 @@ def load(spec: TeacherSpec) -> Forward:
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     from vllm import LLM, PoolingParams
 
-    options: dict[str, Any] = {}
+    # Blocks on the CPU are 128 tokens by default, longer than a template: nothing would ever be shared.
+    options: dict[str, Any] = {"block_size": 32} if on_cpu else {}
     if spec.kind == "causal_lm":
         RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)  # refuses answers of several tokens
         options["hf_overrides"] = {

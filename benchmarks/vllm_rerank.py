@@ -1,0 +1,88 @@
+"""How fast vLLM scores pairs for a Qwen3 reranker, against the published way, with the same scores.
+
+The published recipe hands vLLM batches of 8 prompts through `generate`, one token each, and reads the log-probabilities
+of yes and no. (With `logprobs_mode="processed_logprobs"`, or the figures would be wrong.) Decant hands it all prompts
+at once and reads logit(yes) − logit(no) off the pooling path. The model is a tiny Qwen3 of random weights: what is
+compared is everything around the matrix products.
+
+`make test-vllm` makes the environment; `OMP_NUM_THREADS=1 .venv-vllm/bin/python -m benchmarks.vllm_rerank`
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1"}
+os.environ |= {"VLLM_NO_USAGE_STATS": "1", "TORCH_COMPILE_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import tiny
+
+from decant.engines import Forward, Scores, TeacherSpec, load_forward
+from decant.prompts import Prompt
+from decant.teachers import Teacher
+
+BATCH = 8
+ROUNDS = 5
+
+
+def pairs_of(round_: int) -> tuple[list[str], list[str]]:
+    """The pairs of a round: 30 candidates a query, and no text that an earlier round has left in a cache."""
+    queries = [f"query {round_}.{number} about the {word}" for number, word in enumerate(tiny.WORDS)]
+    candidates = [f"{word} of {number} {round_}" for number, word in enumerate(tiny.WORDS[:30])]
+    return [query for query in queries for _ in candidates], candidates * len(queries)
+
+
+def published(folder: Path, yes: int, no: int) -> Forward:
+    """Log-odds by batches of 8 through `generate`."""
+    from vllm import LLM, SamplingParams
+
+    model = LLM(str(folder), dtype="float32", max_model_len=400, enforce_eager=True, logprobs_mode="processed_logprobs")
+    params = SamplingParams(max_tokens=1, logprobs=20, allowed_token_ids=[yes, no])
+
+    def forward(prompts: Sequence[Prompt]) -> Scores:
+        scores = []
+        for first in range(0, len(prompts), BATCH):
+            batch = [{"prompt_token_ids": prompt.ids} for prompt in prompts[first : first + BATCH]]
+            for output in model.generate(batch, params, use_tqdm=False):
+                found = output.outputs[0].logprobs[0]
+                scores.append(found[yes].logprob - found[no].logprob)
+        return np.array(scores, dtype=np.float32)
+
+    return forward
+
+
+def main() -> None:
+    """Print one table: the best of several rounds, in which the two take turns."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = tiny.qwen3(Path(scratch) / "model", embedding=False)
+        spec = TeacherSpec("causal_lm", "vllm", folder, 400, None, None, "float32", BATCH, False)
+        teacher = Teacher(spec)
+        ways = {"published": published(folder, teacher.prompts.yes, teacher.prompts.no), "decant": load_forward(spec)}
+        best = dict.fromkeys(ways, float("inf"))
+        difference = 0.0
+        for round_ in range(ROUNDS + 1):
+            prompts = teacher.read(*pairs_of(round_), "find it")[0]
+            scores = {}
+            for name, forward in ways.items():
+                start = time.perf_counter()
+                scores[name] = forward(prompts)
+                if round_:  # the first one warms up
+                    best[name] = min(best[name], time.perf_counter() - start)
+            difference = max(difference, float(np.abs(scores["published"] - scores["decant"]).max()))
+    print(
+        f"{len(prompts)} pairs, {sum(len(prompt.ids) for prompt in prompts)} tokens a round, best of {ROUNDS} rounds\n"
+    )
+    print("| way | pairs/s | ratio |\n| --- | --- | --- |")
+    print(f"| batches of {BATCH} through generate (baseline) | {len(prompts) / best['published']:.0f} | 1 |")
+    print(f"| Decant | {len(prompts) / best['decant']:.0f} | {best['published'] / best['decant']:.2f} |")
+    print(f"\nThe scores differ by at most {difference:.1e}.")
+
+
+if __name__ == "__main__":
+    main()
