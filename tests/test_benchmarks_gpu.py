@@ -133,9 +133,9 @@ def test_batches_stay_within_the_budget_and_lengths_vary() -> None:
 
 
 def test_the_docs_quote_the_estimate_as_it_is_printed(run: Callable[..., str]) -> None:
-    docs = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     for line in filter(None, run("--estimate").splitlines()):
-        assert line in docs, f"docs/gpu.md lacks: {line}"
+        assert line in docs, f"docs/performance.md lacks: {line}"
 
 
 def test_hours_are_flops_over_the_rate(run: Callable[..., str]) -> None:
