@@ -4,13 +4,14 @@ Both are (1 − w) · distillation + w · contrastive, where w is `label_weight`
 alone. The first candidate of each n-tuple is its positive.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.cross_encoder.losses import MarginMSELoss
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
-from sentence_transformers.util import pairwise_cos_sim
+from sentence_transformers.util import batch_to_device, pairwise_cos_sim
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -56,22 +57,35 @@ class LabelledMarginMSELoss(MarginMSELoss):  # type: ignore[misc]
     Args:
         model: the student, whose score is a raw logit.
         label_weight: w, from 0 to 1.
+        merged: whether all columns go through the model at once, as `decant.chunking` wants them, or one by one.
     """
 
-    def __init__(self, model: CrossEncoder, label_weight: float) -> None:
+    def __init__(self, model: CrossEncoder, label_weight: float, merged: bool = False) -> None:
         super().__init__(model)
         self.label_weight = label_weight
+        self.merged = merged
+        self._columns: Iterator[Tensor] = iter(())
         self._logits: list[Tensor] = []
 
     def logits_from_pairs(self, pairs: list[tuple[str, str]], **kwargs: Any) -> Tensor:
-        """The library's logits of one column, shape (batch,), kept for the term on the labels."""
-        logits: Tensor = super().logits_from_pairs(pairs, **kwargs)
+        """The logits of one column, shape (batch,), kept for the term on the labels."""
+        logits = next(self._columns) if self.merged else self._score(pairs, **kwargs)
         self._logits.append(logits)
+        return logits
+
+    def _score(self, pairs: list[tuple[str, str]], **kwargs: Any) -> Tensor:
+        # As the library does, but from a plain dict: DistributedDataParallel finds the outputs in no other mapping.
+        inputs = batch_to_device(dict(self.model.preprocess(pairs, **kwargs)), self.model.device)
+        logits: Tensor = self.activation_fn(self.model(inputs)["scores"].view(-1))
         return logits
 
     def forward(self, inputs: list[list[str]], labels: Tensor | list[Tensor], **kwargs: Any) -> dict[str, Tensor]:
         """The two weighted terms, from texts of shape (columns, batch) and scores (batch, 1 + k)."""
         self._logits.clear()
+        if self.merged:
+            query, *candidates = inputs
+            pairs = [pair for column in candidates for pair in zip(query, column, strict=True)]
+            self._columns = iter(self._score(pairs, **kwargs).view(len(candidates), -1))
         margin_mse = super().forward(inputs, labels, **kwargs)
         logits = torch.stack(self._logits, dim=1)
         self._logits.clear()

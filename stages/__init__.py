@@ -12,6 +12,8 @@ def _interrupted_early(signum: int, _: FrameType | None) -> None:
 
 
 # The heavy imports of a stage take seconds. Until `cli.run` takes over, Ctrl-C ends them without a traceback.
+# One of a group of processes (`decant.distributed`) ends without a word: the process that started it has it.
 if sys.argv[0] == "-m":
-    signal.signal(signal.SIGINT, _interrupted_early)
-    signal.signal(signal.SIGTERM, _interrupted_early)
+    in_group = "TORCHELASTIC_RUN_ID" in os.environ
+    signal.signal(signal.SIGINT, signal.SIG_DFL if in_group else _interrupted_early)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL if in_group else _interrupted_early)

@@ -22,6 +22,7 @@ MODELS = Path("models")
 METRICS = Path("metrics")
 COST = Path("metrics/cost")
 PLOTS = Path("plots")
+RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 TRACKS = ("embedding", "reranker")
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 import csv
+import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,14 +15,18 @@ import torch
 from torch import nn
 
 from decant.card import model_card
-from decant.dataset import Split, read_split
+from decant.dataset import read_split
+from decant.distributed import from_main, in_group, is_main, launch
 from decant.errors import DecantError
-from decant.files import atomic_file, atomic_folder, write_json
+from decant.files import atomic_file, atomic_folder, read_json, write_json
 from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
 from decant.params import Params
+from decant.resume import Checkpoints, fingerprint
 from decant.training import Curves, Student, TrainSettings, train_student
 from stages import cli
 from stages.students import make_student
+
+CURVES = "curves.json"
 
 
 def main(track: str) -> None:
@@ -28,7 +34,6 @@ def main(track: str) -> None:
     params = cli.params()
     block = params.track(track)
     triplets = pq.read_table(cli.TRIPLETS / f"{track}.parquet")
-    dev = read_split(cli.SETS / block.in_domain / "dev.parquet")
     labelled = (triplets.schema.metadata or {}).get(b"labelled") == b"true"
     if not labelled and (block.loss.label_weight > 0 or params.baselines.labels_only):
         raise DecantError(
@@ -37,36 +42,77 @@ def main(track: str) -> None:
         )
     start = time.perf_counter()
     with atomic_folder(cli.MODELS / track) as folder:
-        curves = _train(params, track, block.loss.label_weight, triplets, dev, folder)
+        curves = _train(params, track, False, folder)
         (folder / "README.md").write_text(model_card(track, params.model_dump(), curves.dev), encoding="utf-8")
-    seconds = time.perf_counter() - start
+    seconds = curves.earlier_seconds + time.perf_counter() - start
     with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
         if params.baselines.labels_only:
-            _train(params, track, 1.0, triplets, dev, folder)
+            _train(params, track, True, folder)
         else:
             (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(cli.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
     _write_curve(cli.PLOTS / track / "dev.csv", curves.dev)
     write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": triplets.num_rows})
+    for labels_only in (False, True):
+        shutil.rmtree(_resume_folder(track, labels_only), ignore_errors=True)
     print(
         f"{track}: dev MAP {curves.dev[0]['map']} → {curves.best['map']} at step {curves.best['step']}, {seconds:.0f} s"
     )
 
 
-def _train(params: Params, track: str, label_weight: float, triplets: pa.Table, dev: Split, folder: Path) -> Curves:
-    shared = params.training(track)
+def _train(params: Params, track: str, labels_only: bool, folder: Path) -> Curves:
+    """Train in this process, or in as many as params say; the best checkpoint goes into `folder`."""
+    processes = params.training(track).processes
+    if processes == 1:
+        return _train_here(params, track, labels_only, folder)
+    options = ["--into", str(folder), *(["--labels-only"] if labels_only else [])]
+    launch(["-W", "ignore::FutureWarning", "-m", "stages.train", track, *options], processes)
+    curves = folder / CURVES
+    try:
+        return Curves(**read_json(curves))
+    finally:
+        curves.unlink()
+
+
+def process(track: str, labels_only: bool, folder: Path) -> None:
+    """Train as one of several processes; the main one writes the best checkpoint and the curves into `folder`."""
+    curves = _train_here(cli.params(), track, labels_only, folder)
+    if is_main():
+        write_json(folder / CURVES, asdict(curves))
+
+
+def _train_here(params: Params, track: str, labels_only: bool, folder: Path) -> Curves:
+    block, shared = params.track(track), params.training(track)
+    label_weight = 1.0 if labels_only else block.loss.label_weight
+    inputs = [cli.TRIPLETS / f"{track}.parquet", cli.SETS / block.in_domain / "dev.parquet"]
     torch.manual_seed(params.seed)
     model = make_student(params, track)
-    loss, triplets = _loss(params, track, model, label_weight, triplets)
+    checkpoints = None
+    if shared.save_steps is not None:
+        decides = {
+            "seed": params.seed,
+            "student": block.student.model_dump(),
+            "loss": {**block.loss.model_dump(), "label_weight": label_weight},
+            "train": shared.model_dump(exclude={"save_steps"}),
+            "evaluate": params.evaluate.model_dump(),
+        }
+        resume = _resume_folder(track, labels_only) / from_main(lambda: fingerprint(decides, inputs, model))
+        checkpoints = Checkpoints(resume, shared.save_steps)
+    loss, triplets = _loss(params, track, model, label_weight, pq.read_table(inputs[0]))
     return train_student(
         model,
         loss,
         triplets,
-        dev,
+        read_split(inputs[1]),
         TrainSettings(**shared.model_dump(), seed=params.seed),
         params.evaluate.batch_size,
         folder,
+        checkpoints,
     )
+
+
+def _resume_folder(track: str, labels_only: bool) -> Path:
+    return cli.RESUME / "train" / (f"{track}-labels-only" if labels_only else track)
 
 
 def _loss(
@@ -81,7 +127,7 @@ def _loss(
     values = pc.multiply(scores.values, pa.scalar(scale, pa.float32()))
     index = triplets.schema.get_field_index("scores")
     scaled = triplets.set_column(index, "scores", pa.ListArray.from_arrays(scores.offsets, values))
-    return LabelledMarginMSELoss(model, label_weight), scaled
+    return LabelledMarginMSELoss(model, label_weight, merged=params.training(track).chunk is not None), scaled
 
 
 def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:
@@ -94,5 +140,9 @@ def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # how the processes of a group are started
+    parser.add_argument("--labels-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cli.run(f"train@{arguments.track}", lambda: main(arguments.track))
+    if arguments.into is None:
+        cli.run(f"train@{arguments.track}", lambda: main(arguments.track))
+    in_group(lambda: process(arguments.track, arguments.labels_only, arguments.into))

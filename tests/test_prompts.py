@@ -116,6 +116,8 @@ def test_the_embedding_model_cuts_the_document_alone(
     read = embedding_prompts.tokenizer.decode(found.ids[:-1])
     assert document.startswith(read.rstrip("\ufffd"))
     assert document.startswith(found.texts[0])
+    again = embedding_prompts.tokenizer(found.texts)["input_ids"][0]  # what a server that takes texts would read
+    assert len(again) <= 64
     if len(found.ids) < 64:
         assert found.texts[0] == read == document
 
@@ -135,6 +137,15 @@ def test_the_cross_encoder_cuts_the_document_alone(
     again = tokenizer([prompt.texts[0]], [prompt.texts[1]])["input_ids"][0]  # what a server that takes texts would read
     assert len(again) <= 48
     assert again == prompt.ids
+
+
+def test_the_cross_encoder_cuts_the_document_even_where_the_query_is_longer(pair_prompts: CrossEncoderPrompts) -> None:
+    query, document = "fever " * 40, "wart " * 20
+    [prompt] = pair_prompts.pairs([query], [document], "")
+    [fever] = pair_prompts.tokenizer.encode("fever", add_special_tokens=False)
+    assert prompt.ids.count(fever) == 40
+    assert len(prompt.ids) == 48
+    assert prompt.texts == (query, "wart wart war")  # a wart is two word pieces, and there is room for five
 
 
 def test_documents_of_a_thousand_words_end_at_the_limit(

