@@ -111,14 +111,15 @@ def test_labels_that_contradict_the_teacher_stop_it(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "causal_lm", "transformers")
     path = project.folder / "data/own/mine.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    for row in rows:  # each negative says the mark more often than the positive does
-        row["positive"] = [f"{row['query']} {tiny.MARK}"]
-        row["negative"] = [f"{text} {(tiny.MARK + ' ') * 9}" for text in row["negative"][:1]]
-    rows[0]["negative"].append("wart")
+    for number, row in enumerate(rows):  # three in five positives lose narrowly, the others win by far
+        marks = (2, 3) if number % 5 < 3 else (9, 0)
+        row["positive"], row["negative"] = (
+            [f"{row['query']} {f'{tiny.MARK} ' * count}{side}"] for side, count in enumerate(marks)
+        )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     stage(project, "fetch", "mine")
     said = stage(project, "score", "reranker", code=1)
-    assert "sign-flipped" in said
+    assert "train: the scores look sign-flipped: on average a positive beats only" in said
     assert not (project.folder / "data/scores/reranker").exists()
 
 
