@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import tiny
 
 from decant.engines import Forward, Scores, TeacherSpec, load_forward
-from decant.prompts import Prompt
-from decant.teachers import Teacher
+from decant.prompts import Prompt, RerankerPrompts
+from decant.teachers import make_prompts
 
 BATCH = 8
 ROUNDS = 5
@@ -62,12 +62,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = tiny.qwen3(Path(scratch) / "model", embedding=False)
         spec = TeacherSpec("causal_lm", "vllm", folder, 400, None, None, "float32", BATCH, False)
-        teacher = Teacher(spec)
-        ways = {"published": published(folder, teacher.prompts.yes, teacher.prompts.no), "decant": load_forward(spec)}
+        made = make_prompts(spec)
+        assert isinstance(made, RerankerPrompts)
+        ways = {"published": published(folder, made.yes, made.no), "decant": load_forward(spec)}
         best = dict.fromkeys(ways, float("inf"))
         difference = 0.0
         for round_ in range(ROUNDS + 1):
-            prompts = teacher.read(*pairs_of(round_), "find it")[0]
+            prompts = made.pairs(*pairs_of(round_), "find it")
             scores = {}
             for name, forward in ways.items():
                 start = time.perf_counter()

@@ -2,14 +2,13 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from decant.dataset import Split
 from decant.engines import Forward
-from decant.prompts import Prompt
-from decant.teachers import Teacher
+from decant.prompts import Item, Prompts
+from decant.teachers import shards
 
 SAMPLE = 64
 
@@ -21,47 +20,51 @@ class SplitPlan:
     Args:
         pairs: query-candidate pairs.
         unique_texts: distinct texts among queries and candidates.
-        prompts: what the model reads, each distinct one once.
+        items: what the model reads for the pairs that are not scored yet, each once.
+        tokens: of these, counted by the teacher's tokenizer, prompts and templates included.
         scored: the share of the pairs whose scores exist already.
-        tokens: of the pairs not yet scored, counted by the teacher's tokenizer, prompts and templates included.
+        task: of the set.
     """
 
     pairs: int
     unique_texts: int
-    prompts: list[Prompt]
+    items: list[Item]
+    tokens: int
     scored: float
-
-    @property
-    def tokens(self) -> int:
-        """All tokens that the model would read."""
-        return sum(len(prompt.ids) for prompt in self.prompts)
+    task: str
 
 
 def plan_splits(
-    teacher: Teacher, splits: Mapping[str, Split], known: Mapping[str, set[tuple[str, str]]]
+    prompts: Prompts, splits: Mapping[str, Split], known: Mapping[str, set[tuple[str, str]]]
 ) -> dict[str, SplitPlan]:
     """Count what each split takes.
 
     Args:
-        teacher: whose engine is not used.
+        prompts: the teacher's.
         splits: name → rows and task.
         known: name → the pairs that are scored already.
+
+    Raises:
+        DecantError: a query leaves no room for a document.
     """
     plans = {}
     for name, split in splits.items():
         pairs = [(row.query, text) for row in split.rows for text in row.candidates]
         left = [pair for pair in pairs if pair not in known.get(name, set())]
-        prompts = teacher.read([q for q, _ in left], [c for _, c in left], split.task)[0] if left else []
+        items = prompts.distinct([query for query, _ in left], [text for _, text in left], split.task).items
+        tokens = sum(len(prompt.ids) for shard in shards(items) for prompt in prompts.build(shard, split.task))
         texts = {text for pair in pairs for text in pair}
-        plans[name] = SplitPlan(len(pairs), len(texts), prompts, 1 - len(left) / max(1, len(pairs)))
+        plans[name] = SplitPlan(len(pairs), len(texts), items, tokens, 1 - len(left) / max(1, len(pairs)), split.task)
     return plans
 
 
-def tokens_per_second(forward: Forward, prompts: list[Prompt], seed: int) -> dict[str, Any]:
-    """Time an engine on a sample of the prompts, after a warm-up; nothing is kept."""
-    chosen = random.Random(seed).sample(prompts, min(SAMPLE, len(prompts)))
-    forward(chosen[:8])
+def tokens_per_second(forward: Forward, prompts: Prompts, plans: Iterable[SplitPlan], seed: int) -> dict[str, float]:
+    """Time an engine on a sample of what it would read, after a warm-up; nothing is kept."""
+    items = [(item, plan.task) for plan in plans for item in plan.items]
+    chosen = random.Random(seed).sample(items, min(SAMPLE, len(items)))
+    sample = [prompt for item, task in chosen for prompt in prompts.build([item], task)]
+    forward(sample[:8])
     start = time.perf_counter()
-    forward(chosen)
+    forward(sample)
     seconds = time.perf_counter() - start
-    return {"prompts": len(chosen), "tokens_per_second": sum(len(prompt.ids) for prompt in chosen) / seconds}
+    return {"prompts": len(sample), "tokens_per_second": sum(len(prompt.ids) for prompt in sample) / seconds}

@@ -1,17 +1,22 @@
 """A teacher: its prompts and one engine or several, which together score pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from decant.engines import Scores, TeacherSpec
 from decant.engines.pool import InProcess, Pool, start
 from decant.progress import progress
-from decant.prompts import CrossEncoderPrompts, EmbeddingPrompts, OfPairs, Prompt, Prompts, RerankerPrompts
+from decant.prompts import CrossEncoderPrompts, EmbeddingPrompts, Item, Prompts, RerankerPrompts
 
 # Prompts that an engine gets at once. Batches never reach over a shard's end, so that scores depend neither on the
 # number of engines nor on what else is scored.
 SHARD = 4096
+
+
+def shards(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Items in groups of `SHARD`, whose prompts an engine gets together."""
+    return (items[first : first + SHARD] for first in range(0, len(items), SHARD))
 
 
 def make_prompts(spec: TeacherSpec) -> Prompts:
@@ -26,6 +31,8 @@ def make_prompts(spec: TeacherSpec) -> Prompts:
 
 class Teacher:
     """Scores pairs; each distinct text of a bi-encoder and each distinct pair of the others is read once a call.
+
+    Token ids are made shard by shard, as the engines take them.
 
     A context manager: leaving it ends the engines' processes, where they have any.
 
@@ -45,54 +52,25 @@ class Teacher:
         Raises:
             DecantError: a query leaves no room for a document.
         """
-        prompts, left, right = self.read(queries, candidates, task)
-        results = self._run(prompts)
+        reading = self.prompts.distinct(queries, candidates, task)
+        results = self._run(reading.items, task)
         if self.kind != "bi_encoder":
-            return results[left]
-        scores = np.empty(len(left), dtype=np.float32)
-        for first in range(0, len(left), 65536):  # so that the gathered vectors stay small
+            return results[reading.left]
+        scores = np.empty(len(queries), dtype=np.float32)
+        for first in range(0, len(queries), 65536):  # so that the gathered vectors stay small
             block = slice(first, first + 65536)
-            scores[block] = np.einsum("ij,ij->i", results[left[block]], results[right[block]])
+            scores[block] = np.einsum("ij,ij->i", results[reading.left[block]], results[reading.right[block]])
         return scores
 
-    def read(
-        self, queries: Sequence[str], candidates: Sequence[str], task: str
-    ) -> tuple[list[Prompt], list[int], list[int]]:
-        """What must be read to score the pairs, each prompt once.
-
-        Returns:
-            the prompts; for each pair the number of its query's prompt and of its candidate's; of models that read
-            both together, twice the pair's.
-        """
-        if isinstance(self.prompts, EmbeddingPrompts):
-            asked = {text: number for number, text in enumerate(dict.fromkeys(queries))}
-            found = {text: number for number, text in enumerate(dict.fromkeys(candidates), start=len(asked))}
-            prompts = [*self.prompts.queries(list(asked), task), *self.prompts.documents(list(found))]
-            distinct: list[Prompt] = []
-            number: dict[tuple[int, ...], int] = {}
-            place = []
-            for prompt in prompts:
-                key = tuple(prompt.ids)
-                if key not in number:
-                    number[key] = len(distinct)
-                    distinct.append(prompt)
-                place.append(number[key])
-            return distinct, [place[asked[text]] for text in queries], [place[found[text]] for text in candidates]
-        assert isinstance(self.prompts, OfPairs)
-        pairs = {pair: number for number, pair in enumerate(dict.fromkeys(zip(queries, candidates, strict=True)))}
-        position = [pairs[pair] for pair in zip(queries, candidates, strict=True)]
-        prompts = self.prompts.pairs([query for query, _ in pairs], [text for _, text in pairs], task)
-        return prompts, position, position
-
-    def _run(self, prompts: Sequence[Prompt]) -> Scores:
+    def _run(self, items: Sequence[Item], task: str) -> Scores:
         if self._engines is None:
             self._engines = start(self._spec)
-        shards = [prompts[begin : begin + SHARD] for begin in range(0, len(prompts), SHARD)]
-        with progress(len(prompts), "texts" if self.kind == "bi_encoder" else "pairs") as bar:
-            parts = []
-            for shard, part in zip(shards, self._engines.map(shards), strict=True):
+        prompts = (self.prompts.build(shard, task) for shard in shards(items))
+        parts = []
+        with progress(len(items), "texts" if self.kind == "bi_encoder" else "pairs") as bar:
+            for part in self._engines.map(prompts):
                 parts.append(part)
-                bar.update(len(shard))
+                bar.update(len(part))
         return np.concatenate(parts)
 
     def __enter__(self) -> "Teacher":

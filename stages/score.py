@@ -20,7 +20,7 @@ from decant.plan import plan_splits, tokens_per_second
 from decant.scoring import engine_version, score_splits, scored_pairs
 from decant.selftest import draw_sample, judge, reference_scores
 from decant.sources import model_folder, tokenizer_folder
-from decant.teachers import Teacher
+from decant.teachers import Teacher, make_prompts
 from stages import cli
 
 
@@ -65,19 +65,19 @@ def plan(track: str) -> None:
     spec = teacher_spec(params, track)
     splits, _ = _splits(params, track)
     known = scored_pairs(cli.SCORES / track, params.track(track).teacher.model_dump())
-    plans = plan_splits(Teacher(spec), splits, known)
+    prompts = make_prompts(spec)
+    plans = plan_splits(prompts, splits, known)
     row = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}".format
     print(row(track, "pairs", "unique texts", "to read", "tokens", "scored"))
     for name, split in plans.items():
-        print(row(name, split.pairs, split.unique_texts, len(split.prompts), split.tokens, f"{split.scored:.0%}"))
-    prompts = [prompt for split in plans.values() for prompt in split.prompts]
+        print(row(name, split.pairs, split.unique_texts, len(split.items), split.tokens, f"{split.scored:.0%}"))
     tokens = sum(split.tokens for split in plans.values())
-    if not prompts:
+    if not tokens:
         print("every pair is scored already")
     elif _never():
         print(f"{tokens} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
     else:
-        speed = tokens_per_second(load_forward(spec), prompts, params.seed)
+        speed = tokens_per_second(load_forward(spec), prompts, plans.values(), params.seed)
         engines = count_engines(spec)
         seconds = tokens / speed["tokens_per_second"] / engines
         print(

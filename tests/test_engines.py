@@ -22,7 +22,7 @@ from decant.engines.pool import count_engines
 from decant.engines.vllm import installed_version
 from decant.errors import DecantError
 from decant.sources import resolve
-from decant.teachers import Teacher
+from decant.teachers import Teacher, make_prompts
 
 TASK = "Given a medical term, retrieve its diagnosis"
 TEXTS = [
@@ -96,16 +96,29 @@ def test_a_cross_encoder_gives_the_raw_logit(models: dict[str, Path]) -> None:
 
 
 def test_equal_pairs_are_read_once(models: dict[str, Path]) -> None:
-    teacher = Teacher(spec("bi_encoder", "sentence-transformers", models["minilm"]))
-    prompts, left, right = teacher.read(["a", "a", "b"], ["b", "a", "c"], "")
-    assert len(prompts) == 3  # MiniLM has no prompts, so that queries and candidates share their texts
-    assert (left, right) == ([0, 0, 1], [1, 0, 2])
-    teacher = Teacher(spec("bi_encoder", "sentence-transformers", models["bi_encoder"]))
-    prompts, left, right = teacher.read(["a", "a", "b"], ["b", "a", "c"], TASK)
-    assert len(prompts) == 5  # the instruct makes a query differ from the same text as a document
-    teacher = Teacher(spec("cross_encoder", "sentence-transformers", models["cross_encoder"]))
-    prompts, left, right = teacher.read(["a", "a", "a"], ["b", "c", "b"], "")
-    assert (len(prompts), left) == (2, [0, 1, 0])
+    prompts = make_prompts(spec("bi_encoder", "sentence-transformers", models["minilm"]))
+    reading = prompts.distinct(["a", "a", "b"], ["b", "a", "c"], "")
+    assert len(reading.items) == 3  # MiniLM has no prompts, so that queries and candidates share their texts
+    assert (reading.left, reading.right) == ([0, 0, 1], [1, 0, 2])
+    prompts = make_prompts(spec("bi_encoder", "sentence-transformers", models["bi_encoder"]))
+    reading = prompts.distinct(["a", "a", "b"], ["b", "a", "c"], TASK)
+    assert len(reading.items) == 5  # the instruct makes a query differ from the same text as a document
+    assert [len(prompt.ids) > 10 for prompt in prompts.build(reading.items, TASK)] == [True, True, False, False, False]
+    prompts = make_prompts(spec("cross_encoder", "sentence-transformers", models["cross_encoder"]))
+    reading = prompts.distinct(["a", "a", "a"], ["b", "c", "b"], "")
+    assert (reading.items, reading.left) == ([("a", "b"), ("a", "c")], [0, 1, 0])
+
+
+@pytest.mark.parametrize("kind", ["bi_encoder", "causal_lm", "cross_encoder"])
+def test_a_query_without_room_stops_before_anything_is_scored(
+    kind: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decant.teachers, "SHARD", 8)
+    engine = "transformers" if kind == "causal_lm" else "sentence-transformers"
+    teacher = Teacher(spec(kind, engine, models[kind], 300))
+    with pytest.raises(DecantError, match="1 of 4 queries leave no room"):
+        teacher.score([*PAIRS[0], "fever " * 400], [*PAIRS[1], "text"], TASK)
+    assert teacher._engines is None
 
 
 def test_a_score_does_not_depend_on_what_else_is_in_other_shards(

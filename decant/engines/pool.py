@@ -4,6 +4,7 @@ import functools
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from decant.engines import Forward, Scores, TeacherSpec, load_forward
 from decant.errors import DecantError
 from decant.prompts import Prompt
+
+AHEAD = 2  # shards handed to an engine at once
 
 
 def visible_gpus() -> list[str]:
@@ -86,18 +89,22 @@ class Pool:
             )
 
     def map(self, shards: Iterable[Sequence[Prompt]]) -> Iterator[Scores]:
-        """The engines' results, in the shards' order.
+        """The engines' results, in the shards' order; each engine has one shard at hand while it works on another.
 
         Raises:
             DecantError: an engine's process died.
         """
+        waiting: deque[tuple[int, Future[Scores]]] = deque()
         number = 0
         try:
-            futures: list[Future[Scores]] = [
-                self._executors[number % len(self._executors)].submit(_run, self._spec, shard)
-                for number, shard in enumerate(shards)
-            ]
-            for number, future in enumerate(futures):  # noqa: B007 (used where it breaks)
+            for number, shard in enumerate(shards):
+                executor = self._executors[number % len(self._executors)]
+                waiting.append((number, executor.submit(_run, self._spec, shard)))
+                if len(waiting) == AHEAD * len(self._executors):
+                    number, future = waiting.popleft()
+                    yield future.result()
+            while waiting:
+                number, future = waiting.popleft()
                 yield future.result()
         except BrokenProcessPool as error:
             raise DecantError(

@@ -1,0 +1,105 @@
+"""What bi-encoders read: queries and documents, each with a prompt before it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from decant.errors import DecantError
+from decant.files import read_json
+from decant.prompts.base import Item, Prompt, Prompts, Reading
+
+DOCUMENT_PROMPT_NAMES = ("document", "passage", "corpus")
+
+
+class EmbeddingPrompts(Prompts):
+    """Query and document of a bi-encoder, each with its prompt before it: for Qwen3-Embedding
+    `Instruct: {task}\\nQuery:{query}`, documents bare.
+
+    Args:
+        folder: of the model.
+        max_length: tokens at most.
+        query_prompt: goes before each query, `{task}` filled in; None means the model's own.
+        document_prompt: goes before each document; None means the model's own.
+        trust_remote_code: see `Prompts`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        max_length: int,
+        query_prompt: str | None,
+        document_prompt: str | None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        super().__init__(folder, max_length, trust_remote_code)
+        described = folder / "config_sentence_transformers.json"
+        own = read_json(described).get("prompts", {}) if described.is_file() else {}
+        self.query_prompt, self.document_prompt = choose_prompts(own, query_prompt, document_prompt)
+
+    def queries(self, texts: Sequence[str], task: str) -> list[Prompt]:
+        """The prompts of queries.
+
+        Raises:
+            DecantError: one is longer than the limit.
+        """
+        prompted = [self.query_prompt.replace("{task}", task) + text for text in texts]
+        ids = self._ids(prompted)["input_ids"] if prompted else []
+        self._refuse_long(texts, [len(row) for row in ids], self.max_length)
+        return [Prompt(row, len(row), (text,)) for row, text in zip(ids, prompted, strict=True)]
+
+    def documents(self, texts: Sequence[str]) -> list[Prompt]:
+        """The prompts of documents, cut at the limit.
+
+        Raises:
+            DecantError: the document prompt alone reaches the limit.
+        """
+        prompted = [self.document_prompt + text for text in texts]
+        if not prompted:
+            return []
+        if len(self._ids([self.document_prompt])["input_ids"][0]) > self.max_length:
+            raise DecantError(
+                f"the document prompt alone exceeds {self.max_length} tokens", "shorten it, or raise teacher.max_length"
+            )
+        ids = self._ids(prompted, truncation=True, max_length=self.max_length)["input_ids"]
+        return [
+            Prompt(row, len(row), (text if len(row) < self.max_length else self._shorten(text),))
+            for row, text in zip(ids, prompted, strict=True)
+        ]
+
+    def _shorten(self, text: str) -> str:
+        room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=False)
+        return self._cut(text, room)
+
+    def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> Reading:
+        """See `Prompts.distinct`; a text that is both query and candidate under one prompt is read once."""
+        self.queries(list(dict.fromkeys(queries)), task)  # refuses what is too long, before anything is scored
+        prompts = {"query": self.query_prompt.replace("{task}", task), "document": self.document_prompt}
+        number: dict[str, int] = {}
+        items: list[Item] = []
+
+        def number_of(role: str, text: str) -> int:
+            found = number.setdefault(prompts[role] + text, len(items))
+            if found == len(items):
+                items.append((role, text))
+            return found
+
+        left = [number_of("query", text) for text in queries]
+        return Reading(items, left, [number_of("document", text) for text in candidates])
+
+    def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
+        """See `Prompts.build`."""
+        queries = iter(self.queries([text for role, text in items if role == "query"], task))
+        documents = iter(self.documents([text for role, text in items if role == "document"]))
+        return [next(queries if role == "query" else documents) for role, _ in items]
+
+    def parts(self, query: str, document: str, task: str) -> dict[str, Prompt]:
+        """See `Prompts.parts`."""
+        return {"query": self.queries([query], task)[0], "document": self.documents([document])[0]}
+
+
+def choose_prompts(own: dict[str, str], query_prompt: str | None, document_prompt: str | None) -> tuple[str, str]:
+    """The prompts to use: those given, or the model's own, found as `encode_query` and `encode_document` find them."""
+    if query_prompt is None:
+        query_prompt = own.get("query") or ""
+    if document_prompt is None:
+        document_prompt = next((own[name] for name in DOCUMENT_PROMPT_NAMES if name in own), None) or ""
+    return query_prompt, document_prompt
