@@ -6,10 +6,11 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from decant.cost import model_size, pairs_per_second
 from decant.dataset import Row, Split, read_split
-from decant.engines import Scorer
+from decant.engines import Scorer, TeacherSpec
 from decant.errors import DecantError
 from decant.evaluation import Run, evaluate, run_from_scores, write_runs
 from decant.files import write_json
@@ -51,6 +52,7 @@ def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
 def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> dict[str, Run]:
     # Slow to import, and the teacher's own row needs none of it.
     from decant.engines.sentence_transformers import scorer_of
+    from decant.teachers import Teacher
     from stages.students import checkpoint_scorer, make_student
 
     scorer: Scorer
@@ -62,9 +64,27 @@ def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> 
         scorer = checkpoint_scorer(folder, params.evaluate.batch_size, student.trust_remote_code)
     runs = {domain: evaluate(scorer, split) for domain, split in splits.items()}
     if model == "after":
-        cost = {**model_size(folder), **pairs_per_second(scorer, splits["in_domain"])}
+        with Teacher(_spec(params, track, folder)) as timed:
+            cost = {**model_size(folder), **pairs_per_second(timed, splits["in_domain"])}
         write_json(cli.COST / track / "after.json", cost)
     return runs
+
+
+def _spec(params: Params, track: str, folder: Path) -> TeacherSpec:
+    """The student as if it were a teacher, so that both are timed on the same way from texts to scores."""
+    student = params.track(track).student
+    return TeacherSpec(
+        kind="bi_encoder" if track == "embedding" else "cross_encoder",
+        engine="sentence-transformers",
+        folder=folder,
+        max_length=student.max_length,
+        query_prompt=None,
+        document_prompt=None,
+        dtype="float32",
+        batch_size=params.evaluate.batch_size,
+        trust_remote_code=student.trust_remote_code,
+        engines=1,
+    )
 
 
 def evaluate_checkpoint(reference: str, revision: str | None, dataset: str, split: str) -> None:
@@ -84,7 +104,7 @@ if __name__ == "__main__":
     parser.add_argument("track", nargs="?", choices=cli.TRACKS)
     parser.add_argument("which", nargs="?", choices=MODELS)
     parser.add_argument("--model", help="a checkpoint: a folder, or a reference such as hub:owner/name")
-    parser.add_argument("--revision", help="the pinned commit of a hub: model")
+    parser.add_argument("--revision", help="the pinned commit of a hub: or modelscope: model")
     parser.add_argument("--dataset", help="a key of `datasets` in params.yaml")
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     arguments = parser.parse_args()
