@@ -47,7 +47,8 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
     """Run a stage's main function and exit: 0, 1 with a message, or 130/143 when interrupted.
 
     Args:
-        stage: its address in dvc.yaml, for the message that says how to bring earlier outputs back.
+        stage: its address in dvc.yaml, for the message that says how to bring earlier outputs back; a command that
+            is no stage has an option in its name, as in `evaluate --model`.
         main: which raises DecantError for what its user can mend.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -60,7 +61,8 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
     except Interrupted as interrupted:
         _fail(stage, "interrupted; nothing half-written is left", 128 + interrupted.signum)
     except FileNotFoundError as error:
-        _fail(stage, f"{error}: there is no such file\n  → `dvc repro {stage}` makes what the stage reads first", 1)
+        makes = f"`dvc repro {stage.partition(' --')[0]}` makes what the stage reads first"
+        _fail(stage, f"{error}: there is no such file\n  → {makes}", 1)
     except Exception as error:
         # Libraries wrap what the system said in errors of their own; its words stay.
         if not any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)):
@@ -75,7 +77,7 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
 
 def _fail(stage: str, message: str, code: int) -> NoReturn:
     print(f"\n{stage}: {message}", file=sys.stderr)
-    if stage != "check":
+    if stage != "check" and " --" not in stage:  # with an option it is a command of its own, outside the pipeline
         print(
             "  Its earlier outputs, which DVC removes before a stage starts, come back with\n"
             f"  `dvc checkout {stage}` and `git checkout -- metrics plots`.",

@@ -33,8 +33,8 @@ def main(track: str) -> None:
         )
     params = cli.params()
     block = params.track(track).teacher
+    version = engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
     spec = teacher_spec(params, track)
-    version = engine_version(block.engine, block.server.url)
     splits, data = _splits(params, track)
     sample = draw_sample(splits["train"], params.seed)
     reference, compared_with = reference_scores(spec, sample)
@@ -125,4 +125,6 @@ if __name__ == "__main__":
     parser.add_argument("track", choices=cli.TRACKS)
     parser.add_argument("--plan", action="store_true", help="say what it takes: texts, pairs, tokens, time")
     arguments = parser.parse_args()
-    cli.run(f"score@{arguments.track}", lambda: (plan if arguments.plan else main)(arguments.track))
+    if arguments.plan:
+        cli.run("score --plan", lambda: plan(arguments.track))
+    cli.run(f"score@{arguments.track}", lambda: main(arguments.track))

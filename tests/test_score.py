@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
-from conftest import Project
+from conftest import ROOT, Project
 from planted import TASK, make_project, stage
 from safetensors.torch import load_file, save_file
 
@@ -74,6 +75,26 @@ def test_the_plan_counts_tokens_without_a_teacher_where_none_may_run(copy: Proje
     assert "tokens to read" in said
     said = stage(copy, "score", "reranker", code=1, DECANT_TEACHER="never")
     assert "DECANT_TEACHER=never forbids it" in said
+
+
+def test_a_missing_engine_is_told_before_a_model_is_looked_for(copy: Project) -> None:
+    def elsewhere(params: Any) -> None:
+        params["reranker"]["teacher"].update(engine="vllm", model="hub:nobody/nothing", revision="0" * 40)
+
+    copy.edit_params(elsewhere)
+    hide = "import importlib.metadata as m; import decant.engines.vllm as v; v.DISTRIBUTIONS = ('none-such',); "
+    run = "import runpy, sys; sys.argv = ['', 'reranker']; runpy.run_module('stages.score', run_name='__main__')"
+    said = copy.run("python", "-c", hide + run, code=1, PYTHONPATH=str(ROOT))
+    assert "vLLM is not installed" in said
+    assert "hub:nobody" not in said
+
+
+def test_a_plan_that_fails_speaks_of_no_outputs(copy: Project) -> None:
+    copy.edit_params(lambda params: params["reranker"]["teacher"].update(model="path:nowhere"))
+    said = stage(copy, "score", "reranker", "--plan", code=1)
+    assert "path:nowhere: " in said
+    assert "dvc checkout" not in said
+    assert "dvc checkout score@reranker" in stage(copy, "score", "reranker", code=1)
 
 
 def _head(project: Project) -> tuple[Path, dict]:
