@@ -5,8 +5,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -23,6 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from decant.errors import DecantError
+from decant.processes import end_with
 
 ARROW = "\n  → "
 TIMEOUT = timedelta(hours=12)  # of a wait for the others; a process that fails ends them all long before
@@ -125,7 +124,7 @@ def _cause(failures: list[ProcessFailure]) -> Exception:
 
 def in_group(main: Callable[[], None]) -> None:
     """Run `main` as one of the processes that `launch` started; what it raises is raised there."""
-    _end_with(os.getppid())
+    end_with(os.getppid())
     try:
         on_cpu = not torch.cuda.is_available()
         PartialState(cpu=on_cpu, backend="gloo" if on_cpu else None, timeout=TIMEOUT)
@@ -138,17 +137,6 @@ def in_group(main: Callable[[], None]) -> None:
         get_error_handler().record_exception(error)
         sys.stdout.flush()
         os._exit(1)  # at once: threads of the libraries may wait for the others for ever
-
-
-def _end_with(parent: int) -> None:
-    """End when the parent process has ended, even if it was killed."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Share:

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from decant.errors import DecantError
 from decant.files import read_json
 
+UNLIMITED = 2**31 - 1
 # Models of these types count positions from behind the padding token.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet")
 
@@ -111,7 +112,7 @@ def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
 
 def positions(config: Any) -> int:
     """The longest text in tokens that a model has positions for."""
-    count: int = config.max_position_embeddings
+    count: int = getattr(config, "max_position_embeddings", None) or UNLIMITED  # T5's positions are relative
     if config.model_type in OFFSET_POSITIONS:
         count -= (config.pad_token_id or 0) + 1
     return count

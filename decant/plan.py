@@ -11,6 +11,7 @@ from decant.prompts import Item, Prompts
 from decant.teachers import shards
 
 SAMPLE = 64
+WARM_UP = 8
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class SplitPlan:
     Args:
         pairs: query-candidate pairs.
         unique_texts: distinct texts among queries and candidates.
-        items: what the model reads for the pairs that are not scored yet, each once.
+        items: what the model reads, each once.
         tokens: of these, counted by the teacher's tokenizer, prompts and templates included.
         scored: the share of the pairs whose scores exist already.
         task: of the set.
@@ -50,20 +51,21 @@ def plan_splits(
     plans = {}
     for name, split in splits.items():
         pairs = [(row.query, text) for row in split.rows for text in row.candidates]
-        left = [pair for pair in pairs if pair not in known.get(name, set())]
-        items = prompts.distinct([query for query, _ in left], [text for _, text in left], split.task).items
+        scored = sum(pair in known.get(name, set()) for pair in pairs)
+        items = prompts.distinct([query for query, _ in pairs], [text for _, text in pairs], split.task).items
         tokens = sum(len(prompt.ids) for shard in shards(items) for prompt in prompts.build(shard, split.task))
         texts = {text for pair in pairs for text in pair}
-        plans[name] = SplitPlan(len(pairs), len(texts), items, tokens, 1 - len(left) / max(1, len(pairs)), split.task)
+        plans[name] = SplitPlan(len(pairs), len(texts), items, tokens, scored / max(1, len(pairs)), split.task)
     return plans
 
 
 def tokens_per_second(forward: Forward, prompts: Prompts, plans: Iterable[SplitPlan], seed: int) -> dict[str, float]:
-    """Time an engine on a sample of what it would read, after a warm-up; nothing is kept."""
+    """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept."""
     items = [(item, plan.task) for plan in plans for item in plan.items]
-    chosen = random.Random(seed).sample(items, min(SAMPLE, len(items)))
+    chosen = random.Random(seed).sample(items, min(WARM_UP + SAMPLE, len(items)))
     sample = [prompt for item, task in chosen for prompt in prompts.build([item], task)]
-    forward(sample[:8])
+    forward(sample[:WARM_UP])
+    sample = sample[WARM_UP:] or sample
     start = time.perf_counter()
     forward(sample)
     seconds = time.perf_counter() - start

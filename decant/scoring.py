@@ -68,22 +68,23 @@ def engine_version(engine: str, url: str | None = None) -> str:
     return f"{engine} {importlib.metadata.version(engine)}"
 
 
-def scored_pairs(folder: Path, teacher: Mapping[str, Any]) -> dict[str, set[tuple[str, str]]]:
-    """The pairs that a folder holds a teacher's scores of, by the file's name; none where they are another teacher's.
+def scored_pairs(folder: Path, teacher: Mapping[str, Any], tasks: Mapping[str, str]) -> dict[str, set[tuple[str, str]]]:
+    """The pairs that a folder holds a teacher's scores of, by the file's name.
 
     Args:
         folder: of a track's scores; it need not be there.
-        teacher: the teacher's block of params.
+        teacher: the teacher's block of params; scores of another one do not count.
+        tasks: file's name → the set's task; scores for another task do not count.
     """
-    manifest = folder / "manifest.json"
-    if not manifest.is_file() or read_json(manifest)["teacher"] != dict(teacher):
+    path = folder / "manifest.json"
+    if not path.is_file() or (manifest := read_json(path))["teacher"] != dict(teacher):
         return {}
     known = {}
-    for file in read_json(manifest)["files"]:
-        table = read_scores(folder, Path(file).stem)
-        known[Path(file).stem] = set(
-            zip(table.column("query").to_pylist(), table.column("candidate").to_pylist(), strict=True)
-        )
+    for name, task in tasks.items():
+        if f"{name}.parquet" in manifest["files"] and manifest["data"][name].get("task") == task:
+            table = read_scores(folder, name)
+            columns = (table.column(column).to_pylist() for column in ("query", "candidate"))
+            known[name] = set(zip(*columns, strict=True))
     return known
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import torch
 
+from decant.cost import model_size
 from decant.dataset import Split
 from decant.engines import REFERENCE, Scores, TeacherSpec
 from decant.errors import DecantError
@@ -51,14 +52,17 @@ def reference_scores(spec: TeacherSpec, sample: Sample) -> tuple[Scores | None, 
     """
     if spec.engine == REFERENCE[spec.kind]:
         return None, f"{spec.engine} is the plain library itself"
-    size = sum(path.stat().st_size for path in spec.folder.glob("*.safetensors"))
+    size = model_size(spec.folder)["parameters"] * getattr(torch, spec.dtype).itemsize
     if not size:
         return None, "the weights are not on this machine"
     device, free = _memory()
     if size * HEADROOM > free:
         return None, f"the weights take {size / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free on the {device}"
     plain = replace(spec, engine=REFERENCE[spec.kind], engines=1, tensor_parallel=1)
-    scores = Teacher(plain).score(sample.queries, sample.candidates, sample.task)
+    try:
+        scores = Teacher(plain).score(sample.queries, sample.candidates, sample.task)
+    except torch.OutOfMemoryError:
+        return None, f"the weights fit on the {device}, and the sample's texts do not"
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -20,7 +20,7 @@ from decant.plan import plan_splits, tokens_per_second
 from decant.scoring import engine_version, score_splits, scored_pairs
 from decant.selftest import draw_sample, judge, reference_scores
 from decant.sources import model_folder, tokenizer_folder
-from decant.teachers import Teacher, make_prompts
+from decant.teachers import SHARD, Teacher, make_prompts
 from stages import cli
 
 
@@ -36,6 +36,10 @@ def main(track: str) -> None:
     version = engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
     spec = teacher_spec(params, track)
     splits, data = _splits(params, track)
+    prompts = make_prompts(spec)
+    for split in splits.values():  # a query that is too long is told before anything is paid for
+        queries = list(dict.fromkeys(row.query for row in split.rows))
+        prompts.distinct(queries, [""] * len(queries), split.task)
     sample = draw_sample(splits["train"], params.seed)
     reference, compared_with = reference_scores(spec, sample)
     with Teacher(spec) as teacher:
@@ -45,14 +49,14 @@ def main(track: str) -> None:
             "track": track,
             "teacher": block.model_dump(),
             "engine_version": version,
-            "max_length": teacher.prompts.max_length,
-            "rendered": teacher.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
+            "max_length": prompts.max_length,
+            "rendered": prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
             "self_test": {**tested, "compared_with": compared_with},
             "data": data,
         }
+        speed = pairs_per_second(teacher, splits["test_in_domain"])  # first, while no engine has these in its cache
         with atomic_folder(cli.SCORES / track) as partial:
             manifest = score_splits(teacher, splits, partial, identity)
-        speed = pairs_per_second(teacher, splits["test_in_domain"])
     for name, file in manifest["files"].items():
         found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
         print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
@@ -64,7 +68,8 @@ def plan(track: str) -> None:
     params = cli.params()
     spec = teacher_spec(params, track)
     splits, _ = _splits(params, track)
-    known = scored_pairs(cli.SCORES / track, params.track(track).teacher.model_dump())
+    tasks = {name: split.task for name, split in splits.items()}
+    known = scored_pairs(cli.SCORES / track, params.track(track).teacher.model_dump(), tasks)
     prompts = make_prompts(spec)
     plans = plan_splits(prompts, splits, known)
     row = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}".format
@@ -72,14 +77,15 @@ def plan(track: str) -> None:
     for name, split in plans.items():
         print(row(name, split.pairs, split.unique_texts, len(split.items), split.tokens, f"{split.scored:.0%}"))
     tokens = sum(split.tokens for split in plans.values())
-    if not tokens:
+    if all(split.scored == 1 for split in plans.values()):
         print("every pair is scored already")
     elif _never():
         print(f"{tokens} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
     else:
         speed = tokens_per_second(load_forward(spec), prompts, plans.values(), params.seed)
         engines = count_engines(spec)
-        seconds = tokens / speed["tokens_per_second"] / engines
+        busy = {name: min(engines, -(-len(split.items) // SHARD)) for name, split in plans.items()}
+        seconds = sum(split.tokens / speed["tokens_per_second"] / busy[name] for name, split in plans.items())
         print(
             f"{tokens} tokens at {speed['tokens_per_second']:.0f} a second (measured on {speed['prompts']} of the "
             f"prompts) on {engines} engine{'s' * (engines > 1)}: about {timedelta(seconds=round(seconds))}"
@@ -109,6 +115,7 @@ def _splits(params: Params, track: str) -> tuple[dict[str, Split], dict[str, Any
         name: {
             "dataset": dataset,
             "split": split,
+            "task": splits[name].task,
             "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
         }
         for name, (dataset, split) in sources.items()

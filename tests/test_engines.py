@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tiny
 import torch
@@ -18,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import decant.teachers
 from decant.engines import TeacherSpec
-from decant.engines.pool import count_engines
+from decant.engines.pool import count_engines, visible_gpus
 from decant.engines.vllm import installed_version
 from decant.errors import DecantError
 from decant.sources import resolve
@@ -158,19 +160,65 @@ def test_an_engine_that_dies_is_told_and_nothing_hangs(models: dict[str, Path]) 
 
 @pytest.mark.parametrize(
     ("asked", "parallel", "gpus", "engines"),
-    [(None, 1, "", 1), (None, 1, "0,1,2,3", 4), (2, 1, "0,1,2,3", 2), (None, 2, "0,1,2,3", 2), (3, 1, "", 3)],
+    [(None, 1, 0, 1), (None, 1, 4, 4), (2, 1, 4, 2), (None, 2, 4, 2), (3, 1, 0, 3)],
 )
 def test_one_engine_a_gpu_unless_asked_otherwise(
-    asked: int | None, parallel: int, gpus: str, engines: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    asked: int | None, parallel: int, gpus: int, engines: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert count_engines(spec("causal_lm", "vllm", tmp_path, engines=asked, tensor_parallel=parallel)) == engines
 
 
-def test_too_few_gpus_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with pytest.raises(DecantError, match="2 engines on 2 GPUs each, and 2 GPUs are visible"):
-        count_engines(spec("causal_lm", "vllm", tmp_path, engines=2, tensor_parallel=2))
+@pytest.mark.parametrize(("engines", "parallel"), [(2, 2), (3, 1)])
+def test_too_few_gpus_are_told(engines: int, parallel: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(DecantError, match=f"{engines} engines on {parallel} GPUs each, and 2 GPUs are visible"):
+        count_engines(spec("causal_lm", "vllm", tmp_path, engines=engines, tensor_parallel=parallel))
+
+
+@pytest.mark.parametrize(
+    ("listed", "count", "names"),
+    [
+        (None, 2, ["0", "1"]),
+        ("2,3", 2, ["2", "3"]),
+        ("GPU-a, GPU-b", 2, ["GPU-a", "GPU-b"]),
+        ("0,1", 0, []),
+        ("-1", 0, []),
+    ],
+)
+def test_the_gpus_that_may_be_used(
+    listed: str | None, count: int, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible_gpus() == names
+
+
+def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_path: Path) -> None:
+    script = (
+        "import multiprocessing, os, signal\n"
+        "from tests.test_engines import spec, Path\n"
+        "from decant.teachers import Teacher\n"
+        "if __name__ == '__main__':\n"
+        f"    folder = Path({str(models['minilm'])!r})\n"
+        "    teacher = Teacher(spec('bi_encoder', 'sentence-transformers', folder, engines=2))\n"
+        "    teacher.score(['a'], ['b'])\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "killed.py"
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    with (tmp_path / "out").open("w") as out:  # a file: a pipe would stay open as long as an engine lives
+        subprocess.run([sys.executable, str(path)], env=environment, stdout=out, stderr=out)
+    engines = [int(number) for number in (tmp_path / "out").read_text().split() if number.isdigit()]
+    assert engines
+    deadline = time.monotonic() + 30
+    while any(psutil.pid_exists(number) for number in engines):
+        assert time.monotonic() < deadline, engines
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

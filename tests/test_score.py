@@ -13,6 +13,7 @@ from conftest import ROOT, Project
 from planted import TASK, make_project, stage
 from safetensors.torch import load_file, save_file
 
+from decant.dataset import Row, Split, read_split, write_split
 from decant.scoring import read_scores
 
 
@@ -67,6 +68,19 @@ def test_plan_then_score_then_plan(copy: Project) -> None:
     assert "every pair is scored already" in stage(copy, "score", "reranker", "--plan")
     copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=280))
     assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))
+    copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=300))
+    copy.edit_params(lambda params: params["datasets"]["mine"].update(task="another task"))
+    stage(copy, "fetch", "mine")
+    assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))  # another prompt: other scores
+
+
+def test_a_query_that_is_too_long_is_told_before_anything_is_scored(copy: Project) -> None:
+    path = copy.folder / "data/sets/mine/test.parquet"
+    test = read_split(path)
+    write_split(path, Split([*test.rows, Row("fever " * 500, ["a"], ["b"])], test.task))  # the last split to be scored
+    said = stage(copy, "score", "reranker", code=1)
+    assert "1 of 21 queries leave no room" in said
+    assert "self-test" not in said
 
 
 def test_the_plan_counts_tokens_without_a_teacher_where_none_may_run(copy: Project) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from decant.engines import Forward, Scores, TeacherSpec, load_forward
 from decant.errors import DecantError
+from decant.processes import end_with
 from decant.prompts import Prompt
 
 AHEAD = 2  # shards handed to an engine at once
@@ -20,10 +21,10 @@ def visible_gpus() -> list[str]:
     """The names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
     import torch
 
+    count = torch.cuda.device_count()
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:
-        return [name.strip() for name in listed.split(",") if name.strip()]
-    return [str(number) for number in range(torch.cuda.device_count())]
+    names = listed.split(",") if listed else map(str, range(count))
+    return [name.strip() for name in names][:count]
 
 
 def count_engines(spec: TeacherSpec) -> int:
@@ -35,7 +36,9 @@ def count_engines(spec: TeacherSpec) -> int:
     if spec.engine == "server":
         return 1
     gpus = len(visible_gpus())
-    if spec.tensor_parallel > 1 and gpus < spec.tensor_parallel * (spec.engines or 1):
+    # On GPUs a vLLM takes all of the memory, so that no two can share one.
+    alone = spec.tensor_parallel > 1 or (spec.engine == "vllm" and gpus > 0)
+    if alone and gpus < spec.tensor_parallel * (spec.engines or 1):
         raise DecantError(
             f"teacher: {spec.engines or 1} engines on {spec.tensor_parallel} GPUs each, and {gpus} GPUs are visible",
             "lower `engines` or `tensor_parallel`",
@@ -123,6 +126,7 @@ class Pool:
 
 def _start(gpus: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends its engines
+    end_with(os.getppid())
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from decant.engines import Forward, Scores, TeacherSpec
 from decant.errors import DecantError
+from decant.files import read_json
 from decant.prompts import NO, YES, Prompt, RerankerPrompts, own_limit
 
 OLDEST = (0, 18)
@@ -49,11 +50,11 @@ def load(spec: TeacherSpec) -> Forward:
     """
     installed_version()
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process: one engine a process as it is
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # CUDA does not survive a fork (tensor_parallel)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     on_cpu = _on_cpu()
     if on_cpu:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # else its threads wait for each other: 30 times slower
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     from vllm import LLM, PoolingParams
@@ -62,22 +63,34 @@ def load(spec: TeacherSpec) -> Forward:
     options: dict[str, Any] = {"block_size": 32} if on_cpu else {}
     if spec.kind == "causal_lm":
         RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)  # refuses answers of several tokens
+        found = read_json(spec.folder / "config.json").get("model_type")
+        if found != "qwen3":
+            raise DecantError(
+                f"teacher: on vLLM a causal_lm must be a Qwen3, and {spec.folder} is a {found}",
+                "set teacher.engine to transformers",
+            )
         options["hf_overrides"] = {
             "architectures": ["Qwen3ForSequenceClassification"],
             "classifier_from_token": [NO, YES],
             "is_original_qwen3_reranker": True,
         }
-    model = LLM(
-        str(spec.folder),
-        runner="pooling",
-        dtype=spec.dtype,
-        max_model_len=min(spec.max_length, own_limit(spec.folder, spec.trust_remote_code)),
-        enforce_eager=on_cpu,
-        tensor_parallel_size=spec.tensor_parallel,
-        trust_remote_code=spec.trust_remote_code,
-        seed=0,
-        **options,
-    )
+    try:
+        model = LLM(
+            str(spec.folder),
+            runner="pooling",
+            dtype=spec.dtype,
+            max_model_len=min(spec.max_length, own_limit(spec.folder, spec.trust_remote_code)),
+            enforce_eager=on_cpu,
+            tensor_parallel_size=spec.tensor_parallel,
+            trust_remote_code=spec.trust_remote_code,
+            seed=0,
+            **options,
+        )
+    except (ValueError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        raise DecantError(
+            f"teacher: vLLM cannot start with {spec.folder} ({type(error).__name__}: {error})",
+            "where memory is short, lower teacher.max_length, set dtype to bfloat16, or raise tensor_parallel",
+        ) from error
     ask, task = (model.embed, "embed") if spec.kind == "bi_encoder" else (model.classify, "classify")
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
