@@ -71,14 +71,6 @@ def test_a_model_of_another_checksum_stops(project: Project) -> None:
     assert "53aa51172d142c89" in output
 
 
-def test_an_engine_that_does_not_exist_yet_names_those_that_do(project: Project) -> None:
-    path = project.folder / "params.yaml"
-    path.write_text(path.read_text().replace("engine: sentence-transformers", "engine: vllm"))
-    output = stage(project, "stages.score", "reranker")
-    assert "no engine vllm for a bi_encoder" in output
-    assert "cross_encoder on sentence-transformers" in output
-
-
 def test_scores_that_were_tampered_with_never_reach_the_triplets(project: Project) -> None:
     path = project.folder / "data/scores/embedding/train.parquet"
     path.chmod(0o644)
