@@ -36,13 +36,13 @@ def main(track: str) -> None:
     version = engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
     spec = teacher_spec(params, track)
     splits, data = _splits(params, track)
-    prompts = make_prompts(spec)
-    for split in splits.values():  # a query that is too long is told before anything is paid for
-        queries = list(dict.fromkeys(row.query for row in split.rows))
-        prompts.distinct(queries, [""] * len(queries), split.task)
     sample = draw_sample(splits["train"], params.seed)
-    reference, compared_with = reference_scores(spec, sample)
     with Teacher(spec) as teacher:
+        prompts = teacher.prompts
+        for split in splits.values():  # a query that is too long is told before anything is paid for
+            queries = list(dict.fromkeys(row.query for row in split.rows))
+            prompts.distinct(queries, [""] * len(queries), split.task)
+        reference, compared_with = reference_scores(spec, sample)  # before the engines start, which may take all memory
         tested = judge(spec, sample, teacher.score(sample.queries, sample.candidates, sample.task), reference)
         print(f"{track} self-test: {', '.join(f'{key} {value}' for key, value in tested.items())}; {compared_with}")
         identity = {
