@@ -1,92 +1,18 @@
 """Every format gives the same rows, and every fault names its file, its line and its remedy."""
 
-import csv
 import gzip
 import io
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from written import CANDIDATES, QRELS, ROWS, WRITERS, jsonl, rows_of, write_beir
 
-from decant.dataset import LABELLED, Row, Split, read_split, write_split
+from decant.dataset import LABELLED, Row, read_split
 from decant.errors import DecantError
 from decant.readers import read_beir, read_file
 from decant.validation import validate
-
-FUZZ = settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-
-ROWS = [
-    Row("plain", ["a positive"], ["a negative", "another"]),
-    Row('with "quotes", commas; and\ttabs', ["a, b", 'c "d"'], ["[not a list"]),
-    Row("two\nlines", ["one\r\ntwo", "\u2028 a line to Unicode only"], ["x\ny\n"]),
-    Row("多语言 ünïcode 🙂", ["è", "ß"], ["\ufeffmark", "e\u0301"]),
-    Row("[1, 2]", ["null"], ["0", "true", "  kept white space "]),
-]
-
-QRELS = "query-id\tcorpus-id\tscore\n"
-CANDIDATES = "query-id\tcorpus-id\n"
-
-
-def write_jsonl(path: Path, rows: list[Row]) -> None:
-    path.write_bytes(jsonl(rows))
-
-
-def jsonl(rows: list[Row]) -> bytes:
-    lines = [json.dumps({k: getattr(row, k) for k in LABELLED.names}, ensure_ascii=False) for row in rows]
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-def write_jsonl_gz(path: Path, rows: list[Row]) -> None:
-    path.write_bytes(gzip.compress(jsonl(rows)))
-
-
-def write_csv(path: Path, rows: list[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["query", "positive", "negative"])
-        writer.writerows([row.query, json.dumps(row.positive), json.dumps(row.negative)] for row in rows)
-
-
-def write_parquet(path: Path, rows: list[Row]) -> None:
-    columns = {name: [getattr(row, name) for row in rows] for name in LABELLED.names}
-    pq.write_table(pa.table(columns, schema=LABELLED), path)
-
-
-def write_beir(folder: Path, rows: list[Row]) -> None:
-    texts = list(dict.fromkeys(text for row in rows for text in row.candidates))
-    (folder / "qrels").mkdir(parents=True)
-    (folder / "candidates").mkdir()
-    for name, values in (("queries", [row.query for row in rows]), ("corpus", texts)):
-        lines = [json.dumps({"_id": f"{name[0]}{number}", "text": text}) for number, text in enumerate(values)]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines))
-    pairs = [(f"q{number}", f"c{texts.index(text)}", row) for number, row in enumerate(rows) for text in row.candidates]
-    qrels = [f"{q}\t{c}\t{int(texts[int(c[1:])] in row.positive)}" for q, c, row in pairs]
-    (folder / "qrels" / "test.tsv").write_text(QRELS + "\n".join(qrels))
-    (folder / "candidates" / "test.tsv").write_text(CANDIDATES + "\n".join(f"{q}\t{c}" for q, c, _ in pairs))
-
-
-WRITERS: dict[str, Callable[[Path, list[Row]], None]] = {
-    "a.jsonl": write_jsonl,
-    "a.jsonl.gz": write_jsonl_gz,
-    "a.csv": write_csv,
-    "a.parquet": write_parquet,
-    "A.JSONL.GZ": write_jsonl_gz,  # as another system may spell it
-    "A.CSV": write_csv,
-}
-
-
-def rows_of(path: Path, *, labelled: bool = True) -> list[Row]:
-    return validate(read_file(path), "keep", labelled=labelled)[0]
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -335,86 +261,6 @@ def test_a_fault_in_a_beir_folder_names_file_line_and_remedy(tmp_path, file, con
     assert place in caught.value.problem
     assert fault in caught.value.problem
     assert remedy in caught.value.remedy
-
-
-SUFFIXES = ["jsonl", "jsonl.gz", "csv", "parquet"]
-
-
-def reads_or_tells(path: Path, content: bytes) -> None:
-    """The one alternative to reading a file is a message that names it."""
-    path.write_bytes(content)
-    try:
-        validate(read_file(path), "keep", labelled=False)
-    except DecantError as error:
-        told = error
-    else:
-        return
-    assert str(path) in told.problem or "holds no row" in told.problem
-    assert told.remedy
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@FUZZ
-@given(content=st.binary(max_size=200))
-def test_arbitrary_bytes_are_read_or_refused_in_words(tmp_path, suffix, content):
-    reads_or_tells(tmp_path / f"a.{suffix}", content)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@FUZZ
-@given(
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
-    kept=st.floats(0.5, 1),
-)
-def test_damaged_files_are_read_or_refused_in_words(tmp_path, suffix, changes, kept):
-    sound = tmp_path / f"sound.{suffix}"
-    WRITERS[f"a.{suffix}"](sound, ROWS)
-    content = bytearray(sound.read_bytes())
-    for place, byte in changes:
-        content[int(place * len(content))] = byte
-    reads_or_tells(tmp_path / f"a.{suffix}", bytes(content[: round(len(content) * kept) if kept < 0.9 else None]))
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
-@FUZZ
-@given(text=st.text(alphabet='{}[]",:\\\n\r qpn0é', max_size=60))
-def test_text_in_the_formats_own_characters_is_read_or_refused_in_words(tmp_path, suffix, text):
-    header = "query,positive,negative\n" if suffix == "csv" else ""
-    reads_or_tells(tmp_path / f"a.{suffix}", (header + text).encode())
-
-
-texts = st.text(min_size=1, max_size=20).filter(str.strip)
-
-
-@st.composite
-def rows(draw):
-    candidates = draw(st.lists(texts, min_size=2, max_size=6, unique=True))
-    cut = draw(st.integers(1, len(candidates) - 1))
-    return Row(draw(texts), candidates[:cut], candidates[cut:])
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])
-@FUZZ
-@given(written=st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.query))
-def test_whatever_is_valid_survives_the_round_trip(tmp_path, name, written):
-    WRITERS[name](tmp_path / name, written)
-    assert rows_of(tmp_path / name) == written
-
-
-@FUZZ
-@given(
-    written=st.lists(rows(), min_size=1, max_size=4),
-    unlabelled=st.booleans(),
-    task=st.text(max_size=20),
-)
-def test_a_fetched_split_survives_the_round_trip(tmp_path, written, unlabelled, task):
-    if unlabelled:
-        written = [Row(row.query, unlabelled=row.candidates) for row in written]
-    write_split(tmp_path / "train.parquet", Split(written, task))
-    assert read_split(tmp_path / "train.parquet") == Split(written, task)
-    first = (tmp_path / "train.parquet").read_bytes()
-    write_split(tmp_path / "train.parquet", Split(written, task))
-    assert (tmp_path / "train.parquet").read_bytes() == first
 
 
 def test_a_missing_split_names_the_command_that_makes_it(tmp_path):
