@@ -94,7 +94,7 @@ def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
             name,
             millions(measured[name]["parameters"], "M", digits=1),
             millions(measured[name]["bytes"], "MB"),
-            f"{measured[name]['pairs_per_second']:.0f}",
+            rate(measured[name]["pairs_per_second"]),
         ]
         for track, measured in cost.items()
         for name in ("teacher", "student")
@@ -131,6 +131,11 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
                 f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
             )
         teacher, student = cost[track]["teacher"], cost[track]["student"]
+        if teacher["pairs_per_second"] is None:
+            found.append(
+                f"{track}: the teacher never ran here (its scores were there already): its speed is not known."
+            )
+            continue
         ratio = student["pairs_per_second"] / teacher["pairs_per_second"]
         size = ""
         if teacher["parameters"]:
@@ -158,6 +163,11 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
 def millions(count: int, unit: str, digits: int = 0) -> str:
     """A count in millions; an en dash for 0: the weights of a teacher behind HTTP are not here to be counted."""
     return f"{count / 1e6:.{digits}f} {unit}" if count else "–"
+
+
+def rate(value: float | None) -> str:
+    """Pairs a second; an en dash for a teacher that never ran here, its scores being there already."""
+    return "–" if value is None else f"{value:.0f}"
 
 
 def signed(value: float) -> str:

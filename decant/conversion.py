@@ -1,7 +1,6 @@
 """Convert a published `pytorch_model.bin` to safetensors once, into the user's cache."""
 
 import hashlib
-import os
 import pickle
 import shutil
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from decant.errors import DecantError
-from decant.files import atomic_folder, sha256
+from decant.files import atomic_folder, sha256, user_cache
 
 PICKLE = "pytorch_model.bin"
 
@@ -25,8 +24,7 @@ def converted_folder(folder: Path, pickled_sha256: str, patterns: Sequence[str])
     beside = hashlib.sha256()
     for path in _beside(folder, patterns):
         beside.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return cache / "decant" / "converted" / pickled_sha256 / beside.hexdigest()[:16]
+    return user_cache() / "converted" / pickled_sha256 / beside.hexdigest()[:16]
 
 
 def convert(reference: str, pickled: Path, patterns: Sequence[str], target: Path) -> None:

@@ -1,9 +1,12 @@
 """A reranking set: queries, each with its positive and negative candidates, kept as Parquet."""
 
 import unicodedata
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,6 +17,10 @@ SPLITS = ("train", "dev", "test")
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])
+# Of `stream_pairs`; `row` is the number of the set's row.
+PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8())])
+ROWS_AT_ONCE = 1024
+
 UNLABELLED = pa.schema([("query", pa.string()), ("candidates", _TEXTS)])
 
 
@@ -85,7 +92,70 @@ def read_split(path: Path) -> Split:
     if not path.is_file():
         raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
     table = pq.read_table(path)
-    task = (table.schema.metadata or {}).get(b"task", b"").decode()
-    if "candidates" in table.column_names:
-        return Split([Row(r["query"], unlabelled=r["candidates"]) for r in table.to_pylist()], task)
-    return Split([Row(**record) for record in table.to_pylist()], task)
+    task = _task(table.schema)
+    return Split([_row(record) for record in table.to_pylist()], task)
+
+
+def read_rows(path: Path, wanted: Collection[int]) -> Split:
+    """Read some rows of a split, by their numbers, in the split's order; numbers beyond its end are passed over."""
+    rows, first = [], 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            chosen = [number for number in range(len(batch)) if first + number in wanted]
+            rows += [_row(record) for record in batch.take(pa.array(chosen, pa.int64())).to_pylist()]
+            first += len(batch)
+            if first > max(wanted, default=-1):
+                break
+        return Split(rows, _task(file.schema_arrow))
+
+
+def _row(record: dict[str, Any]) -> Row:
+    if "candidates" in record:
+        return Row(record["query"], unlabelled=record["candidates"])
+    return Row(**record)
+
+
+def read_task(path: Path) -> str:
+    """The task text of a split that `write_split` wrote.
+
+    Raises:
+        DecantError: the file is not there.
+    """
+    if not path.is_file():
+        raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
+    return _task(pq.read_schema(path))
+
+
+def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
+    """The query-candidate pairs of a split, in the order of its rows and of `Row.candidates`, as batches of `PAIRS`.
+
+    A row's pairs are all in one batch.
+    """
+    first = 0
+    with pq.ParquetFile(path) as file:
+        names = [name for name in ("positive", "negative", "candidates") if name in file.schema_arrow.names]
+        for rows in file.iter_batches(ROWS_AT_ONCE):
+            parts = [(rows.column(name), {"positive": 1, "negative": 0}.get(name)) for name in names]
+            parents = np.concatenate([column.value_parent_indices().to_numpy() for column, _ in parts])
+            texts = pa.concat_arrays([column.flatten() for column, _ in parts])
+            labels = pa.concat_arrays([pa.array([mark], pa.int8()).take(_zeros(column)) for column, mark in parts])
+            order = pa.array(np.argsort(parents, kind="stable"))
+            parent = pa.array(parents).take(order)
+            yield pa.record_batch(
+                [
+                    pa.array(parent.to_numpy() + first, pa.int32()),
+                    rows.column("query").take(parent),
+                    texts.take(order),
+                    labels.take(order),
+                ],
+                schema=PAIRS,
+            )
+            first += len(rows)
+
+
+def _zeros(column: pa.ListArray) -> pa.Array:
+    return pa.array(np.zeros(len(column.flatten()), dtype=np.int64))
+
+
+def _task(schema: pa.Schema) -> str:
+    return str((schema.metadata or {}).get(b"task", b"").decode())

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from decant.charts import change_chart, training_chart
-from decant.comparison import LABELS, has_labels_only, millions, notes, p_value, percent, signed
+from decant.comparison import LABELS, has_labels_only, millions, notes, p_value, percent, rate, signed
 
 Curve = Sequence[Mapping[str, float]]
 
@@ -35,5 +35,6 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         signed=signed,
         percent=percent,
         millions=millions,
+        rate=rate,
         p_value=p_value,
     )

@@ -2,13 +2,12 @@
 
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from decant.dataset import Split
 from decant.engines import Forward
-from decant.prompts import Item, Prompts
-from decant.teachers import shards
+from decant.prompts import Prompt, Prompts
+from decant.store.complete import SplitScores
 
 SAMPLE = 64
 WARM_UP = 8
@@ -21,49 +20,43 @@ class SplitPlan:
     Args:
         pairs: query-candidate pairs.
         unique_texts: distinct texts among queries and candidates.
-        items: what the model reads, each once.
+        scored: pairs whose scores the store holds.
+        unread: what the model must read, each text or pair once.
         tokens: of these, counted by the teacher's tokenizer, prompts and templates included.
-        scored: the share of the pairs whose scores exist already.
-        task: of the set.
+        sample: some of their prompts, drawn at random.
     """
 
     pairs: int
     unique_texts: int
-    items: list[Item]
+    scored: int
+    unread: int
     tokens: int
-    scored: float
-    task: str
+    sample: list[Prompt]
 
 
-def plan_splits(
-    prompts: Prompts, splits: Mapping[str, Split], known: Mapping[str, set[tuple[str, str]]]
-) -> dict[str, SplitPlan]:
-    """Count what each split takes.
-
-    Args:
-        prompts: the teacher's.
-        splits: name → rows and task.
-        known: name → the pairs that are scored already.
-
-    Raises:
-        DecantError: a query leaves no room for a document.
-    """
-    plans = {}
-    for name, split in splits.items():
-        pairs = [(row.query, text) for row in split.rows for text in row.candidates]
-        scored = sum(pair in known.get(name, set()) for pair in pairs)
-        items = prompts.distinct([query for query, _ in pairs], [text for _, text in pairs], split.task).items
-        tokens = sum(len(prompt.ids) for shard in shards(items) for prompt in prompts.build(shard, split.task))
-        texts = {text for pair in pairs for text in pair}
-        plans[name] = SplitPlan(len(pairs), len(texts), items, tokens, scored / max(1, len(pairs)), split.task)
-    return plans
+def plan_split(prompts: Prompts, split: SplitScores, shard: int, seed: int) -> SplitPlan:
+    """Count what a split takes, beyond what the store holds of it."""
+    split.set_long_aside(shard)
+    chosen = set(random.Random(seed).sample(range(split.unread), min(WARM_UP + SAMPLE, split.unread)))
+    tokens = number = 0
+    sample = []
+    for _, items in split.shards(shard):
+        for prompt in prompts.build(items, split.task):
+            tokens += len(prompt.ids)
+            if number in chosen:
+                sample.append(prompt)
+            number += 1
+    pairs = len(split.positions)
+    return SplitPlan(pairs, split.unique_texts, pairs - split.missing, split.unread, tokens, sample)
 
 
-def tokens_per_second(forward: Forward, prompts: Prompts, plans: Iterable[SplitPlan], seed: int) -> dict[str, float]:
+def tokens_per_second(forward: Forward, plans: Sequence[SplitPlan], seed: int) -> dict[str, float]:
     """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept."""
-    items = [(item, plan.task) for plan in plans for item in plan.items]
-    chosen = random.Random(seed).sample(items, min(WARM_UP + SAMPLE, len(items)))
-    sample = [prompt for item, task in chosen for prompt in prompts.build([item], task)]
+    pool = [prompt for plan in plans for prompt in plan.sample]
+    weights = [plan.unread / len(plan.sample) for plan in plans for _ in plan.sample]
+    rng = random.Random(seed)
+    chosen = sorted(range(len(pool)), key=lambda index: rng.random() ** (1 / weights[index]), reverse=True)
+    sample = [pool[index] for index in chosen[: WARM_UP + SAMPLE]]
     forward(sample[:WARM_UP])
     sample = sample[WARM_UP:] or sample
     start = time.perf_counter()

@@ -1,11 +1,8 @@
 """Refuse teacher scores that cannot be right, before they are paid for and before they are used."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from decant.dataset import Row
 from decant.engines import Scores
 from decant.errors import DecantError
 
@@ -52,35 +49,50 @@ def check_values(scores: Scores, where: str) -> None:
         )
 
 
-def check_split(rows: Sequence[Row], scores: Scores, where: str) -> None:
+def check_split(
+    rows: npt.NDArray[np.int32],
+    labels: npt.NDArray[np.int8],
+    scores: Scores,
+    distinct: npt.NDArray[np.int64],
+    where: str,
+) -> None:
     """Check a whole split's scores: their values, and that they do not prefer negatives to positives.
 
     Args:
-        rows: of the split.
-        scores: one a pair, in the order of the rows and their candidates.
+        rows: the number of each pair's row, shape (pairs,).
+        labels: of each pair, −1 where there is none.
+        scores: of each pair.
+        distinct: the numbers of the pairs that are no repetition of another.
         where: for the message.
 
     Raises:
         DecantError: the scores cannot be right; the message says which check failed.
     """
-    first = {(row.query, text): 0 for row in rows for text in row.candidates}
-    pairs = ((row.query, text) for row in rows for text in row.candidates)
-    distinct = [index for index, pair in enumerate(pairs) if not first[pair] and not first.update({pair: 1})]
     check_values(scores[distinct], where)
-    parts = np.split(scores, np.cumsum([len(row.candidates) for row in rows])[:-1])
-    right = [share for row, part in zip(rows, parts, strict=True) if (share := _order(row, part)) is not None]
-    if right and np.mean(right) < 0.5:
+    right = _right_order(rows[labels >= 0], labels[labels >= 0] > 0, scores[labels >= 0])
+    if right is not None and right < 0.5:
         raise DecantError(
-            f"{where}: the scores look sign-flipped: on average a positive beats only {np.mean(right):.1%} of its "
+            f"{where}: the scores look sign-flipped: on average a positive beats only {right:.1%} of its "
             "query's negatives, less than chance",
             f"look whether yes and no are exchanged, the labels of the set, and the prompt: {TEMPLATE}",
         )
 
 
-def _order(row: Row, scores: npt.NDArray[np.float32]) -> float | None:
-    """The share of (positive, negative) in the right order, ties counting half; None without labels of both kinds."""
-    if not row.positive or not row.negative:
+def _right_order(rows: npt.NDArray[np.int32], positive: npt.NDArray[np.bool_], scores: Scores) -> float | None:
+    """The share of (positive, negative) in the right order, ties counting half, averaged over the rows with both."""
+    order = np.lexsort((scores, rows))
+    row, score = rows[order], scores[order]
+    first = np.flatnonzero(np.diff(row, prepend=-1))  # of each row
+    number = np.cumsum(np.diff(row, prepend=-1) != 0) - 1
+    tie = np.cumsum((np.diff(row, prepend=-1) != 0) | (np.diff(score, prepend=np.nan) != 0)) - 1
+    ends = np.cumsum(np.bincount(tie)) if len(tie) else np.empty(0, dtype=np.int64)
+    # A pair's rank in its row is the mean rank of those that tie with it; positives' ranks add up to Mann-Whitney's U.
+    rank = (ends + np.concatenate([[0], ends[:-1]]) + 1)[tie] / 2 - first[number]
+    wins = np.bincount(number, weights=rank * positive[order], minlength=len(first))
+    positives = np.bincount(number, weights=positive[order], minlength=len(first))
+    negatives = np.bincount(number, minlength=len(first)) - positives
+    both = (positives > 0) & (negatives > 0)
+    if not both.any():
         return None
-    count = len(row.positive)
-    difference = scores[:count, None] - scores[None, count : count + len(row.negative)]
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+    shares = (wins - positives * (positives + 1) / 2)[both] / (positives * negatives)[both]
+    return float(shares.mean())

@@ -170,6 +170,15 @@ class Baselines(Block):
     labels_only: bool
 
 
+class Store(Block):
+    """Where teachers' scores are kept between runs, and how."""
+
+    folder: Annotated[str, Field(min_length=1)] | None
+    shard: Positive
+    embeddings: Literal["float32", "float16"]
+    max_quarantined: Share
+
+
 class Report(Block):
     """How differences are tested."""
 
@@ -187,6 +196,7 @@ class Params(Block):
     train: Train
     evaluate: Evaluate
     baselines: Baselines
+    store: Store
     report: Report
 
     @model_validator(mode="after")

@@ -64,6 +64,7 @@ class Teacher(Model):
     kind: Literal["bi_encoder", "cross_encoder", "causal_lm"]
     engine: Literal["sentence-transformers", "transformers", "vllm", "server"]
     engines: Positive | None
+    engine_pool: Literal["processes", "ray"]
     tensor_parallel: Positive
     server: Server
     query_prompt: str | None

@@ -1,6 +1,7 @@
 """Teacher scores: one row a query-candidate pair, with a manifest that says whose they are and that they are sane."""
 
 import importlib.metadata
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,51 +11,84 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decant.dataset import Row, Split
-from decant.engines import Scorer, Scores
+from decant.dataset import Row, stream_pairs
+from decant.engines import Scores
 from decant.errors import DecantError
-from decant.files import read_json, sha256, write_json
+from decant.files import atomic_file, read_json, sha256
 from decant.sanity import check_split
+from decant.store.complete import SplitScores
 
-SCHEMA = pa.schema([("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8()), ("score", pa.float32())])
+# `row` is the number of the set's row that a pair comes from; the pairs of a row follow one another, positives first.
+SCHEMA = pa.schema(
+    [
+        ("row", pa.int32()),
+        ("query", pa.string()),
+        ("candidate", pa.string()),
+        ("label", pa.int8()),
+        ("score", pa.float32()),
+    ]
+)
+BINS = 20
+QUARANTINE = "quarantine.jsonl"
 
 
-def score_splits(
-    scorer: Scorer, splits: Mapping[str, Split], folder: Path, identity: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Score every pair of every split and write `<name>.parquet` and `manifest.json` into `folder`.
+def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
+    """Write the pairs of a split that have a score, and describe them; batch by batch.
 
     Args:
-        scorer: the teacher.
-        splits: name of the file → its rows and their task.
-        folder: an existing folder to write into.
-        identity: what the manifest says of the teacher and the data.
+        split: completed.
+        path: of the Parquet file.
 
     Returns:
-        the manifest.
+        what the manifest says of the file.
 
     Raises:
-        DecantError: the scores of a split cannot be right; see `decant.sanity`.
+        DecantError: the scores cannot be right; see `decant.sanity`.
     """
-    manifest: dict[str, Any] = {**identity, "files": {}}
-    for name, split in splits.items():
-        rows = split.rows
-        queries = [row.query for row in rows for _ in row.candidates]
-        candidates = [text for row in rows for text in row.candidates]
-        labels = [label for row in rows for label in row.labels]
-        scores = scorer.score(queries, candidates, split.task)
-        check_split(rows, scores, name)
-        path = folder / f"{name}.parquet"
-        pq.write_table(pa.table([queries, candidates, labels, scores], schema=SCHEMA), path, compression="zstd")
-        manifest["files"][path.name] = {
-            "sha256": sha256(path),
-            "queries": len(rows),
-            "pairs": len(scores),
-            "unique_texts": len(set(queries) | set(candidates)),
-            "scores": _statistics(scores, labels),
-        }
-    write_json(folder / "manifest.json", manifest)
-    return manifest
+    scores = split.scores()
+    there = split.positions >= 0
+    rows, labels = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int8)]
+    start = 0
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for batch in stream_pairs(split.path):
+            place = slice(start, start + len(batch))
+            start += len(batch)
+            kept = batch.filter(pa.array(there[place]))
+            score = pa.array(scores[place][there[place]])
+            writer.write_batch(pa.record_batch([*kept.columns, score], schema=SCHEMA))
+            rows.append(kept.column("row").to_numpy())
+            labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
+    row, label, score = np.concatenate(rows), np.concatenate(labels), scores[there]
+    check_split(row, label, score, np.unique(split.positions[there], return_index=True)[1], path.stem)
+    return {
+        "sha256": sha256(path),
+        "queries": len(np.unique(row)),
+        "pairs": len(score),
+        "unique_texts": split.unique_texts,
+        "quarantined": int((~there).sum()),
+        "scores": _statistics(score, label),
+        "histogram": _histogram(score, label),
+        "origins": [{**json.loads(origin), "pairs": count} for origin, count in split.origins().items()],
+    }
+
+
+def quarantine(split: SplitScores, name: str) -> list[dict[str, Any]]:
+    """The pairs of a split whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
+    found: list[dict[str, Any]] = []
+    start = 0
+    for batch in stream_pairs(split.path) if split.faults else ():
+        lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
+        for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
+            if reason := split.reason(start + place):
+                found.append({"split": name, **pair, "reason": reason})
+        start += len(batch)
+    return found
+
+
+def write_quarantine(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write what has no score, a JSON object a line."""
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def engine_version(engine: str, url: str | None = None) -> str:
@@ -68,28 +102,7 @@ def engine_version(engine: str, url: str | None = None) -> str:
     return f"{engine} {importlib.metadata.version(engine)}"
 
 
-def scored_pairs(folder: Path, teacher: Mapping[str, Any], tasks: Mapping[str, str]) -> dict[str, set[tuple[str, str]]]:
-    """The pairs that a folder holds a teacher's scores of, by the file's name.
-
-    Args:
-        folder: of a track's scores; it need not be there.
-        teacher: the teacher's block of params; scores of another one do not count.
-        tasks: file's name → the set's task; scores for another task do not count.
-    """
-    path = folder / "manifest.json"
-    if not path.is_file() or (manifest := read_json(path))["teacher"] != dict(teacher):
-        return {}
-    known = {}
-    for name, task in tasks.items():
-        if f"{name}.parquet" in manifest["files"] and manifest["data"][name].get("task") == task:
-            table = read_scores(folder, name)
-            columns = (table.column(column).to_pylist() for column in ("query", "candidate"))
-            known[name] = set(zip(*columns, strict=True))
-    return known
-
-
-def _statistics(scores: Scores, labels: Sequence[int | None]) -> dict[str, float | None]:
-    marks = np.array([-1 if label is None else label for label in labels])
+def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float | None]:
     quantiles = np.quantile(scores, [0.05, 0.5, 0.95])
     values = {
         "min": scores.min(),
@@ -99,14 +112,31 @@ def _statistics(scores: Scores, labels: Sequence[int | None]) -> dict[str, float
         "max": scores.max(),
         "mean": scores.mean(dtype=np.float64),
         "std": scores.std(dtype=np.float64),
-        "mean_of_positives": scores[marks > 0].mean(dtype=np.float64) if (marks > 0).any() else None,
-        "mean_of_negatives": scores[marks == 0].mean(dtype=np.float64) if (marks == 0).any() else None,
+        "mean_of_positives": scores[labels > 0].mean(dtype=np.float64) if (labels > 0).any() else None,
+        "mean_of_negatives": scores[labels == 0].mean(dtype=np.float64) if (labels == 0).any() else None,
     }
     return {name: None if value is None else round(float(value), 6) for name, value in values.items()}
 
 
+def _histogram(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, list[float]]:
+    """Counts in bins of equal width, of all scores and of those of positives; `edges` has one more than the counts."""
+    counts, edges = np.histogram(scores, bins=BINS)
+    positives, _ = np.histogram(scores[labels > 0], bins=edges)
+    return {
+        "edges": [round(float(edge), 6) for edge in edges],
+        "pairs": counts.tolist(),
+        "positives": positives.tolist(),
+    }
+
+
 def read_scores(folder: Path, name: str) -> pa.Table:
-    """Read one file of teacher scores, after its SHA-256 was found to be the manifest's.
+    """Read one file of teacher scores whole; see `open_scores`."""
+    with open_scores(folder, name) as file:
+        return file.read()
+
+
+def open_scores(folder: Path, name: str) -> pq.ParquetFile:
+    """Open one file of teacher scores, after its SHA-256 was found to be the manifest's.
 
     Raises:
         DecantError: the file is not there, or is not the one that the manifest describes.
@@ -123,20 +153,36 @@ def read_scores(folder: Path, name: str) -> pa.Table:
             f"{path}: the file is not the one that manifest.json describes (SHA-256 differs)",
             f"remove it and fetch it again: `dvc pull --force score@{track}`",
         )
-    return pq.read_table(path)
+    return pq.ParquetFile(path)
 
 
-def scores_for(table: pa.Table, rows: Iterable[Row]) -> npt.NDArray[np.float32]:
-    """Look up the score of every pair of the rows, by content.
+def scores_for(table: pa.Table, rows: Sequence[Row], quarantined: int = 0) -> Scores:
+    """The score of every pair of the rows, in their order; pairs that were set aside rank below all of their query's.
+
+    Args:
+        table: of `SCHEMA`.
+        rows: of the split that was scored.
+        quarantined: how many of its pairs were set aside.
+
+    Returns:
+        float32, shape (pairs,).
 
     Raises:
-        DecantError: a pair has no score.
+        DecantError: the table is of another split.
     """
-    keys = zip(table.column("query").to_pylist(), table.column("candidate").to_pylist(), strict=True)
-    known = dict(zip(keys, table.column("score").to_pylist(), strict=True))
-    try:
-        return np.array([known[row.query, text] for row in rows for text in row.candidates], dtype=np.float32)
-    except KeyError as error:
+    columns = [table.column(name).to_pylist() for name in ("row", "query", "candidate", "score")]
+    known = {(number, query, candidate): score for number, query, candidate, score in zip(*columns, strict=True)}
+    found: list[list[float | None]] = [
+        [known.get((number, row.query, text)) for text in row.candidates] for number, row in enumerate(rows)
+    ]
+    missing = [(row, place) for row, scores in enumerate(found) for place, score in enumerate(scores) if score is None]
+    if len(missing) != quarantined:
+        row, place = missing[0] if missing else (0, 0)
         raise DecantError(
-            f"the teacher never scored the pair {error.args[0]!r}", "the set has changed: run `dvc repro score`"
-        ) from error
+            f"{len(missing)} pairs have no teacher score, and {quarantined} were set aside; the first is "
+            f"{(rows[row].query, rows[row].candidates[place])!r}",
+            "the set has changed: run `dvc repro score`",
+        )
+    for row, place in missing:
+        found[row][place] = min((score for score in found[row] if score is not None), default=0.0) - 1.0
+    return np.array([score for scores in found for score in scores], dtype=np.float32)

@@ -1,7 +1,10 @@
 """Before a teacher is paid for: 16 pairs through its engine and through the plain library, compared and judged."""
 
 import gc
+import hashlib
+import json
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +17,8 @@ from decant.dataset import Split
 from decant.engines import REFERENCE, Scores, TeacherSpec
 from decant.errors import DecantError
 from decant.sanity import TEMPLATE, check_values
+from decant.store.complete import SplitScores
+from decant.store.taking import IMPORTED
 from decant.teachers import Teacher
 
 PAIRS = 16
@@ -32,6 +37,12 @@ class Sample:
     candidates: list[str]
     task: str
     positives: int
+
+    @property
+    def digest(self) -> str:
+        """Names the sample: 16 hexadecimal digits of its content."""
+        content = json.dumps([self.queries, self.candidates, self.task])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def draw_sample(split: Split, seed: int) -> Sample:
@@ -110,3 +121,33 @@ def judge(spec: TeacherSpec, sample: Sample, scores: Scores, reference: Scores |
                 "model, dtype and prompt with params.yaml",
             )
     return report
+
+
+def compare_imported(spec: TeacherSpec, teacher: Teacher, splits: Iterable[SplitScores], seed: int) -> int:
+    """Compare some imported scores of each split with the teacher's own, before they are mixed.
+
+    Returns:
+        how many were compared.
+
+    Raises:
+        DecantError: they differ by more than half precision explains.
+    """
+    tolerance = TOLERANCES["bfloat16"][spec.kind != "bi_encoder"]
+    compared = 0
+    for split in splits:
+        queries, candidates, imported = split.sample_of(IMPORTED, PAIRS, seed)
+        if not queries:
+            continue
+        own = teacher.score(queries, candidates, split.task)
+        differences = np.abs(own - imported)
+        worst = int(differences.argmax())
+        if not differences[worst] <= tolerance:
+            raise DecantError(
+                f"{split.path}: imported scores differ from the teacher's by up to {differences[worst]:.4g} "
+                f"({imported[worst]:.6g} instead of {own[worst]:.6g} for the query {queries[worst][:60]!r}), and "
+                f"{tolerance} is allowed: they are of another teacher or prompt, or on another scale",
+                "remove them: `python -m stages.store --prune NAME` (without an option it lists the names); then "
+                "import raw scores of this very teacher, or let it score all pairs",
+            )
+        compared += len(queries)
+    return compared

@@ -1,22 +1,20 @@
 """A teacher: its prompts and one engine or several, which together score pairs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from decant.engines import Scores, TeacherSpec
-from decant.engines.pool import InProcess, Pool, start
-from decant.progress import progress
+from decant.engines.pool import Engines, start
+from decant.engines.robust import NOT_FINITE, Outcome
+from decant.errors import DecantError
 from decant.prompts import CrossEncoderPrompts, EmbeddingPrompts, Item, Prompts, RerankerPrompts
 
-# Prompts that an engine gets at once. Batches never reach over a shard's end, so that scores depend neither on the
-# number of engines nor on what else is scored.
+# Prompts that an engine gets at once, where nothing else is asked for. Batches never reach over a shard's end, so that
+# scores depend neither on the number of engines nor on what else is scored.
 SHARD = 4096
-
-
-def shards(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Items in groups of `SHARD`, whose prompts an engine gets together."""
-    return (items[first : first + SHARD] for first in range(0, len(items), SHARD))
+BLOCK = 16384  # pairs whose vectors are gathered at once
 
 
 def make_prompts(spec: TeacherSpec) -> Prompts:
@@ -44,34 +42,31 @@ class Teacher:
         self.kind = spec.kind
         self.prompts = make_prompts(spec)
         self._spec = spec
-        self._engines: InProcess | Pool | None = None
+        self._engines: Engines | None = None
+
+    def read(self, shards: Iterable[tuple[int, Sequence[Item]]], task: str) -> Iterator[tuple[int, Outcome]]:
+        """Have numbered shards of items read; their outcomes come in any order, as soon as they are there."""
+        if self._engines is None:
+            self._engines = start(self._spec)
+        return self._engines.map((number, self.prompts.build(items, task)) for number, items in shards)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
         """See `decant.engines.Scorer.score`.
 
         Raises:
-            DecantError: a query leaves no room for a document.
+            DecantError: a query leaves no room for a document, or the engine cannot score a text.
         """
         reading = self.prompts.distinct(queries, candidates, task)
-        results = self._run(reading.items, task)
+        shards = ((at, reading.items[at : at + SHARD]) for at in range(0, len(reading.items), SHARD))
+        parts = dict(self.read(shards, task))
+        for outcome in parts.values():
+            for index, reason in outcome.faults.items():
+                if reason != NOT_FINITE:
+                    raise DecantError(f"text {index} has no score: {reason}", "look at the text, and at the engine")
+        results = np.concatenate([parts[at].values for at in sorted(parts)])
         if self.kind != "bi_encoder":
             return results[reading.left]
-        scores = np.empty(len(queries), dtype=np.float32)
-        for first in range(0, len(queries), 65536):  # so that the gathered vectors stay small
-            block = slice(first, first + 65536)
-            scores[block] = np.einsum("ij,ij->i", results[reading.left[block]], results[reading.right[block]])
-        return scores
-
-    def _run(self, items: Sequence[Item], task: str) -> Scores:
-        if self._engines is None:
-            self._engines = start(self._spec)
-        prompts = (self.prompts.build(shard, task) for shard in shards(items))
-        parts = []
-        with progress(len(items), "texts" if self.kind == "bi_encoder" else "pairs") as bar:
-            for part in self._engines.map(prompts):
-                parts.append(part)
-                bar.update(len(part))
-        return np.concatenate(parts)
+        return cosines(results, np.array(reading.left), np.array(reading.right))
 
     def __enter__(self) -> "Teacher":
         return self
@@ -79,3 +74,13 @@ class Teacher:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._engines is not None:
             self._engines.close(kill=kind is not None)
+
+
+def cosines(vectors: Scores, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Scores:
+    """The dot products of vectors[left] and vectors[right], a bounded number of them at once, in float32."""
+    scores = np.empty(len(left), dtype=np.float32)
+    for first in range(0, len(left), BLOCK):
+        block = slice(first, first + BLOCK)
+        one, other = (vectors[side[block]].astype(np.float32, copy=False) for side in (left, right))
+        scores[block] = np.einsum("ij,ij->i", one, other)
+    return scores

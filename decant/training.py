@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -90,7 +88,7 @@ def choose_precision(wanted: str) -> tuple[bool, str]:
 def train_student(
     model: Student,
     loss: nn.Module,
-    triplets: pa.Table,
+    tuples: Dataset,
     dev: Split,
     settings: TrainSettings,
     eval_batch_size: int,
@@ -106,7 +104,7 @@ def train_student(
     Args:
         model: the student, changed in place.
         loss: takes (query, positive, k negatives) and the teacher's scores.
-        triplets: see `decant.triplets.SCHEMA`; `scores` are scaled as the loss expects them.
+        tuples: see `decant.tuples.trainer_columns`; labels are scaled as the loss expects them.
         dev: the in-domain dev split.
         settings: of the training.
         eval_batch_size: texts or pairs a forward pass of the evaluation.
@@ -120,7 +118,7 @@ def train_student(
     curves = Curves()
     keep_best = _KeepBest(scorer_of(model, eval_batch_size), dev, curves, folder)
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
-    steps_per_epoch = -(-triplets.num_rows // (settings.batch_size * settings.accumulate))
+    steps_per_epoch = -(-len(tuples) // (settings.batch_size * settings.accumulate))
     total = round(steps_per_epoch * settings.epochs)
     last = from_main(checkpoints.last) if checkpoints else None
     if last is None:
@@ -139,14 +137,14 @@ def train_student(
         checkpoints.commit(step, {**asdict(curves), "earlier_seconds": seconds}, folder)
 
     bf16, reason = choose_precision(settings.precision)
-    print(f"training: {triplets.num_rows} n-tuples, {total} steps, {'bf16' if bf16 else 'float32'} ({reason})")
+    print(f"training: {len(tuples)} n-tuples, {total} steps, {'bf16' if bf16 else 'float32'} ({reason})")
     if settings.chunk is not None:
         encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
         trainer = _trainer(
             model,
             loss,
-            triplets,
+            tuples,
             dev,
             keep_best,
             _Schedule(total, settings.evaluations, checkpoints.every if checkpoints else None, curves),
@@ -199,7 +197,7 @@ def _arguments(settings: TrainSettings) -> dict[str, Any]:
 def _trainer(
     model: Student,
     loss: nn.Module,
-    triplets: pa.Table,
+    tuples: Dataset,
     dev: Split,
     evaluator: BaseEvaluator,
     schedule: TrainerCallback,
@@ -207,14 +205,14 @@ def _trainer(
 ) -> Any:
     common: dict[str, Any] = {
         "model": model,
-        "train_dataset": _columns(triplets),
+        "train_dataset": tuples,
         "loss": loss,
         "evaluator": evaluator,
         "callbacks": [schedule],
     }
     if isinstance(model, SentenceTransformer):
         query_prompt, document_prompt = resolve_prompts(model, None, None)
-        prompts = dict.fromkeys(common["train_dataset"].column_names, document_prompt)
+        prompts = dict.fromkeys(tuples.column_names, document_prompt)
         prompts["query"] = query_prompt.replace("{task}", dev.task)
         args: Any = SentenceTransformerTrainingArguments(**arguments, prompts=prompts)
         trainer: Any = _BiEncoderTrainer(args=args, **common)
@@ -232,15 +230,6 @@ class _BiEncoderTrainer(SharedBatches, ResumableTrainer, SentenceTransformerTrai
 
 class _CrossEncoderTrainer(SharedBatches, ResumableTrainer, CrossEncoderTrainer):  # type: ignore[misc]
     pass
-
-
-def _columns(triplets: pa.Table) -> Dataset:
-    """The trainers' columns: query, positive, negative_1 … negative_k, and the teacher's scores as the label."""
-    negatives = triplets.column("negatives")
-    count = len(negatives[0])
-    columns = {"query": triplets.column("query"), "positive": triplets.column("positive")}
-    columns |= {f"negative_{index + 1}": pc.list_element(negatives, index) for index in range(count)}
-    return Dataset(pa.table({**columns, "label": triplets.column("scores")}))
 
 
 class _KeepBest(BaseEvaluator):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from decant.dataset import Row, Split, read_split
 from decant.engines import Scorer, TeacherSpec
 from decant.errors import DecantError
 from decant.evaluation import Run, evaluate, run_from_scores, write_runs
-from decant.files import write_json
+from decant.files import read_json, write_json
 from decant.params import Params
 from decant.scoring import read_scores, scores_for
 from decant.sources import model_folder
@@ -46,7 +46,9 @@ def main(track: str, model: str) -> None:
 
 
 def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
-    return run_from_scores(rows, scores_for(read_scores(cli.SCORES / track, f"test_{domain}"), rows), kind)
+    folder, name = cli.SCORES / track, f"test_{domain}"
+    quarantined = read_json(folder / "manifest.json")["files"][f"{name}.parquet"]["quarantined"]
+    return run_from_scores(rows, scores_for(read_scores(folder, name), rows, quarantined), kind)
 
 
 def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> dict[str, Run]:

@@ -1,137 +1,259 @@
 """Score a track's pairs with its teacher: the in-domain train split, and the test splits for the teacher's own row.
 
+What the score store holds is taken from there, and what it lacks is scored and kept there, shard by shard.
 `python -m stages.score embedding --plan` says what that takes, and scores nothing.
+`python -m stages.score embedding --import FILE` takes in scores of this teacher that exist already.
 """
 
 import argparse
-import os
+import random
+import tempfile
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from decant.cost import model_size, pairs_per_second
-from decant.dataset import Split, read_split
-from decant.engines import ServerSpec, TeacherSpec, load_forward
+from decant.data_card import data_card
+from decant.dataset import Split, read_rows
+from decant.engines import load_forward
 from decant.engines.pool import count_engines
 from decant.errors import DecantError
-from decant.files import atomic_folder, read_json, write_json
-from decant.params import Params
-from decant.plan import plan_splits, tokens_per_second
-from decant.scoring import engine_version, score_splits, scored_pairs
-from decant.selftest import draw_sample, judge, reference_scores
-from decant.sources import model_folder, tokenizer_folder
-from decant.teachers import SHARD, Teacher, make_prompts
+from decant.files import atomic_folder, write_json
+from decant.plan import plan_split, tokens_per_second
+from decant.prompts.base import TOO_LONG
+from decant.scoring import QUARANTINE, engine_version, quarantine, write_quarantine, write_scores
+from decant.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
+from decant.store.taking import take_earlier, take_file
+from decant.teachers import Teacher
 from stages import cli
+from stages.earlier import Earlier, earlier_scores
+from stages.teachers import Work, described_data, never, opened, teacher_spec, wanted_again
+
+SPEED_ROWS = 1000  # enough for the pairs that the speed is measured on
+SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
+UNMEASURED = {"parameters": 0, "bytes": 0, "pairs_per_second": None}  # a teacher that never ran here
 
 
 def main(track: str) -> None:
     """Write data/scores/<track>/ and metrics/cost/<track>/teacher.json."""
-    if _never():
-        raise DecantError(
-            "a teacher would have to run, and DECANT_TEACHER=never forbids it",
-            f"`dvc pull score@{track}` brings its scores, if the remote is right; or unset DECANT_TEACHER",
-        )
     params = cli.params()
     block = params.track(track).teacher
-    version = engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
-    spec = teacher_spec(params, track)
-    splits, data = _splits(params, track)
-    sample = draw_sample(splits["train"], params.seed)
+    if not never():
+        engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
+    with opened(params, track) as work:
+        if work.missing:
+            earlier = _take_earlier(work)
+            _set_long_aside(work)
+            if work.unread:
+                _allow(work, earlier)
+                _score(work)
+            else:
+                _complete(work, None, {})
+        else:
+            print(f"{track}: the store holds the scores of all pairs")
+        _check_quarantine(work)
+        with atomic_folder(cli.SCORES / track) as partial:
+            files = _write(work, partial)
+        for name, file in files.items():
+            found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
+            print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
+        write_json(
+            cli.COST / track / "teacher.json", work.held.noted("cost").get(params.track(track).in_domain, UNMEASURED)
+        )
+
+
+def _take_earlier(work: Work) -> Earlier:
+    """Take the scores in that DVC holds of an earlier revision, and say what is to be done anew, and why."""
+    before = work.missing
+    with tempfile.TemporaryDirectory(prefix="decant-earlier-") as scratch:
+        earlier = earlier_scores(work.track, Path(scratch) / "scores")
+        if earlier.found:
+            take_earlier(Path(scratch) / "scores", work.identity, work.prompts, work.held)
+    work.look()
+    if work.missing < before:
+        print(f"{work.track}: {before - work.missing} scores come from the revision that dvc.lock records")
+    near = work.store.near(work.identity, work.reference)
+    if near and not len(work.held.pairs):
+        changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())
+        print(
+            f"{work.track}: the store's {near[0].pairs} scores of {work.reference} differ in {changes}; "
+            "they stay there, and all pairs are scored anew"
+        )
+    return earlier
+
+
+def _allow(work: Work, earlier: Earlier) -> None:
+    """Make sure that a teacher may start.
+
+    Raises:
+        DecantError: it may not.
+    """
+    needed = f"{work.missing} pairs have no score yet, and a teacher would have to run"
+    if never():
+        raise DecantError(
+            f"{needed}, and DECANT_TEACHER=never forbids it" + (f"; {earlier.fault}" if earlier.fault else ""),
+            earlier.remedy
+            or f"`dvc pull score@{work.track}` brings its scores, if the remote is right; or unset DECANT_TEACHER",
+        )
+    if earlier.fault and earlier.teacher == work.params.track(work.track).teacher.model_dump():
+        if wanted_again():
+            print(f"{work.track}: {earlier.fault}; DECANT_TEACHER=start has the teacher run all the same")
+        else:
+            raise DecantError(
+                f"{needed}, though dvc.lock records this teacher's scores: {earlier.fault}",
+                f"{earlier.remedy}; or, to pay for them again, `DECANT_TEACHER=start dvc repro score@{work.track}`",
+            )
+
+
+def _set_long_aside(work: Work) -> None:
+    for split in work.splits.values():
+        split.set_long_aside(work.params.store.shard)
+    _check_quarantine(work)
+
+
+def _score(work: Work) -> None:
+    """Test the teacher, time it, and have it read what is missing."""
+    params, track = work.params, work.track
+    block = params.track(track).teacher
+    spec = teacher_spec(params, track, weights=True)
+    sample = _sample(work)
     with Teacher(spec) as teacher:
-        prompts = teacher.prompts
-        for split in splits.values():  # a query that is too long is told before anything is paid for
-            queries = list(dict.fromkeys(row.query for row in split.rows))
-            prompts.distinct(queries, [""] * len(queries), split.task)
         reference, compared_with = reference_scores(spec, sample)  # before the engines start, which may take all memory
         tested = judge(spec, sample, teacher.score(sample.queries, sample.candidates, sample.task), reference)
         print(f"{track} self-test: {', '.join(f'{key} {value}' for key, value in tested.items())}; {compared_with}")
-        identity = {
-            "track": track,
-            "teacher": block.model_dump(),
-            "engine_version": version,
-            "max_length": prompts.max_length,
-            "rendered": prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
-            "self_test": {**tested, "compared_with": compared_with},
-            "data": data,
-        }
-        speed = pairs_per_second(teacher, splits["test_in_domain"])  # first, while no engine has these in its cache
-        with atomic_folder(cli.SCORES / track) as partial:
-            manifest = score_splits(teacher, splits, partial, identity)
-    for name, file in manifest["files"].items():
-        found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
-        print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
-    write_json(cli.COST / track / "teacher.json", {**model_size(spec.folder), **speed})
+        if compared := compare_imported(spec, teacher, work.splits.values(), params.seed):
+            print(f"{track}: {compared} of the imported scores agree with the teacher's")
+        work.held.note("self_test", sample.digest, {**tested, "compared_with": compared_with})
+        speed = pairs_per_second(teacher, _without_long(work, "test_in_domain", range(SPEED_ROWS)))
+        work.held.note("cost", params.track(track).in_domain, {**model_size(spec.folder), **speed})
+        _complete(work, teacher, {"engine": engine_version(block.engine, block.server.url)})
+
+
+def _complete(work: Work, teacher: Teacher | None, origin: dict[str, Any]) -> None:
+    for split in work.splits.values():
+        split.look()  # an earlier split may have had the same texts
+        split.complete(teacher, work.params.store.shard, work.params.store.embeddings, origin)
+    work.look()
+
+
+def _sample(work: Work) -> Sample:
+    """Pairs for the self-test, of train queries that the teacher has room for."""
+    rng = random.Random(work.params.seed)
+    rows = pq.read_metadata(work.splits["train"].path).num_rows
+    chosen = set(rng.sample(range(rows), min(rows, SAMPLED_ROWS)))
+    return draw_sample(_without_long(work, "train", chosen), work.params.seed)
+
+
+def _without_long(work: Work, name: str, numbers: Collection[int]) -> Split:
+    """Some rows of a split, those left out whose query leaves no room for a document."""
+    split = read_rows(work.splits[name].path, numbers)
+    excess = work.prompts.excess([row.query for row in split.rows], split.task)
+    return Split([row for row, too_many in zip(split.rows, excess, strict=True) if not too_many], split.task)
+
+
+def _check_quarantine(work: Work) -> None:
+    """Refuse to go on where more pairs than params allow can have no score; the quarantine file then has them all.
+
+    Raises:
+        DecantError: of some split.
+    """
+    most = work.params.store.max_quarantined
+    for name, split in work.splits.items():
+        if split.lost > most * len(split.positions):
+            rows = [row for name, split in work.splits.items() for row in quarantine(split, name)]
+            path = work.held.folder / f"quarantine-{work.track}.jsonl"
+            write_quarantine(path, rows)
+            first = next(row for row in rows if row["split"] == name)
+            raise DecantError(
+                f"{work.track} {name}: {split.lost} of {len(split.positions)} pairs can have no score, and "
+                f"store.max_quarantined allows {most:.2%}; the first is of row {first['row']}, "
+                f"{first['query'][:60]!r}: {first['reason']}",
+                f"{path} has them all. {TOO_LONG}; or correct the set, or raise store.max_quarantined, and run again: "
+                "what is scored is kept",
+            )
+
+
+def _write(work: Work, folder: Path) -> dict[str, Any]:
+    """Write the scores, their manifest, their data card, and what was set aside; return the files' descriptions."""
+    files = {}
+    for name, split in work.splits.items():
+        files[f"{name}.parquet"] = write_scores(split, folder / f"{name}.parquet")
+    if lost := [row for name, split in work.splits.items() for row in quarantine(split, name)]:
+        write_quarantine(folder / QUARANTINE, lost)
+        print(f"{work.track}: {len(lost)} pairs have no score; {cli.SCORES / work.track / QUARANTINE} says why")
+    sample = _sample(work)
+    manifest = {
+        "track": work.track,
+        "teacher": work.params.track(work.track).teacher.model_dump(),
+        "identity": work.identity,
+        "max_length": work.prompts.max_length,
+        "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
+        "self_test": {"sample": sample.digest, **work.held.noted("self_test").get(sample.digest, {})},
+        "data": described_data(work),
+        "files": files,
+    }
+    write_json(folder / "manifest.json", manifest)
+    (folder / "README.md").write_text(data_card(manifest), encoding="utf-8")
+    return files
+
+
+def take(track: str, path: Path) -> None:
+    """Take the scores of a file into the store, as this track's teacher's."""
+    with opened(cli.params(), track) as work:
+        splits = {name: (split.path, split.task) for name, split in work.splits.items()}
+        found = take_file(path, splits, work.prompts, work.held)
+        print(f"{track}: {found['pairs']} pairs in {path}, {found['new']} of them new to the store")
+        for name, split in work.splits.items():
+            print(f"{track} {name}: {found[name]} of {len(split.positions)} pairs are in the file")
 
 
 def plan(track: str) -> None:
     """Print what scoring would take: nothing is scored and nothing written."""
     params = cli.params()
-    spec = teacher_spec(params, track)
-    splits, _ = _splits(params, track)
-    tasks = {name: split.task for name, split in splits.items()}
-    known = scored_pairs(cli.SCORES / track, params.track(track).teacher.model_dump(), tasks)
-    prompts = make_prompts(spec)
-    plans = plan_splits(prompts, splits, known)
+    with opened(params, track) as work:
+        plans = {
+            name: plan_split(work.prompts, split, params.store.shard, params.seed)
+            for name, split in work.splits.items()
+        }
+        lost = sum(split.lost for split in work.splits.values())
     row = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}".format
     print(row(track, "pairs", "unique texts", "to read", "tokens", "scored"))
     for name, split in plans.items():
-        print(row(name, split.pairs, split.unique_texts, len(split.items), split.tokens, f"{split.scored:.0%}"))
+        share = split.scored / max(1, split.pairs)
+        print(row(name, split.pairs, split.unique_texts, split.unread, split.tokens, f"{share:.0%}"))
+    if lost:
+        print(f"{lost} pairs are not counted: their query leaves no room for a document")
     tokens = sum(split.tokens for split in plans.values())
-    if all(split.scored == 1 for split in plans.values()):
-        print("every pair is scored already")
-    elif _never():
+    if not tokens:
+        print("every pair is scored already" if not lost else "there is nothing to read")
+    elif never():
         print(f"{tokens} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
     else:
-        speed = tokens_per_second(load_forward(spec), prompts, plans.values(), params.seed)
+        spec = teacher_spec(params, track, weights=True)
+        speed = tokens_per_second(load_forward(spec), list(plans.values()), params.seed)
         engines = count_engines(spec)
-        busy = {name: min(engines, -(-len(split.items) // SHARD)) for name, split in plans.items()}
-        seconds = sum(split.tokens / speed["tokens_per_second"] / busy[name] for name, split in plans.items())
+        busy = {name: min(engines, -(-split.unread // params.store.shard)) for name, split in plans.items()}
+        seconds = sum(split.tokens / speed["tokens_per_second"] / max(1, busy[name]) for name, split in plans.items())
         print(
             f"{tokens} tokens at {speed['tokens_per_second']:.0f} a second (measured on {speed['prompts']} of the "
             f"prompts) on {engines} engine{'s' * (engines > 1)}: about {timedelta(seconds=round(seconds))}"
         )
 
 
-def teacher_spec(params: Params, track: str) -> TeacherSpec:
-    """What the track's block of params says of its teacher, its files resolved."""
-    block = params.track(track).teacher
-    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
-    folder: Path
-    if block.engine == "server":
-        folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
-    else:
-        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
-    return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
-
-
-def _splits(params: Params, track: str) -> tuple[dict[str, Split], dict[str, Any]]:
-    """The splits to score, and what the manifest says of them."""
-    block = params.track(track)
-    sources = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
-    if block.out_of_domain is not None:
-        sources["test_out_of_domain"] = (block.out_of_domain, "test")
-    splits = {name: read_split(cli.SETS / dataset / f"{split}.parquet") for name, (dataset, split) in sources.items()}
-    data = {
-        name: {
-            "dataset": dataset,
-            "split": split,
-            "task": splits[name].task,
-            "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
-        }
-        for name, (dataset, split) in sources.items()
-    }
-    return splits, data
-
-
-def _never() -> bool:
-    return os.environ.get("DECANT_TEACHER") == "never"
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("track", choices=cli.TRACKS)
-    parser.add_argument("--plan", action="store_true", help="say what it takes: texts, pairs, tokens, time")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--plan", action="store_true", help="say what it takes: texts, pairs, tokens, time")
+    other.add_argument(
+        "--import", dest="file", type=Path, metavar="FILE", help="take in scores: query, passage, score a row"
+    )
     arguments = parser.parse_args()
     if arguments.plan:
         cli.run("score --plan", lambda: plan(arguments.track))
+    if arguments.file:
+        cli.run("score --import", lambda: take(arguments.track, arguments.file))
     cli.run(f"score@{arguments.track}", lambda: main(arguments.track))

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import nn
 
@@ -23,6 +20,7 @@ from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
 from decant.training import Curves, Student, TrainSettings, train_student
+from decant.tuples import arrow_file, open_dataset, tuples_info
 from stages import cli
 from stages.students import make_student
 
@@ -33,26 +31,27 @@ def main(track: str) -> None:
     """Write models/<track>/, models/<track>-labels-only/, plots/<track>/ and metrics/cost/<track>/train.json."""
     params = cli.params()
     block = params.track(track)
-    triplets = pq.read_table(cli.TRIPLETS / f"{track}.parquet")
-    labelled = (triplets.schema.metadata or {}).get(b"labelled") == b"true"
-    if not labelled and (block.loss.label_weight > 0 or params.baselines.labels_only):
+    path = cli.TRIPLETS / f"{track}.parquet"
+    info = tuples_info(path)
+    if not info.labelled and (block.loss.label_weight > 0 or params.baselines.labels_only):
         raise DecantError(
             f"{track}: the n-tuples' positives are the teacher's choice, not labels, and a term on labels is asked for",
             f"set {track}.loss.label_weight to 0 and baselines.labels_only to false, or use a labelled strategy",
         )
     start = time.perf_counter()
-    with atomic_folder(cli.MODELS / track) as folder:
-        curves = _train(params, track, False, folder)
-        (folder / "README.md").write_text(model_card(track, params.model_dump(), curves.dev), encoding="utf-8")
-    seconds = curves.earlier_seconds + time.perf_counter() - start
-    with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
-        if params.baselines.labels_only:
-            _train(params, track, True, folder)
-        else:
-            (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
+    with arrow_file(path, params.reranker.loss.teacher_scale if track == "reranker" else 1.0) as tuples:
+        with atomic_folder(cli.MODELS / track) as folder:
+            curves = _train(params, track, False, tuples, folder)
+            (folder / "README.md").write_text(model_card(track, params.model_dump(), curves.dev), encoding="utf-8")
+        seconds = curves.earlier_seconds + time.perf_counter() - start
+        with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
+            if params.baselines.labels_only:
+                _train(params, track, True, tuples, folder)
+            else:
+                (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(cli.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
     _write_curve(cli.PLOTS / track / "dev.csv", curves.dev)
-    write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": triplets.num_rows})
+    write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": info.count})
     for labels_only in (False, True):
         shutil.rmtree(_resume_folder(track, labels_only), ignore_errors=True)
     print(
@@ -60,12 +59,12 @@ def main(track: str) -> None:
     )
 
 
-def _train(params: Params, track: str, labels_only: bool, folder: Path) -> Curves:
-    """Train in this process, or in as many as params say; the best checkpoint goes into `folder`."""
+def _train(params: Params, track: str, labels_only: bool, tuples: Path, folder: Path) -> Curves:
+    """Train in this process, or in as many as params say, on an Arrow file; the best checkpoint goes into `folder`."""
     processes = params.training(track).processes
     if processes == 1:
-        return _train_here(params, track, labels_only, folder)
-    options = ["--into", str(folder), *(["--labels-only"] if labels_only else [])]
+        return _train_here(params, track, labels_only, tuples, folder)
+    options = ["--tuples", str(tuples), "--into", str(folder), *(["--labels-only"] if labels_only else [])]
     launch(["-W", "ignore::FutureWarning", "-m", "stages.train", track, *options], processes)
     curves = folder / CURVES
     try:
@@ -74,14 +73,14 @@ def _train(params: Params, track: str, labels_only: bool, folder: Path) -> Curve
         curves.unlink()
 
 
-def process(track: str, labels_only: bool, folder: Path) -> None:
+def process(track: str, labels_only: bool, tuples: Path, folder: Path) -> None:
     """Train as one of several processes; the main one writes the best checkpoint and the curves into `folder`."""
-    curves = _train_here(cli.params(), track, labels_only, folder)
+    curves = _train_here(cli.params(), track, labels_only, tuples, folder)
     if is_main():
         write_json(folder / CURVES, asdict(curves))
 
 
-def _train_here(params: Params, track: str, labels_only: bool, folder: Path) -> Curves:
+def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, folder: Path) -> Curves:
     block, shared = params.track(track), params.training(track)
     label_weight = 1.0 if labels_only else block.loss.label_weight
     inputs = [cli.TRIPLETS / f"{track}.parquet", cli.SETS / block.in_domain / "dev.parquet"]
@@ -98,11 +97,10 @@ def _train_here(params: Params, track: str, labels_only: bool, folder: Path) -> 
         }
         resume = _resume_folder(track, labels_only) / from_main(lambda: fingerprint(decides, inputs, model))
         checkpoints = Checkpoints(resume, shared.save_steps)
-    loss, triplets = _loss(params, track, model, label_weight, pq.read_table(inputs[0]))
     return train_student(
         model,
-        loss,
-        triplets,
+        _loss(params, track, model, label_weight),
+        open_dataset(tuples),
         read_split(inputs[1]),
         TrainSettings(**shared.model_dump(), seed=params.seed),
         params.evaluate.batch_size,
@@ -115,19 +113,11 @@ def _resume_folder(track: str, labels_only: bool) -> Path:
     return cli.RESUME / "train" / (f"{track}-labels-only" if labels_only else track)
 
 
-def _loss(
-    params: Params, track: str, model: Student, label_weight: float, triplets: pa.Table
-) -> tuple[nn.Module, pa.Table]:
-    """The track's loss, and the n-tuples with the teacher's scores on the scale that it expects."""
+def _loss(params: Params, track: str, model: Student, label_weight: float) -> nn.Module:
     if track == "embedding":
         kl = params.embedding.loss
-        return LabelledKLDivLoss(model, kl.student_temperature, kl.teacher_temperature, label_weight), triplets
-    scale = params.reranker.loss.teacher_scale
-    scores = triplets.column("scores").combine_chunks()
-    values = pc.multiply(scores.values, pa.scalar(scale, pa.float32()))
-    index = triplets.schema.get_field_index("scores")
-    scaled = triplets.set_column(index, "scores", pa.ListArray.from_arrays(scores.offsets, values))
-    return LabelledMarginMSELoss(model, label_weight, merged=params.training(track).chunk is not None), scaled
+        return LabelledKLDivLoss(model, kl.student_temperature, kl.teacher_temperature, label_weight)
+    return LabelledMarginMSELoss(model, label_weight, merged=params.training(track).chunk is not None)
 
 
 def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:
@@ -141,8 +131,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("track", choices=cli.TRACKS)
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # how the processes of a group are started
+    parser.add_argument("--tuples", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--labels-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.into is None:
         cli.run(f"train@{arguments.track}", lambda: main(arguments.track))
-    in_group(lambda: process(arguments.track, arguments.labels_only, arguments.into))
+    in_group(lambda: process(arguments.track, arguments.labels_only, arguments.tuples, arguments.into))

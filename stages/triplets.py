@@ -1,12 +1,13 @@
 """Draw a track's n-tuples from its teacher's scores and the labels."""
 
 import argparse
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from decant.files import atomic_file
-from decant.scoring import read_scores
-from decant.triplets import draw
+from decant.scoring import open_scores
+from decant.triplets import PAIRS, SCHEMA, Draw
 from stages import cli
 
 
@@ -14,15 +15,24 @@ def main(track: str) -> None:
     """Write data/triplets/<track>.parquet."""
     params = cli.params()
     block = params.track(track).triplets
-    scores = read_scores(cli.SCORES / track, "train")
-    drawn = draw(scores, block.strategy, block.positives, block.negatives, params.seed)
-    with atomic_file(cli.TRIPLETS / f"{track}.parquet") as partial:
-        table = drawn.table.replace_schema_metadata({"labelled": str(drawn.labelled).lower()})
-        pq.write_table(table, partial, compression="zstd")
+    draw = Draw(block.strategy, block.positives, block.negatives, params.seed)
+    write_tuples(cli.SCORES / track, draw, cli.TRIPLETS / f"{track}.parquet")
     print(
-        f"{track}: {drawn.table.num_rows} n-tuples of {drawn.queries} queries, {block.strategy}, "
-        f"{block.negatives} negatives each; {drawn.too_few} left out for too few negatives"
+        f"{track}: {draw.tuples} n-tuples of {draw.queries} queries, {block.strategy}, "
+        f"{block.negatives} negatives each; {draw.too_few} left out for too few negatives"
     )
+
+
+def write_tuples(scores: Path, draw: Draw, path: Path) -> None:
+    """Draw from the train split's scores in a folder; whether all positives are by label is in the file's metadata."""
+    with (
+        open_scores(scores, "train") as pairs,
+        atomic_file(path) as partial,
+        pq.ParquetWriter(partial, SCHEMA, compression="zstd") as file,
+    ):
+        for batch in draw.batches(pairs.iter_batches(PAIRS)):
+            file.write_batch(batch)
+        file.add_key_value_metadata({"labelled": str(draw.labelled).lower()})
 
 
 if __name__ == "__main__":

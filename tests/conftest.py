@@ -1,15 +1,17 @@
 """A small copy of the project, run once by the real `dvc`, from which the DVC tests start."""
 
+import getpass
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from remotes import SSHD, BucketRemote, FolderRemote, Remote, s3_server, sshd
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +30,7 @@ class Project:
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "CI": "true",
+            "XDG_CACHE_HOME": str(self.folder.parent / "cache"),  # a score store of its own
             "DVC_NO_ANALYTICS": "true",
             "GIT_AUTHOR_NAME": "a",
             "GIT_AUTHOR_EMAIL": "a@localhost",
@@ -108,3 +111,47 @@ def pipeline(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     project.dvc("repro")
     project.commit()
     return project
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a real sshd, and the key that it takes."""
+    if SSHD is None:
+        pytest.skip("no sshd here: install OpenSSH's server to test remotes behind SSH")
+    with sshd(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an S3-compatible server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials but those that a test gives: neither ~/.ssh nor ~/.aws, nor variables."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in [name for name in os.environ if name.startswith(("AWS_", "SSH_AUTH"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture
+def make_remote(nobody: None, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], Remote]:
+    """A new, empty remote: in a directory, behind SSH, on S3."""
+
+    def make(kind: str) -> Remote:
+        if kind == "s3":
+            return BucketRemote(request.getfixturevalue("s3"))
+        folder = tmp_path / "team" / "decant"
+        if kind == "directory":
+            return FolderRemote(folder, str(folder), {}, {})
+        port, key = request.getfixturevalue("ssh")
+        secrets = {"keyfile": key, "user": getpass.getuser()}
+        return FolderRemote(folder, f"ssh://127.0.0.1:{port}{folder}", {"timeout": 20}, secrets)
+
+    return make

@@ -31,7 +31,7 @@ def train_all(folder: Path, chunk: int | None) -> dict[str, Curves]:
         else:
             loss = LabelledMarginMSELoss(model, 0.5, merged=chunk is not None)
         changes = settings(lr=1e-5, epochs=3.0, warmup=0.0, accumulate=2 if track == "reranker" else 1, chunk=chunk)
-        curves[track] = train_student(model, loss, tuples()[:7], DEV, changes, 8, folder / track)
+        curves[track] = train_student(model, loss, tuples().select(range(7)), DEV, changes, 8, folder / track)
         torch.save(model.state_dict(), folder / f"{track}-{int(os.environ.get('RANK', '0'))}.pt")
     return curves
 

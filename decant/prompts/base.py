@@ -27,6 +27,8 @@ class Prompt:
     texts: tuple[str, ...]
 
 
+TOO_LONG = "raise teacher.max_length as far as the model's own limit, or shorten these queries: a query is never cut"
+
 # What becomes one prompt: a query ("query", text), a document ("document", text), or a pair (query, document).
 Item: TypeAlias = tuple[str, str]
 
@@ -72,6 +74,18 @@ class Prompts:
         """
         raise NotImplementedError
 
+    def contexts(self, task: str) -> tuple[str, str]:
+        """What stands before queries and before documents: equal texts in equal contexts are the same to the model."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, str]:
+        """The prompts or the template, tasks and texts left open, that all scores depend on."""
+        raise NotImplementedError
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """By how many tokens each query exceeds what leaves room for a document; 0 for those that do not."""
+        raise NotImplementedError
+
     def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
         """The prompts of items that `distinct` found."""
         raise NotImplementedError
@@ -93,14 +107,20 @@ class Prompts:
         ends = [end for _, end in spans["offset_mapping"]]
         return text if len(ends) <= room else text[: ends[room - 1]]
 
-    def _refuse_long(self, queries: Sequence[str], lengths: Sequence[int], room: int) -> None:
-        if long := [index for index, length in enumerate(lengths) if length > room]:
-            first = max(long, key=lambda index: lengths[index])
+    def refuse_long(self, queries: Sequence[str], task: str) -> None:
+        """Make sure that every query leaves room for a document.
+
+        Raises:
+            DecantError: some do not.
+        """
+        excess = self.excess(queries, task)
+        if any(excess):
+            longest = max(excess)
             raise DecantError(
-                f"{len(long)} of {len(queries)} queries leave no room for a document within {self.max_length} tokens; "
-                f"the longest takes {lengths[first] - room} too many: {queries[first][:60]!r}",
-                "raise teacher.max_length as far as the model's own limit, or shorten these queries: "
-                "a query is never cut",
+                f"{sum(map(bool, excess))} of {len(queries)} queries leave no room for a document within "
+                f"{self.max_length} tokens; the longest takes {longest} too many: "
+                f"{queries[excess.index(longest)][:60]!r}",
+                TOO_LONG,
             )
 
 

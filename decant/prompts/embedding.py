@@ -43,8 +43,23 @@ class EmbeddingPrompts(Prompts):
         """
         prompted = [self.query_prompt.replace("{task}", task) + text for text in texts]
         ids = self._ids(prompted)["input_ids"] if prompted else []
-        self._refuse_long(texts, [len(row) for row in ids], self.max_length)
+        if any(len(row) > self.max_length for row in ids):
+            self.refuse_long(texts, task)
         return [Prompt(row, len(row), (text,)) for row, text in zip(ids, prompted, strict=True)]
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.excess`; there must be room for the query itself."""
+        prompt = self.query_prompt.replace("{task}", task)
+        ids = self._ids([prompt + text for text in queries])["input_ids"] if queries else []
+        return [max(0, len(row) - self.max_length) for row in ids]
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """See `Prompts.contexts`."""
+        return self.query_prompt.replace("{task}", task), self.document_prompt
+
+    def described(self) -> dict[str, str]:
+        """See `Prompts.described`."""
+        return {"query": self.query_prompt, "document": self.document_prompt}
 
     def documents(self, texts: Sequence[str]) -> list[Prompt]:
         """The prompts of documents, cut at the limit.
@@ -71,8 +86,8 @@ class EmbeddingPrompts(Prompts):
 
     def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> Reading:
         """See `Prompts.distinct`; a text that is both query and candidate under one prompt is read once."""
-        self.queries(list(dict.fromkeys(queries)), task)  # refuses what is too long, before anything is scored
-        prompts = {"query": self.query_prompt.replace("{task}", task), "document": self.document_prompt}
+        self.refuse_long(list(dict.fromkeys(queries)), task)
+        prompts = dict(zip(("query", "document"), self.contexts(task), strict=True))
         number: dict[str, int] = {}
         items: list[Item] = []
 

@@ -32,8 +32,7 @@ class OfPairs(Prompts):
 
     def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> Reading:
         """See `Prompts.distinct`."""
-        unique = list(dict.fromkeys(queries))
-        self.pairs(unique, [""] * len(unique), task)  # refuses what is too long, before anything is scored
+        self.refuse_long(list(dict.fromkeys(queries)), task)
         number: dict[Item, int] = {}
         place = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
         return Reading(list(number), place, place)
@@ -56,10 +55,8 @@ class CrossEncoderPrompts(OfPairs):
         if not queries:
             return []
         unique = list(dict.fromkeys(queries))
-        room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        lengths = [len(row) for row in self._ids(unique, add_special_tokens=False)["input_ids"]]
-        self._refuse_long(unique, lengths, room - 1)
-        left = dict(zip(unique, lengths, strict=True))
+        self.refuse_long(unique, "")
+        left = dict(zip(unique, self._lengths(unique), strict=True))
         encoded = self._ids(
             queries, documents, truncation="only_second", max_length=self.max_length, return_token_type_ids=True
         )
@@ -70,9 +67,29 @@ class CrossEncoderPrompts(OfPairs):
         ):
             second = types.index(1) if typed and 1 in types else len(ids)
             if len(ids) == self.max_length:
-                document = self._cut(document, room - left[query])
+                document = self._cut(document, self._room() - left[query])
             prompts.append(Prompt(ids, second, (query, document)))
         return prompts
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.excess`; a document has one token at least."""
+        del task
+        return [max(0, length - self._room() + 1) for length in self._lengths(queries)]
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """See `Prompts.contexts`."""
+        del task
+        return "", ""
+
+    def described(self) -> dict[str, str]:
+        """See `Prompts.described`."""
+        return {}
+
+    def _room(self) -> int:
+        return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
+
+    def _lengths(self, queries: Sequence[str]) -> list[int]:
+        return [len(row) for row in self._ids(queries, add_special_tokens=False)["input_ids"]] if queries else []
 
 
 class RerankerPrompts(OfPairs):
@@ -105,11 +122,8 @@ class RerankerPrompts(OfPairs):
         """See `OfPairs.pairs`."""
         if not queries:
             return []
-        room = self.max_length - len(self.prefix) - len(self.suffix)
-        unique = list(dict.fromkeys(queries))
-        heads = self._encode([body(task, query, "") for query in unique])
-        # The space that ends a head joins the document's first word, so that a head of its own counts one token more.
-        self._refuse_long(unique, [len(ids) for ids in heads], room)
+        self.refuse_long(list(dict.fromkeys(queries)), task)
+        room = self._room()
         prompts = []
         for query, document, ids in zip(
             queries, documents, self._encode(map(body, [task] * len(queries), queries, documents)), strict=True
@@ -117,6 +131,23 @@ class RerankerPrompts(OfPairs):
             prompt = [*self.prefix, *ids[:room], *self.suffix]
             prompts.append(Prompt(prompt, len(prompt), (query, document)))
         return prompts
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.excess`."""
+        # The space that ends a head joins the document's first word, so that a head of its own counts one token more.
+        heads = self._encode([body(task, query, "") for query in queries])
+        return [max(0, len(ids) - self._room()) for ids in heads]
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """See `Prompts.contexts`."""
+        return task or DEFAULT_TASK, ""
+
+    def described(self) -> dict[str, str]:
+        """See `Prompts.described`."""
+        return {"pair": PREFIX + body("{task}", "{query}", "{document}") + SUFFIX}
+
+    def _room(self) -> int:
+        return self.max_length - len(self.prefix) - len(self.suffix)
 
     def _encode(self, texts: Iterable[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self.plain.encode_batch_fast(list(texts), add_special_tokens=False)]

@@ -1,0 +1,43 @@
+"""What names a text or a pair in the store: its content, and what stands before it in the prompt."""
+
+from hashlib import blake2b
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Keys: TypeAlias = npt.NDArray[np.uint8]  # one key a row
+
+WIDTH = 16  # bytes of a text's key; a pair's is its query's and its candidate's, one after the other
+
+
+def digests(texts: pa.Array) -> Keys:
+    """The first 128 bits of BLAKE2b of each text's UTF-8, shape (texts, WIDTH); equal texts are hashed once."""
+    encoded = texts.dictionary_encode()
+    raw = b"".join(blake2b(text.encode(), digest_size=WIDTH).digest() for text in encoded.dictionary.to_pylist())
+    numbers: npt.NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(-1, WIDTH)[numbers]
+
+
+def in_context(keys: Keys, context: str) -> Keys:
+    """The keys of texts behind a prompt: the same text behind another prompt has another key."""
+    mask = np.frombuffer(blake2b(context.encode(), digest_size=WIDTH, person=b"context").digest(), dtype=np.uint8)
+    return keys ^ mask
+
+
+def pair_keys(left: Keys, right: Keys) -> Keys:
+    """The keys of pairs, shape (pairs, 2 · WIDTH)."""
+    return np.concatenate([left, right], axis=1)
+
+
+def as_binary(keys: Keys) -> pa.Array:
+    """Keys as Arrow's fixed-size binary, without a copy."""
+    keys = np.ascontiguousarray(keys)
+    return pa.Array.from_buffers(pa.binary(keys.shape[1]), len(keys), [None, pa.py_buffer(keys)])
+
+
+def first_occurrences(keys: Keys) -> npt.NDArray[np.int64]:
+    """The numbers of the keys that are no repetition of an earlier one, in ascending order."""
+    numbers = as_binary(keys).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    return np.sort(np.unique(numbers, return_index=True)[1])

@@ -1,0 +1,127 @@
+"""A track's teacher as its block of params says, and what the score store holds of it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from decant.engines import ServerSpec, TeacherSpec
+from decant.files import read_json, user_cache
+from decant.params import Params
+from decant.prompts import Prompts
+from decant.sources import model_folder, tokenizer_folder
+from decant.store import Held, Store
+from decant.store.complete import SplitScores
+from decant.store.identity import identity
+from decant.teachers import make_prompts
+from stages import cli
+
+
+@dataclass(frozen=True)
+class Work:
+    """A track's scores to be: its splits by the name of their file, and what the store holds of its teacher."""
+
+    track: str
+    params: Params
+    prompts: Prompts
+    identity: dict[str, Any]
+    store: Store
+    held: Held
+    splits: dict[str, SplitScores]
+
+    @property
+    def reference(self) -> str:
+        """Of the teacher's model."""
+        return self.params.track(self.track).teacher.model
+
+    @property
+    def unread(self) -> int:
+        """Texts or pairs that the teacher must read."""
+        return sum(split.unread for split in self.splits.values())
+
+    @property
+    def missing(self) -> int:
+        """Pairs without a score."""
+        return sum(split.missing for split in self.splits.values())
+
+    def look(self) -> None:
+        """Look up what the store holds by now."""
+        for split in self.splits.values():
+            split.look()
+
+
+@contextmanager
+def opened(params: Params, track: str) -> Iterator[Work]:
+    """A track's work, its teacher's place in the store locked. No weights are read or downloaded."""
+    block = params.track(track).teacher
+    spec = teacher_spec(params, track, weights=False)
+    prompts = make_prompts(spec)
+    teacher = identity(spec, prompts, block.model, block.revision, params.store.embeddings)
+    store = score_store(params, track)
+    with store.open(teacher, block.model) as held:
+        splits = {
+            name: SplitScores(cli.SETS / dataset / f"{split}.parquet", block.kind, prompts, held)
+            for name, (dataset, split) in sources(params, track).items()
+        }
+        yield Work(track, params, prompts, teacher, store, held, splits)
+
+
+def sources(params: Params, track: str) -> dict[str, tuple[str, str]]:
+    """What is scored: name of the file → data set, split."""
+    block = params.track(track)
+    found = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
+    if block.out_of_domain is not None:
+        found["test_out_of_domain"] = (block.out_of_domain, "test")
+    return found
+
+
+def described_data(work: Work) -> dict[str, Any]:
+    """What the manifest says of the data."""
+    return {
+        name: {
+            "dataset": dataset,
+            "split": split,
+            "task": work.splits[name].task,
+            "revision": work.params.datasets[dataset].revision,
+            "packages": work.params.datasets[dataset].packages,
+            "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
+        }
+        for name, (dataset, split) in sources(work.params, work.track).items()
+    }
+
+
+def score_store(params: Params, name: str) -> Store:
+    """The store that params name, or the one in the user's cache folder."""
+    folder = params.store.folder
+    return Store(
+        Path(folder).expanduser() if folder else user_cache() / "scores", lambda text: print(f"{name}: {text}")
+    )
+
+
+def teacher_spec(params: Params, track: str, *, weights: bool) -> TeacherSpec:
+    """What the track's block of params says of its teacher, its files resolved.
+
+    Args:
+        params: all of them.
+        track: whose teacher.
+        weights: whether the weights are wanted too; without, configuration and tokenizer are enough.
+    """
+    block = params.track(track).teacher
+    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
+    if weights and block.engine != "server":
+        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
+    else:
+        folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
+    return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
+
+
+def never() -> bool:
+    """Whether the environment forbids that a teacher is started."""
+    return os.environ.get("DECANT_TEACHER") == "never"
+
+
+def wanted_again() -> bool:
+    """Whether the environment says that a teacher is to run though its scores exist elsewhere."""
+    return os.environ.get("DECANT_TEACHER") == "start"
