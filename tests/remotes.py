@@ -36,16 +36,25 @@ class Remote:
         self.secrets = secrets
 
     def add(self, project: "Project") -> None:
-        """Make it the project's default remote, with the secrets."""
+        """Make it the project's default remote, with the secrets, as one would type it."""
         project.dvc("remote", "add", "--default", "shared", self.url)
         for option, value in {"verify": "true", **self.options}.items():
             project.dvc("remote", "modify", "shared", option, str(value))
+        for option, value in self.secrets.items():
+            project.dvc("remote", "modify", "--local", "shared", option, str(value))
+
+    def write_config(self, project: "Project") -> None:
+        """The same without `dvc`, which takes most of a second for each line."""
+        lines = [f"{option} = {value}" for option, value in {"url": self.url, "verify": "true", **self.options}.items()]
+        section = "['remote \"shared\"']"
+        (project.folder / ".dvc/config").write_text("\n".join(["[core]", "remote = shared", section, *lines, ""]))
         self.let_in(project)
 
     def let_in(self, project: "Project") -> None:
         """Give a clone the secrets."""
-        for option, value in self.secrets.items():
-            project.dvc("remote", "modify", "--local", "shared", option, str(value))
+        lines = [f"{option} = {value}" for option, value in self.secrets.items()]
+        if lines:
+            (project.folder / ".dvc/config.local").write_text("\n".join(["['remote \"shared\"']", *lines, ""]))
 
     def names(self) -> set[str]:
         """The MD5 of every object."""

@@ -2,15 +2,30 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_engines import spec
 
 from decant.dataset import Row, Split
 from decant.errors import DecantError
-from decant.sanity import MOST_AT_ONE_VALUE, check_split, check_values
+from decant.sanity import MOST_AT_ONE_VALUE, _right_order, check_split, check_values
 from decant.selftest import TOLERANCES, draw_sample, judge
 
 RNG = np.random.default_rng(0)
 SPREAD = RNG.normal(0, 4, 200).astype(np.float32)
+
+
+def check(rows: list[Row], scores: np.ndarray) -> None:
+    """`check_split` of rows."""
+    pairs = [(number, label) for number, row in enumerate(rows) for label in row.labels]
+    names = [(row.query, text) for row in rows for text in row.candidates]
+    check_split(
+        np.array([number for number, _ in pairs], np.int32),
+        np.array([-1 if label is None else label for _, label in pairs], np.int8),
+        scores,
+        np.array([index for index, name in enumerate(names) if name not in names[:index]]),
+        "train",
+    )
 
 
 def with_values(*values: float) -> np.ndarray:
@@ -55,20 +70,33 @@ ROWS = [Row(f"query {n}", [f"positive {n}"], [f"negative {n} {k}" for k in range
 
 def test_a_split_whose_positives_lose_is_sign_flipped() -> None:
     right = np.array([[2, 0, -1, 1.9]] * 50, np.float32) + RNG.normal(0, 0.01, (50, 4)).astype(np.float32)
-    check_split(ROWS, right.ravel(), "train")
+    check(ROWS, right.ravel())
     with pytest.raises(DecantError, match=r"train: the scores look sign-flipped: .* only 0\.0%"):
-        check_split(ROWS, -right.ravel(), "train")
+        check(ROWS, -right.ravel())
 
 
 def test_an_unlabelled_split_cannot_be_sign_flipped() -> None:
     rows = [Row(f"query {n}", unlabelled=["a", "b"]) for n in range(50)]
-    check_split(rows, RNG.normal(size=100).astype(np.float32), "train")
+    check(rows, RNG.normal(size=100).astype(np.float32))
 
 
 def test_a_pair_that_comes_again_does_not_saturate() -> None:
     rows = [Row("query", ["positive"], ["negative"])] * 200 + ROWS
     scores = np.concatenate([[2, 1] * 200, RNG.normal(size=200)]).astype(np.float32)
-    check_split(rows, scores, "train")
+    check(rows, scores)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(-2, 2)), min_size=1, max_size=6), min_size=1, max_size=6))
+def test_the_order_of_ranks_is_that_of_all_comparisons(rows: list[list[tuple[bool, int]]]) -> None:
+    shares = []
+    for row in rows:
+        wins = [(p > n) + 0.5 * (p == n) for good, p in row if good for bad, n in row if not bad]
+        shares += [np.mean(wins)] if wins else []
+    flat = [(number, good, score) for number, row in enumerate(rows) for good, score in row]
+    numbers, labels, scores = (np.array(column) for column in zip(*flat, strict=True))
+    found = _right_order(numbers.astype(np.int32), labels, scores.astype(np.float32))
+    assert found == pytest.approx(np.mean(shares)) if shares else found is None
 
 
 def test_the_sample_is_drawn_from_the_set() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from decant.errors import DecantError
 from decant.files import sha256, write_json
 from decant.scoring import SCHEMA as SCORES
-from decant.triplets import SCHEMA, STRATEGIES, Draw, whole_rows
+from decant.triplets import SCHEMA, STRATEGIES, Draw, Pools, whole_rows
 from decant.tuples import TuplesInfo, tuples_info
 from stages.triplets import write_tuples
 
@@ -77,6 +77,10 @@ def tuples(table: pa.Table) -> list[tuple]:
         ("by_rank", None, 1, [("p1", ["n4"]), ("p2", ["n4"])]),
         # every positive with every negative
         ("all_pairs", None, 1, [(p, [n]) for p in ("p1", "p2") for n in ("n4", "n1", "n3", "n2")]),
+        # whatever number of positives is asked for
+        ("all_pairs", 1, 1, [(p, [n]) for p in ("p1", "p2") for n in ("n4", "n1", "n3", "n2")]),
+        # no k is a k of one
+        ("teacher_top_k", None, 2, [("n4", ["p1", "n1"])]),
         # labels aside: the top two, each with the two that the teacher ranks next
         ("teacher_top_k", 2, 2, [("n4", ["p1", "n1"]), ("p1", ["n1", "n3"])]),
         # k beyond the ranking: the last places have too few texts after them
@@ -211,9 +215,10 @@ def test_an_unlabelled_query_kept_twice_gives_a_tuple_of_each_row():
 
 def test_rows_that_are_missing_leave_no_trace():
     """A row none of whose pairs has a score has no number in the file."""
-    table = scored(ONE_QUERY, ONE_QUERY[:3], ONE_QUERY)
+    table = scored(ONE_QUERY, ONE_QUERY[:3], ONE_QUERY, UNLABELLED, ONE_QUERY)
     without = table.filter(pa.array([number != 1 for number in table["row"].to_pylist()]))
-    assert draw(without, "hardest", None, 2, 0) == draw(scored(ONE_QUERY, ONE_QUERY), "hardest", None, 2, 0)
+    expected = draw(scored(ONE_QUERY, ONE_QUERY, UNLABELLED, ONE_QUERY), "hardest", None, 2, 0)
+    assert draw(without, "hardest", None, 2, 0) == expected
 
 
 def test_one_row_without_labels_makes_the_draw_unlabelled():
@@ -333,6 +338,16 @@ def test_what_is_drawn_from_at_once_are_whole_rows_and_few(rows, size):
     numbers = [set(batch["row"].to_pylist()) for batch in found]
     assert sum(len(each) for each in numbers) == len(rows)
     assert max(batch.num_rows for batch in found) < size + max(len(row) for row in rows)
+
+
+@FUZZ
+@given(st.lists(st.integers(1, 30), max_size=20), st.integers(1, 40))
+def test_pools_come_in_slices_of_few_negatives(sizes, limit):
+    numbers = np.arange(len(sizes))
+    slices = list(Pools(numbers, numbers, numbers, np.array(sizes, np.int64)).slices(limit))
+    assert [number for some in slices for number in some.positive] == list(range(len(sizes)))
+    assert all(some.size[1:].sum() < limit for some in slices)
+    assert len(slices) <= 1 + sum(sizes) // limit
 
 
 @pytest.mark.parametrize("strategy", ["all_pairs", "random"])

@@ -1,6 +1,7 @@
 """The trainers read n-tuples from a mapped file, which holds what the n-tuples do and does not stay."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from training_project import TrainingProject
 
 from decant.triplets import SCHEMA
 from decant.tuples import TuplesInfo, arrow_file, open_dataset, trainer_columns, tuples_info
+from stages.train import main
 
 
 def table(count: int, negatives: int = 3) -> pa.Table:
@@ -136,6 +138,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         tuples_info(tmp_path / "track.parquet")
     assert str(caught.value) == str(tmp_path / "track.parquet")
+
+
+@pytest.mark.parametrize("track", ["embedding", "reranker"])
+def test_only_the_rerankers_scores_are_scaled(track: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = TrainingProject(tmp_path, 0.0)
+    project.params["reranker"]["loss"]["teacher_scale"] = 7.5
+    project.set()
+    asked: list[float] = []
+
+    def record(_: Path, scale: float) -> NoReturn:
+        asked.append(scale)
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stages.train.arrow_file", record)
+    with pytest.raises(KeyboardInterrupt):
+        main(track)
+    assert asked == [7.5 if track == "reranker" else 1.0]
 
 
 def test_the_stage_leaves_no_file_beside_the_tuples_when_it_fails(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import os
 import pickle
 import platform
 import signal
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,6 +32,7 @@ except ImportError as error:
     raise DecantError("teacher.engine_pool is ray, and Ray is not installed", "`pip install '.[ray]'`") from error
 
 TRIES = 4  # of a shard whose actors die: one that kills its engine shall not do so for ever
+WATCH = 10.0  # seconds between looks for nodes that were lost
 LOGS = "Ray's logs, /tmp/ray/session_latest/logs on each node"
 
 
@@ -85,6 +85,7 @@ class RayPool:
         gpus = bool(ray.cluster_resources().get("GPU"))
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         self._feed = ray.remote(num_cpus=0, label_selector=here)(_Feed).remote()
+        self._feed.watch.remote()
         self._fed = 0
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -120,7 +121,7 @@ class RayPool:
                     self._fed += 1
             if running:
                 number, outcome = self._next()
-                if number in running:  # and not left over from a map that was given up
+                if number in running:  # and not of a map that was given up, nor read twice as a node was lost
                     yield running.pop(number), outcome
 
     def _next(self) -> tuple[int, Outcome]:
@@ -146,37 +147,60 @@ class RayPool:
 
 
 class _Feed:
-    """An actor beside the driver that holds the shards under way, so that a shard can be had again if its actor dies."""
+    """An actor beside the driver that holds the shards under way, so that one whose actor dies can be had again."""
 
     def __init__(self) -> None:
         self._shards: dict[int, list[Any]] = {}  # number → the reference to its prompts, in a list
-        self._tries: Counter[int] = Counter()
-        self._end = 0
+        self._takers: dict[int, list[str]] = {}  # number → the nodes whose actors took it, the last one last
+        self._stream: list[int] = []
         self._grown = asyncio.Condition()
 
     async def put(self, number: int, shard: list[Any]) -> None:
-        async with self._grown:
-            self._shards[number] = shard
-            self._end = number + 1
-            self._grown.notify_all()
+        self._shards[number] = shard
+        await self._append([number])
 
-    async def wait_for(self, number: int) -> None:
+    async def at(self, place: int) -> int:
+        """The number at a place of the stream; waits until there is one."""
         async with self._grown:
-            await self._grown.wait_for(lambda: number < self._end)
+            await self._grown.wait_for(lambda: place < len(self._stream))
+        return self._stream[place]
 
-    async def take(self, number: int) -> tuple[list[Any], int]:
-        self._tries[number] += 1
-        return self._shards.get(number, []), self._tries[number]
+    async def take(self, number: int, node: str) -> tuple[list[Any], int]:
+        """The reference to a shard's prompts, in a list, and how often it was taken; none if its outcome has arrived."""
+        if number not in self._shards:
+            return [], 0
+        takers = self._takers.setdefault(number, [])
+        takers.append(node)
+        return self._shards[number], len(takers)
 
     async def drop(self, number: int) -> None:
-        del self._shards[number], self._tries[number]
+        self._shards.pop(number, None)
+        self._takers.pop(number, None)
+
+    async def watch(self) -> None:
+        """For ever: put what a lost node had into the stream again; Ray Data would have it wait for another node."""
+        done = seen = _lost_nodes()
+        while True:
+            await asyncio.sleep(WATCH)
+            if seen - done:  # a turn after they were lost: until then Ray Data may give them more
+                takers = {number: self._takers.get(number) for number in self._shards}
+                await self._append([number for number, nodes in takers.items() if not nodes or nodes[-1] in seen])
+            done, seen = seen, _lost_nodes()
+
+    async def _append(self, numbers: list[int]) -> None:
+        async with self._grown:
+            self._stream += numbers
+            self._grown.notify_all()
+
+
+def _lost_nodes() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
 
 
 def _numbers(_: pa.Table, feed: Any) -> Iterator[pa.Table]:
-    """Each shard's number as soon as the shard is there; begun anew, it yields the same."""
-    for number in itertools.count():
-        ray.get(feed.wait_for.remote(number))
-        yield pa.table({"number": [number]})
+    """The stream: each shard's number as soon as the shard is there. Begun anew, it is the same."""
+    for place in itertools.count():
+        yield pa.table({"number": [ray.get(feed.at.remote(place))]})
 
 
 class _Engine:
@@ -191,9 +215,9 @@ class _Engine:
         return pa.table({"result": [pickle.dumps((number, self._run(number)))]})
 
     def _run(self, number: int) -> Outcome | DecantError | None:
-        shard, tries = ray.get(self._feed.take.remote(number))
+        shard, tries = ray.get(self._feed.take.remote(number, ray.get_runtime_context().get_node_id()))
         if not shard:
-            return None  # begun anew though its outcome had arrived: nobody waits for it
+            return None  # its outcome has arrived: nobody waits for it
         if tries > TRIES:
             return DecantError(
                 f"an engine died at one shard {TRIES} times",
