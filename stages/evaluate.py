@@ -15,7 +15,7 @@ from decant.errors import DecantError
 from decant.evaluation import Run, evaluate, run_from_scores, write_runs
 from decant.files import read_json, write_json
 from decant.params import Params
-from decant.scoring import read_scores, scores_for
+from decant.scores import read_scores, scores_for
 from decant.sources import model_folder
 from stages import cli
 

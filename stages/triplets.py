@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from decant.files import atomic_file
-from decant.scoring import open_scores
+from decant.scores import open_scores
 from decant.triplets import PAIRS, SCHEMA, Draw
 from stages import cli
 

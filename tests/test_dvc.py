@@ -87,37 +87,6 @@ def test_before_is_the_experiment_without_epochs(project: Project) -> None:
     assert (change["old"], change["new"]) == (before["in_domain"]["map"], after["in_domain"]["map"])
 
 
-def test_a_colleague_trains_from_pulled_scores_without_the_teacher(project: Project, tmp_path: Path) -> None:
-    remote = tmp_path / "remote"
-    project.dvc("remote", "add", "--default", "shared", str(remote))
-    project.dvc("remote", "modify", "shared", "verify", "true")
-    project.dvc("push", "score")
-    project.commit()
-    project.git("clone", "--quiet", ".", str(tmp_path / "colleague"))
-    colleague = Project(tmp_path / "colleague")
-
-    colleague.dvc("pull", "score")
-    output = colleague.dvc("repro", "evaluate_after@embedding", "evaluate_teacher@embedding", DECANT_TEACHER="never")
-    assert {"fetch@icd10", "train@embedding", "evaluate_after@embedding"} <= ran(output)
-    assert not any(stage.startswith("score") or stage.endswith("reranker") for stage in ran(output))
-    for name in ("after", "teacher"):
-        metric = Path(f"metrics/embedding/{name}.json")
-        assert (colleague.folder / metric).read_bytes() == (project.folder / metric).read_bytes()
-
-
-def test_a_wrong_remote_never_starts_a_teacher_that_is_forbidden(project: Project, tmp_path: Path) -> None:
-    project.dvc("remote", "add", "--default", "shared", str(tmp_path / "nowhere"))
-    project.commit()
-    project.git("clone", "--quiet", ".", str(tmp_path / "colleague"))
-    colleague = Project(tmp_path / "colleague")
-    colleague.dvc("pull", "score", code=None)
-    output = colleague.dvc("repro", "--pull", "score@embedding", code=None, DECANT_TEACHER="never")
-    assert "DECANT_TEACHER=never forbids it" in output
-    assert "dvc pull score@embedding" in output
-    assert "Traceback" not in output
-    assert not (colleague.folder / "data/scores/embedding").exists()
-
-
 def test_one_track_runs_alone(checkout: Project) -> None:
     listed = checkout.dvc("repro", "--dry", "train@embedding", code=None)
     assert "check" not in ran(listed)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,10 @@ SHARDS = 24
 CLUSTER = """
 import os, sys
 from ray.cluster_utils import Cluster
+os.environ["OMP_NUM_THREADS"] = "1"  # of the nodes
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **HEAD})
 second = cluster.add_node(num_cpus=1) if NODES == 2 else None
-os.environ["RAY_ADDRESS"] = cluster.address
+os.environ.update(RAY_ADDRESS=cluster.address, OMP_NUM_THREADS="2")  # of the command
 sys.path[:0] = [ROOT, ROOT + "/tests"]
 from test_ray import *
 """
@@ -160,16 +162,19 @@ def test_the_bytes_of_one_process_and_its_faults(pool: "RayPool", spec: TeacherS
 
 
 @pytest.mark.ray
-def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", spec: TeacherSpec, expected: dict) -> None:
-    found = {}
-    for number, outcome in pool.map(shards(spec)):
+def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", spec: TeacherSpec) -> None:
+    heavy = [(number, [*shard] * 60) for number, shard in islice(shards(spec), 1, 7)]  # of a second or so each
+    found, killed = {}, None
+    for number, outcome in pool.map(heavy):
         assert number not in found
         found[number] = outcome
-        if len(found) == 3:
-            killed = actors()
-            killed[0].kill()
-    check(found, expected)
-    assert not killed[0].is_running()
+        if killed is None:
+            wait_until(lambda: actors(title="(_Engine)).submit"))
+            killed = actors(title="(_Engine)).submit")[0]
+            killed.kill()
+    check(found, dict(InProcess(load_forward(spec)).map(heavy)))
+    assert killed is not None
+    assert not killed.is_running()
 
 
 @pytest.mark.ray
@@ -186,7 +191,7 @@ def test_what_a_map_that_was_given_up_leaves_is_not_the_nexts(
 def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(spec: TeacherSpec, pool: "RayPool") -> None:
     from decant.engines.ray_pool import RayPool
 
-    pool.close(kill=False)
+    pool.close(kill=False)  # which no test after this one uses
     for wrong, fault in (
         (replace(spec, kind="cross_encoder"), "Qwen3ForCausalLM has no classification head to keep"),
         (replace(spec, folder=spec.folder / "none"), "the teacher's folder is not there on the node "),
@@ -221,8 +226,7 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(
     thread.start()
     try:
         with pytest.raises(DecantError, match=f"an engine died at one shard {TRIES} times"):
-            for _ in one.map([next(shards(spec))]):
-                raise AssertionError
+            list(one.map([next(shards(spec))]))
     finally:
         ended.set()
         thread.join()
@@ -254,6 +258,8 @@ def test_nothing_outlives_a_stage_that_is_stopped(how: str, spec: TeacherSpec, t
         wait_until(lambda: "x" in (tmp_path / "out").read_text() or stage.poll() is not None, 120)
         assert stage.poll() is None, (tmp_path / "out").read_text()
         started = psutil.Process(stage.pid).children(recursive=True)
+        if how == "SIGKILL":  # two agents of Ray's own, which hold no engine, end a minute later
+            started = [process for process in started if "Agent" not in process.name()]
         assert len(started) > 4
         if how == "Ctrl-C":
             os.killpg(stage.pid, signal.SIGINT)

@@ -14,7 +14,7 @@ from planted import TASK, make_project, stage
 from safetensors.torch import load_file, save_file
 
 from decant.dataset import Row, Split, read_split, write_split
-from decant.scoring import read_scores
+from decant.scores import read_scores
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 from decant.dataset import Row, Split, read_split, write_split
 from decant.errors import DecantError
 from decant.prompts import CrossEncoderPrompts
-from decant.scoring import read_scores
+from decant.scores import read_scores
 from decant.sources import resolve
 from decant.store import Store
 from decant.store.taking import take_file

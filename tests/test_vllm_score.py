@@ -12,7 +12,7 @@ import pytest
 from planted import make_project, stage
 from safetensors.torch import load_file, save_file
 
-from decant.scoring import read_scores
+from decant.scores import read_scores
 
 pytestmark = pytest.mark.vllm
 

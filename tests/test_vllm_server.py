@@ -23,7 +23,7 @@ from planted import make_project, stage
 
 from decant.engines import ServerSpec, TeacherSpec
 from decant.errors import DecantError
-from decant.scoring import read_scores
+from decant.scores import read_scores
 from decant.teachers import Teacher
 
 pytestmark = pytest.mark.vllm

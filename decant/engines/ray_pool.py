@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 import decant
 from decant.engines import TeacherSpec
@@ -44,10 +45,11 @@ def connect() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     on_sigterm = signal.getsignal(signal.SIGTERM)  # Ray sets its own
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # scores on CPUs depend on it in their last digits
     if address := os.environ.get("RAY_ADDRESS"):
-        ray.init(address, runtime_env={"py_modules": [decant]}, **quiet)
+        ray.init(address, runtime_env={"py_modules": [decant], "env_vars": threads}, **quiet)
     else:
-        ray.init("local", include_dashboard=False, **quiet)
+        ray.init("local", include_dashboard=False, runtime_env={"env_vars": threads}, **quiet)
     signal.signal(signal.SIGTERM, on_sigterm)
 
 
@@ -166,7 +168,7 @@ class _Feed:
         return self._stream[place]
 
     async def take(self, number: int, node: str) -> tuple[list[Any], int]:
-        """The reference to a shard's prompts, in a list, and how often it was taken; none if its outcome has arrived."""
+        """The reference to a shard's prompts, in a list, and how often it was taken; [] if its outcome has come."""
         if number not in self._shards:
             return [], 0
         takers = self._takers.setdefault(number, [])

@@ -15,7 +15,8 @@ WIDTH = 16  # bytes of a text's key; a pair's is its query's and its candidate's
 def digests(texts: pa.Array) -> Keys:
     """The first 128 bits of BLAKE2b of each text's UTF-8, shape (texts, WIDTH); equal texts are hashed once."""
     encoded = texts.dictionary_encode()
-    raw = b"".join(blake2b(text.encode(), digest_size=WIDTH).digest() for text in encoded.dictionary.to_pylist())
+    distinct = encoded.dictionary.cast(pa.binary()).to_pylist()
+    raw = b"".join([blake2b(text, digest_size=WIDTH).digest() for text in distinct])
     numbers: npt.NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
     return np.frombuffer(raw, dtype=np.uint8).reshape(-1, WIDTH)[numbers]
 

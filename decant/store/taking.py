@@ -16,7 +16,7 @@ from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.prompts import Prompts
 from decant.readers import read_file
-from decant.scoring import open_scores
+from decant.scores import open_scores
 from decant.store import Held
 from decant.store.keys import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
 from decant.store.shards import joint
