@@ -47,12 +47,12 @@ class SplitScores:
         for batch in stream_pairs(path):
             queries, candidates = digests(batch.column("query")), digests(batch.column("candidate"))
             found.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
-        self._keys = np.concatenate(found)
+        self.keys = np.concatenate(found)
         self.look()
 
     def look(self) -> None:
         """Look up what the store holds by now."""
-        self.positions = self.held.pairs.find(self._keys)
+        self.positions = self.held.pairs.find(self.keys)
         self._unread: Positions = np.empty(0, dtype=np.int64)
         if self.missing:
             keys = np.concatenate([keys for keys, _ in self._occurrences()])
@@ -68,7 +68,7 @@ class SplitScores:
     @property
     def lost(self) -> int:
         """The number of pairs without a score whose fault, or that of one of their texts, is known."""
-        keys = self._keys[self.positions < 0]
+        keys = self.keys[self.positions < 0]
         sides = (keys[:, :WIDTH], keys[:, WIDTH:]) if self._of_texts else (keys,)
         return int(np.logical_or.reduce([self._has_fault(side) for side in sides]).sum())
 
@@ -144,7 +144,7 @@ class SplitScores:
 
     def _make_pairs(self) -> None:
         """Make the missing pairs' scores of the embeddings, as they are kept."""
-        missing = self._keys[self.positions < 0]
+        missing = self.keys[self.positions < 0]
         keys = missing[first_occurrences(missing)]
         left, right = (self.held.texts.find(keys[:, side : side + WIDTH]) for side in (0, WIDTH))
         able = (left >= 0) & (right >= 0)
@@ -193,14 +193,13 @@ class SplitScores:
         """The number of distinct texts among queries and candidates."""
         contexts = self.prompts.contexts(self.task)
         sides = [
-            in_context(self._keys[:, at : at + WIDTH], context)
-            for at, context in zip((0, WIDTH), contexts, strict=True)
+            in_context(self.keys[:, at : at + WIDTH], context) for at, context in zip((0, WIDTH), contexts, strict=True)
         ]
         return len(np.unique(np.ascontiguousarray(np.concatenate(sides)[:, :8]).view(np.uint64)))
 
     def reason(self, pair: int) -> str | None:
         """Why a pair has no score, where a fault is known."""
-        key = self._keys[pair]
+        key = self.keys[pair]
         parts = (key[:WIDTH], key[WIDTH:]) if self._of_texts else (key,)
         return next((found for part in parts if (found := self.faults.get(part.tobytes()))), None)
 
@@ -216,7 +215,7 @@ class SplitScores:
         start = 0
         for batch in stream_pairs(self.path):
             chosen = np.flatnonzero(self.positions[start : start + len(batch)] < 0)
-            keys = self._keys[start : start + len(batch)][chosen]
+            keys = self.keys[start : start + len(batch)][chosen]
             start += len(batch)
             if not len(chosen):
                 continue

@@ -1,0 +1,34 @@
+"""What keeping embeddings in float16 does to the scores of the embedding track's train pairs.
+
+    python -m benchmarks.half_embeddings
+
+Needs `dvc repro score@embedding` with `store.embeddings: float32`, whose embeddings lie in the score store.
+"""
+
+import numpy as np
+
+from decant.store.keys import WIDTH
+from decant.teachers import cosines
+from stages import cli
+from stages.teachers import opened
+
+
+def main() -> None:
+    """Print the mean and the largest difference."""
+    with opened(cli.params(), "embedding") as work:
+        split = work.splits["train"]
+        sides = [work.held.texts.find(split.keys[:, side : side + WIDTH]) for side in (0, WIDTH)]
+        shape, dtype = work.held.texts.row()
+        vectors = np.empty((len(work.held.texts), *shape), dtype=dtype)
+        work.held.texts.values(np.arange(len(vectors)), vectors)
+        exact = cosines(vectors, *sides)
+        difference = np.abs(cosines(vectors.astype(np.float16), *sides) - exact)
+    print(
+        f"{len(exact)} pairs, embeddings of {shape[0]} {dtype} numbers rounded to float16: the cosines differ by "
+        f"{difference.mean():.1e} on average and {difference.max():.1e} at most; their standard deviation is "
+        f"{exact.std():.2f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
