@@ -175,8 +175,8 @@ def _check_quarantine(work: Work) -> None:
                 f"{work.track} {name}: {split.lost} of {len(split.positions)} pairs can have no score, and "
                 f"store.max_quarantined allows {most:.2%}; the first is of row {first['row']}, "
                 f"{first['query'][:60]!r}: {first['reason']}",
-                f"{path} has them all. {TOO_LONG}; or correct the set, or raise store.max_quarantined, and run again: "
-                "what is scored is kept",
+                f"look into {path}, which has them all; {TOO_LONG}; correct the set, or raise store.max_quarantined; "
+                "then run again: what is scored is kept",
             )
 
 

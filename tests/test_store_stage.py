@@ -211,7 +211,7 @@ def test_what_has_no_score_is_set_aside_and_never_reaches_the_triplets(scored: P
     project.edit_params(lambda params: params["store"].update(max_quarantined=0.012))
     said = stage(project, "score", "reranker", code=1)  # those that the engine shows are too many
     assert "train: 3 of 183 pairs can have no score" in said
-    path = Path(re.search(r"→ (\S+) has them all", said)[1])  # type: ignore[index]
+    path = Path(re.search(r"→ look into (\S+), which has them all", said)[1])  # type: ignore[index]
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["split"], row["row"], row["candidate"]) for row in rows] == [
         ("train", 0, "unspecified"),

@@ -36,6 +36,8 @@ class Held:
 
     def __init__(self, folder: Path, tell: Tell) -> None:
         self.folder = folder
+        for partial in folder.glob(".*.partial"):  # of a run that was killed
+            partial.unlink()
         self.pairs = Shards(folder / "pairs", tell)
         self.texts = Shards(folder / "texts", tell)
 

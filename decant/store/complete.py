@@ -1,6 +1,8 @@
 """Make the store hold a teacher's score of every pair of a split: what is missing is read, a shard at a time."""
 
 import json
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,9 +153,11 @@ class SplitScores:
         if not able.any():
             return
         needed, places = np.unique(np.concatenate([left[able], right[able]]), return_inverse=True)
-        with tempfile.TemporaryDirectory(prefix=".vectors-", suffix=".partial", dir=self.held.folder) as scratch:
-            shape, dtype = self.held.texts.row()
-            vectors = np.memmap(Path(scratch) / "vectors", dtype=dtype, mode="w+", shape=(len(needed), *shape))
+        shape, dtype = self.held.texts.row()
+        with tempfile.NamedTemporaryFile(prefix=".vectors-", suffix=".partial", dir=self.held.folder) as file:
+            size = len(needed) * math.prod(shape) * dtype.itemsize
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and no signal later
+            vectors = np.memmap(file.name, dtype=dtype, mode="r+", shape=(len(needed), *shape))
             self.held.texts.values(needed, vectors)
             scores = cosines(vectors, places[: able.sum()], places[able.sum() :])
             del vectors
