@@ -96,6 +96,8 @@ class Teacher(Model):
                 )
             if (self.engines or 1) > 1:
                 raise ValueError("engines: a server is one engine; set it to null, and server.concurrency instead")
+            if self.engine_pool == "ray":
+                raise ValueError("engine_pool: a server is asked from this machine alone; set it to processes")
         return self
 
 

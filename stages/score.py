@@ -6,6 +6,7 @@ What the score store holds is taken from there, and what it lacks is scored and 
 """
 
 import argparse
+import importlib
 import random
 import tempfile
 from collections.abc import Collection
@@ -42,8 +43,10 @@ def main(track: str) -> None:
     """Write data/scores/<track>/ and metrics/cost/<track>/teacher.json."""
     params = cli.params()
     block = params.track(track).teacher
-    if not never():
-        engine_version(block.engine, block.server.url)  # a missing engine is told before a model is downloaded
+    if not never():  # a missing engine is told before a model is downloaded
+        engine_version(block.engine, block.server.url)
+        if block.engine_pool == "ray":
+            importlib.import_module("decant.engines.ray_pool")
     with opened(params, track) as work:
         if work.missing:
             earlier = _take_earlier(work)

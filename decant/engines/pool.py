@@ -34,6 +34,10 @@ def count_engines(spec: TeacherSpec) -> int:
     Raises:
         DecantError: there are not enough GPUs.
     """
+    if spec.engine_pool == "ray":
+        from decant.engines import ray_pool
+
+        return ray_pool.count_engines(spec)
     if spec.engine == "server":
         return 1
     gpus = len(visible_gpus())

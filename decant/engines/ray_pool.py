@@ -123,10 +123,13 @@ class RayPool:
                     self._fed += 1
             if running:
                 number, outcome = self._next()
-                if number in running:  # and not of a map that was given up, nor read twice as a node was lost
-                    yield running.pop(number), outcome
+                if number not in running:
+                    continue  # of a map that was given up, or had twice as a node was lost
+                if isinstance(outcome, DecantError):
+                    raise outcome
+                yield running.pop(number), outcome
 
-    def _next(self) -> tuple[int, Outcome]:
+    def _next(self) -> tuple[int, Outcome | DecantError]:
         try:
             table: Any = next(self._results)
         except ray.exceptions.UserCodeException:
@@ -137,8 +140,6 @@ class RayPool:
             ) from error
         number, outcome = pickle.loads(table["result"][0].as_py())
         self._feed.drop.remote(number)
-        if isinstance(outcome, DecantError):
-            raise outcome
         return number, outcome
 
     def close(self, kill: bool) -> None:
