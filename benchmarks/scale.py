@@ -3,7 +3,8 @@
     python -m benchmarks.scale [--pairs 100000 1000000 10000000] [--strategy hardest] [--into FOLDER]
 
 Every step runs in a process of its own, on a made-up set: 20 candidates a query, of which 1 to 3 are positive, texts
-of 60 characters, each candidate in four rows on average. The bar: a pair costs at most 1.3 times what it costs in the
+of 60 characters, each candidate in four rows of the same five
+thousand on average. The bar: a pair costs at most 1.3 times what it costs in the
 smallest set, and no step holds 3 GB.
 
 Seconds are without imports and without what happens once in a process: a small set goes before, after which the peak is

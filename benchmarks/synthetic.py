@@ -38,8 +38,12 @@ def texts(numbers: Integers, length: int) -> pa.StringArray:
 
 
 def write_set(path: Path, pairs: int) -> None:
-    """Write a split of `pairs` query-candidate pairs."""
+    """Write a split of `pairs` query-candidate pairs, whose candidates repeat among neighbouring rows.
+
+    So a thousand rows hold as many distinct texts in a large set as in a small one.
+    """
     rng = np.random.default_rng(0)
+    window = ROWS * CANDIDATES // REPEATS
     with pq.ParquetWriter(path, LABELLED, compression="zstd") as file:
         for start in range(0, pairs // CANDIDATES, ROWS):
             rows = np.arange(start, min(start + ROWS, pairs // CANDIDATES))
@@ -47,7 +51,7 @@ def write_set(path: Path, pairs: int) -> None:
             columns: list[pa.Array] = [texts(rows, LENGTH)]
             for counts, length in ((positives, LENGTH + 1), (CANDIDATES - positives, LENGTH)):
                 offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-                flat = texts(rng.integers(0, pairs // REPEATS, offsets[-1]), length)
+                flat = texts(rng.integers(0, window, offsets[-1]) + start // ROWS * window, length)
                 columns.append(pa.ListArray.from_arrays(pa.array(offsets), flat))
             file.write_batch(pa.record_batch(columns, schema=LABELLED))
 

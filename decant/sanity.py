@@ -49,37 +49,49 @@ def check_values(scores: Scores, where: str) -> None:
         )
 
 
-def check_split(
-    rows: npt.NDArray[np.int32],
-    labels: npt.NDArray[np.int8],
-    scores: Scores,
-    distinct: npt.NDArray[np.int64],
-    where: str,
-) -> None:
-    """Check a whole split's scores: their values, and that they do not prefer negatives to positives.
+class Order:
+    """Whether positives score above negatives: the share of (positive, negative) in the right order, by row.
 
-    Args:
-        rows: the number of each pair's row, shape (pairs,).
-        labels: of each pair, −1 where there is none.
-        scores: of each pair.
-        distinct: the numbers of the pairs that are no repetition of another.
-        where: for the message.
-
-    Raises:
-        DecantError: the scores cannot be right; the message says which check failed.
+    Ties count half; rows without labels of both kinds do not count.
     """
-    check_values(scores[distinct], where)
-    right = _right_order(rows[labels >= 0], labels[labels >= 0] > 0, scores[labels >= 0])
-    if right is not None and right < 0.5:
-        raise DecantError(
-            f"{where}: the scores look sign-flipped: on average a positive beats only {right:.1%} of its "
-            "query's negatives, less than chance",
-            f"look whether yes and no are exchanged, the labels of the set, and the prompt: {TEMPLATE}",
-        )
+
+    def __init__(self) -> None:
+        self.sum, self.rows = 0.0, 0
+
+    def add(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int8], scores: Scores) -> None:
+        """Count some pairs.
+
+        Args:
+            rows: the number of each pair's row, shape (pairs,); all pairs of a row are in one call.
+            labels: of each pair, −1 where there is none.
+            scores: of each pair.
+        """
+        labelled = labels >= 0
+        shares = _right_order(rows[labelled], labels[labelled] > 0, scores[labelled])
+        self.sum += float(shares.sum())
+        self.rows += len(shares)
+
+    def check(self, where: str) -> None:
+        """Refuse scores that prefer negatives.
+
+        Args:
+            where: for the message.
+
+        Raises:
+            DecantError: on average a positive beats less than half of its query's negatives.
+        """
+        if self.rows and self.sum / self.rows < 0.5:
+            raise DecantError(
+                f"{where}: the scores look sign-flipped: on average a positive beats only {self.sum / self.rows:.1%} "
+                "of its query's negatives, less than chance",
+                f"look whether yes and no are exchanged, the labels of the set, and the prompt: {TEMPLATE}",
+            )
 
 
-def _right_order(rows: npt.NDArray[np.int32], positive: npt.NDArray[np.bool_], scores: Scores) -> float | None:
-    """The share of (positive, negative) in the right order, ties counting half, averaged over the rows with both."""
+def _right_order(
+    rows: npt.NDArray[np.int32], positive: npt.NDArray[np.bool_], scores: Scores
+) -> npt.NDArray[np.float64]:
+    """Of each row with both kinds the share of (positive, negative) in the right order, ties counting half."""
     order = np.lexsort((scores, rows))
     row, score = rows[order], scores[order]
     first = np.flatnonzero(np.diff(row, prepend=-1))  # of each row
@@ -92,7 +104,5 @@ def _right_order(rows: npt.NDArray[np.int32], positive: npt.NDArray[np.bool_], s
     positives = np.bincount(number, weights=positive[order], minlength=len(first))
     negatives = np.bincount(number, minlength=len(first)) - positives
     both = (positives > 0) & (negatives > 0)
-    if not both.any():
-        return None
-    shares = (wins - positives * (positives + 1) / 2)[both] / (positives * negatives)[both]
-    return float(shares.mean())
+    shares: npt.NDArray[np.float64] = (wins - positives * (positives + 1) / 2)[both] / (positives * negatives)[both]
+    return shares

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from decant.dataset import stream_pairs
 from decant.engines import Scores
 from decant.files import atomic_file, sha256
-from decant.sanity import check_split
+from decant.sanity import Order, check_values
 from decant.scores import SCHEMA
 from decant.store.complete import SplitScores
 
@@ -37,8 +37,9 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
     """
     scores = split.scores()
     there = split.positions >= 0
-    rows, labels = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int8)]
-    start = 0
+    labels = [np.empty(0, dtype=np.int8)]
+    order = Order()
+    start = queries = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for batch in stream_pairs(split.path):
             place = slice(start, start + len(batch))
@@ -46,13 +47,16 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
             kept = batch.filter(pa.array(there[place]))
             score = pa.array(scores[place][there[place]])
             writer.write_batch(pa.record_batch([*kept.columns, score], schema=SCHEMA))
-            rows.append(kept.column("row").to_numpy())
             labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
-    row, label, score = np.concatenate(rows), np.concatenate(labels), scores[there]
-    check_split(row, label, score, np.unique(split.positions[there], return_index=True)[1], path.stem)
+            row = kept.column("row").to_numpy()
+            queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
+            order.add(row, labels[-1], scores[place][there[place]])
+    label, score = np.concatenate(labels), scores[there]
+    check_values(split.distinct_scores(), path.stem)
+    order.check(path.stem)
     return {
         "sha256": sha256(path),
-        "queries": len(np.unique(row)),
+        "queries": queries,
         "pairs": len(score),
         "unique_texts": split.unique_texts,
         "quarantined": int((~there).sum()),

@@ -9,13 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decant import dataset
 from decant.dataset import Row, Split, read_rows, read_split, stream_pairs, write_split
 from decant.errors import DecantError
+from decant.prompts import CrossEncoderPrompts
+from decant.scoring import write_scores
+from decant.sources import resolve
 from decant.store import Store
+from decant.store.complete import SplitScores
 from decant.store.identity import differences, digest
 from decant.store.keys import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
 from decant.store.shards import Shards
@@ -250,6 +255,32 @@ def test_pairs_stream_as_the_rows_have_them(tmp_path: Path, rows: list[Row], unl
     ]
     assert some_rows == Split([row for number, row in enumerate(rows) if number in {0, 2, 5}], "a task")
     assert read_split(path) == Split(rows, "a task")
+
+
+def test_a_pair_that_comes_again_counts_once(tmp_path: Path) -> None:
+    """Of 200 repetitions of one row, whose two scores would else be taken for saturated."""
+    rows = [Row("query", ["positive"], ["negative"])] * 200 + [Row(f"q{n}", [f"p{n}"], [f"n{n}"]) for n in range(50)]
+    write_split(tmp_path / "train.parquet", Split(rows, ""))
+    prompts = CrossEncoderPrompts(resolve(tiny.MINILM), 128)
+    with Store(tmp_path / "store", quiet).open(identity(), "m") as held:
+        split = SplitScores(tmp_path / "train.parquet", "cross_encoder", prompts, held)
+        assert (split.missing, split.unread, split.unique_texts) == (500, 102, 153)
+        assert [len(items) for _, items in split.shards(40)] == [40, 40, 22]
+        keys = np.concatenate([keys for keys, _ in split.shards(40)])
+        scores = np.random.default_rng(0).normal(size=102).astype(np.float32)
+        scores[::2] += 3  # the positives
+        held.pairs.add(keys[:101], scores[:101], {"engine": "e"})
+        split.look()
+        assert (split.missing, split.unread) == (1, 1)
+        held.pairs.add(keys[101:], scores[101:], {"engine": "e"})
+        split.look()
+        assert sorted(split.distinct_scores()) == sorted(scores)
+        described = write_scores(split, tmp_path / "out.parquet")
+    assert (described["pairs"], described["queries"], described["quarantined"]) == (500, 250, 0)
+    assert described["origins"] == [{"engine": "e", "pairs": 500}]
+    written = pq.read_table(tmp_path / "out.parquet")
+    assert written["score"].to_pylist()[:4] == [*scores[:2], *scores[:2]]
+    assert written["score"].to_pylist()[-1] == scores[-1]
 
 
 def test_binary_keys_are_the_same_bytes() -> None:

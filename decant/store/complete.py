@@ -50,6 +50,7 @@ class SplitScores:
             queries, candidates = digests(batch.column("query")), digests(batch.column("candidate"))
             found.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
         self.keys = np.concatenate(found)
+        self._ends = np.cumsum([len(part) for part in found])  # of the batches
         self.look()
 
     def look(self) -> None:
@@ -57,7 +58,7 @@ class SplitScores:
         self.positions = self.held.pairs.find(self.keys)
         self._unread: Positions = np.empty(0, dtype=np.int64)
         if self.missing:
-            keys = np.concatenate([keys for keys, _ in self._occurrences()])
+            keys = np.concatenate(list(self._occurring_keys()))
             first = first_occurrences(keys)
             unread = first[self._items.find(keys[first]) < 0]
             self._unread = unread[~self._has_fault(keys[unread])]
@@ -173,6 +174,14 @@ class SplitScores:
         scores[there] = held
         return scores
 
+    def distinct_scores(self) -> Scores:
+        """The scores of the distinct pairs that have one, in the store's order."""
+        wanted = np.zeros(len(self.held.pairs), dtype=bool)
+        wanted[self.positions[self.positions >= 0]] = True
+        scores = np.empty(np.count_nonzero(wanted), dtype=np.float32)
+        self.held.pairs.values(np.flatnonzero(wanted), scores)
+        return scores
+
     def sample_of(self, key: str, count: int, seed: int) -> tuple[list[str], list[str], Scores]:
         """Some pairs whose scores' origin has a key, drawn at random: queries, candidates, scores."""
         there = np.flatnonzero(self.positions >= 0)
@@ -197,9 +206,11 @@ class SplitScores:
         """The number of distinct texts among queries and candidates."""
         contexts = self.prompts.contexts(self.task)
         sides = [
-            in_context(self.keys[:, at : at + WIDTH], context) for at, context in zip((0, WIDTH), contexts, strict=True)
+            in_context(self.keys[:, at : at + WIDTH], context)[:, :8]
+            for at, context in zip((0, WIDTH), contexts, strict=True)
         ]
-        return len(np.unique(np.ascontiguousarray(np.concatenate(sides)[:, :8]).view(np.uint64)))
+        numbers = np.sort(np.concatenate(sides).view(np.uint64).ravel())
+        return int(np.count_nonzero(np.diff(numbers))) + bool(len(numbers))
 
     def reason(self, pair: int) -> str | None:
         """Why a pair has no score, where a fault is known."""
@@ -214,20 +225,19 @@ class SplitScores:
         found: npt.NDArray[np.bool_] = pc.is_in(as_binary(keys), value_set=faults).to_numpy(zero_copy_only=False)
         return found
 
+    def _occurring_keys(self) -> Iterator[Keys]:
+        """The keys of the items of the pairs without a score, with repetitions, batch by batch."""
+        for start, end in zip(self._ends[:-1], self._ends[1:], strict=True):
+            keys = self.keys[start:end][self.positions[start:end] < 0]
+            yield np.concatenate([keys[:, :WIDTH], keys[:, WIDTH:]]) if self._of_texts else keys
+
     def _occurrences(self) -> Iterator[tuple[Keys, Callable[[Positions], list[Item]]]]:
-        """The items of the pairs without a score, with repetitions, batch by batch: their keys, and themselves."""
+        """The same with the items themselves."""
         start = 0
-        for batch in stream_pairs(self.path):
-            chosen = np.flatnonzero(self.positions[start : start + len(batch)] < 0)
-            keys = self.keys[start : start + len(batch)][chosen]
+        for batch, keys in zip(stream_pairs(self.path), self._occurring_keys(), strict=True):
+            part = batch.filter(pa.array(self.positions[start : start + len(batch)] < 0))
             start += len(batch)
-            if not len(chosen):
-                continue
-            part = batch.take(pa.array(chosen))
-            if self._of_texts:
-                yield np.concatenate([keys[:, :WIDTH], keys[:, WIDTH:]]), _texts_of(part)
-            else:
-                yield keys, _pairs_of(part)
+            yield keys, (_texts_of if self._of_texts else _pairs_of)(part)
 
 
 def _query_of(item: Item, of_texts: bool) -> str | None:

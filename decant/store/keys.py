@@ -1,5 +1,6 @@
 """What names a text or a pair in the store: its content, and what stands before it in the prompt."""
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -38,7 +39,28 @@ def as_binary(keys: Keys) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(keys.shape[1]), len(keys), [None, pa.py_buffer(keys)])
 
 
+def from_binary(keys: pa.Array) -> Keys:
+    """The keys of what `as_binary` made, without a copy."""
+    width, start = keys.type.byte_width, keys.offset
+    flat = np.frombuffer(keys.buffers()[1], dtype=np.uint8, count=(start + len(keys)) * width)
+    return flat.reshape(-1, width)[start:]
+
+
+def buckets(keys: Keys) -> Iterator[npt.NDArray[np.int64]]:
+    """The numbers of the keys, in ascending order, by the keys' first byte; without keys, none.
+
+    Hash tables of a bucket's keys fit in the processor's caches, so that a look-up costs the same in a large store.
+    """
+    order = np.argsort(keys[:, 0], kind="stable")
+    ends = np.cumsum(np.bincount(keys[:, 0], minlength=256))
+    for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        yield order[start:end]
+
+
 def first_occurrences(keys: Keys) -> npt.NDArray[np.int64]:
     """The numbers of the keys that are no repetition of an earlier one, in ascending order."""
-    numbers = as_binary(keys).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    return np.sort(np.unique(numbers, return_index=True)[1])
+    found = []
+    for bucket in buckets(keys):
+        numbers = as_binary(keys[bucket]).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+        found.append(bucket[np.unique(numbers, return_index=True)[1]])
+    return np.sort(np.concatenate(found))

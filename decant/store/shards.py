@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from decant.files import sha256
-from decant.store.keys import Keys, as_binary
+from decant.store.keys import Keys, as_binary, buckets, from_binary
 
 Values = npt.NDArray[np.floating[Any]]
 ORIGIN = b"origin"
@@ -36,7 +36,7 @@ class Shards:
         self._paths: list[Path] = []
         self._origins: list[str] = []
         self._sizes: list[int] = []
-        self._keys: list[pa.Array] = []
+        self._keys: list[Keys] = []
         if not folder.is_dir():
             return
         for partial in folder.glob(".*.partial"):  # of a run that was killed
@@ -54,20 +54,27 @@ class Shards:
         return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
 
     def __len__(self) -> int:
-        return sum(map(len, self._keys))
+        return sum(self._sizes)
 
     def find(self, keys: Keys) -> npt.NDArray[np.int64]:
         """The positions of keys, −1 for those that are not there; shape (keys,)."""
+        positions = np.full(len(keys), -1, dtype=np.int64)
         if not self._keys or not len(keys):
-            return np.full(len(keys), -1, dtype=np.int64)
+            return positions
         if len(self._keys) > 1:
-            self._keys = [pa.concat_arrays(self._keys)]
-        found = pc.index_in(as_binary(keys), value_set=self._keys[0]).cast(pa.int64()).fill_null(-1)
-        positions: npt.NDArray[np.int64] = found.to_numpy(zero_copy_only=False)
+            self._keys = [np.concatenate(self._keys)]
+        [held] = self._keys
+        for wanted, there in zip(buckets(keys), buckets(held), strict=True):
+            found = pc.index_in(as_binary(keys[wanted]), value_set=as_binary(held[there]))
+            known = found.is_valid().to_numpy(zero_copy_only=False)
+            positions[wanted[known]] = there[found.drop_null().to_numpy()]
         return positions
 
     def values(self, positions: npt.NDArray[np.int64], out: Values) -> None:
         """Read values[positions] into `out`, shape (positions,) or (positions, dimension), a shard at a time."""
+        if out.ndim == 1:  # of all shards they take little memory
+            out[:] = np.concatenate([out[:0], *map(_read_values, self._paths)])[positions]
+            return
         order = np.argsort(positions, kind="stable")
         ascending = positions[order]
         start = 0
@@ -133,7 +140,7 @@ class Shards:
     def _know(self, path: Path) -> None:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata
-            self._keys.append(file.read(["key"]).column("key").combine_chunks())
+            self._keys.append(from_binary(file.read(["key"]).column("key").combine_chunks()))
             self._sizes.append(file.metadata.num_rows)
         self._paths.append(path)
         self._origins.append(metadata[ORIGIN].decode())
