@@ -271,6 +271,16 @@ def test_an_impossible_combination_is_named(changes, path, fault):
         # a kind on an engine that can never score it
         ({"reranker__teacher__kind": "causal_lm"}, "reranker.teacher", "causal_lm"),
         ({"reranker__teacher__engine": "transformers"}, "reranker.teacher", "bi_encoder"),
+        # nodes of a cluster have no key to a server
+        (
+            {
+                "reranker__teacher__engine": "server",
+                "reranker__teacher__server__url": "http://localhost:1",
+                "reranker__teacher__engine_pool": "ray",
+            },
+            "reranker.teacher",
+            "engine_pool",
+        ),
         # a strategy that sets labels aside leaves none for a term on labels, nor for a labels-only student
         (
             {"reranker__triplets__strategy": "teacher_top_k", "reranker__loss__label_weight": 0.5},
