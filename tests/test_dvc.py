@@ -87,6 +87,20 @@ def test_before_is_the_experiment_without_epochs(project: Project) -> None:
     assert (change["old"], change["new"]) == (before["in_domain"]["map"], after["in_domain"]["map"])
 
 
+def test_an_empty_store_is_filled_with_the_scores_that_dvc_holds(project: Project) -> None:
+    assert not (project.folder.parent / "cache").exists()
+    lock = (project.folder / "dvc.lock").read_text()
+    output = project.dvc("repro", "--force", "--single-item", "score@embedding", DECANT_TEACHER="never")
+    assert "scores come from the revision that dvc.lock records" in output
+    assert "self-test" not in output
+    recorded = [line for line in lock.splitlines() if "data/scores/embedding" in line]
+    assert recorded
+    changed = project.git("diff", "--unified=1", "dvc.lock")
+    assert "data/scores" not in changed  # the same bytes, the manifest included
+    output = project.dvc("repro", "--force", "--single-item", "score@embedding", DECANT_TEACHER="never")
+    assert "the store holds the scores of all pairs" in output
+
+
 def test_one_track_runs_alone(checkout: Project) -> None:
     listed = checkout.dvc("repro", "--dry", "train@embedding", code=None)
     assert "check" not in ran(listed)
