@@ -106,14 +106,14 @@ def teacher_spec(params: Params, track: str, *, weights: bool) -> TeacherSpec:
     Args:
         params: all of them.
         track: whose teacher.
-        weights: whether the weights are wanted too; without, configuration and tokenizer are enough.
+        weights: whether the weights are wanted too; without, nothing but configuration and tokenizer is downloaded.
     """
     block = params.track(track).teacher
     fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
-    if weights and block.engine != "server":
-        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
-    else:
+    if block.engine == "server" or (block.revision is not None and not weights):
         folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
+    else:
+        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
     return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
 
 

@@ -126,7 +126,8 @@ def _read(path: Path) -> pa.Table:
 
 def _number(place: str, score: object) -> float:
     try:
-        value = math.nan if isinstance(score, bool) else float(np.float32(score))  # type: ignore[arg-type]
+        with np.errstate(over="ignore"):
+            value = math.nan if isinstance(score, bool) else float(np.float32(score))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
