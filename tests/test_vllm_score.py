@@ -27,7 +27,7 @@ def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str
     said = stage(project, "score", "reranker")
     assert f"{plain} on the CPU" in said  # what the self-test compared with
     manifest = json.loads((project.folder / "data/scores/reranker/manifest.json").read_text())
-    assert manifest["engine_version"] == "vllm 0.32.0"
+    assert manifest["files"]["train.parquet"]["origins"] == [{"engine": "vllm 0.32.0", "pairs": 180}]
     assert manifest["self_test"]["largest_difference"] < bar
     scores = {name: read_scores(project.folder / "data/scores/reranker", name) for name in ("train", "test_in_domain")}
     if kind == "causal_lm":
