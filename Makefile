@@ -50,7 +50,7 @@ test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its buil
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm
 
 test-ray: .venv-ray/.installed  ## the tests on Ray clusters, on this machine, in .venv-ray
-	@OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest -m ray
+	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m ray
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .

@@ -12,6 +12,7 @@ import os
 import pickle
 import platform
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,6 +42,11 @@ def connect() -> None:
     """Join the cluster that RAY_ADDRESS names, whose nodes get this very code; else start one on this machine."""
     if ray.is_initialized():
         return
+    if " " in sys.executable:
+        raise DecantError(
+            f"Ray starts no worker whose interpreter's path has a space: {sys.executable}",
+            "make the environment in a folder without one, or set teacher.engine_pool to processes",
+        )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
