@@ -42,18 +42,17 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
     start = queries = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for batch in stream_pairs(split.path):
-            place = slice(start, start + len(batch))
+            mask = there[start : start + len(batch)]
+            kept, score = batch.filter(pa.array(mask)), scores[start : start + len(batch)][mask]
             start += len(batch)
-            kept = batch.filter(pa.array(there[place]))
-            score = pa.array(scores[place][there[place]])
-            writer.write_batch(pa.record_batch([*kept.columns, score], schema=SCHEMA))
-            labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
+            writer.write_batch(pa.record_batch([*kept.columns, pa.array(score)], schema=SCHEMA))
             row = kept.column("row").to_numpy()
+            labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
             queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
-            order.add(row, labels[-1], scores[place][there[place]])
-    label, score = np.concatenate(labels), scores[there]
-    check_values(split.distinct_scores(), path.stem)
+            order.add(row, labels[-1], score)
+    check_values(split.distinct(scores), path.stem)
     order.check(path.stem)
+    score, label = scores[there], np.concatenate(labels)
     return {
         "sha256": sha256(path),
         "queries": queries,

@@ -179,7 +179,7 @@ class Draw:
         """Draw the n-tuples of every row of the set.
 
         Args:
-            scores: teacher scores in batches of any size; see `decant.scoring.SCHEMA`.
+            scores: teacher scores in batches of any size; see `decant.scores.SCHEMA`.
             limit: negatives to choose among at once.
 
         Yields:

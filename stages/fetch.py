@@ -3,13 +3,21 @@
 import argparse
 
 from decant.fetching import SetSource, fetch_set
+from decant.schema import DataSet
 from stages import cli
 
 
 def main(name: str) -> None:
     """Write data/sets/<name>/."""
-    block = cli.params().datasets[name]
-    spec = SetSource(
+    card = fetch_set(name, set_source(cli.params().datasets[name]), cli.SETS / name)
+    for split, counts in card["splits"].items():
+        sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
+        print(f"{name} {split}: {sizes}")
+
+
+def set_source(block: DataSet) -> SetSource:
+    """What a block of `datasets` in params says of its set."""
+    return SetSource(
         source=block.source,
         revision=block.revision,
         format=block.format,
@@ -22,10 +30,6 @@ def main(name: str) -> None:
         max_overlap=block.max_overlap,
         task=block.task,
     )
-    card = fetch_set(name, spec, cli.SETS / name)
-    for split, counts in card["splits"].items():
-        sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
-        print(f"{name} {split}: {sizes}")
 
 
 if __name__ == "__main__":

@@ -48,19 +48,20 @@ def main(track: str) -> None:
         if block.engine_pool == "ray":
             importlib.import_module("decant.engines.ray_pool")
     with opened(params, track) as work:
+        sample = _sample(work)
         if work.missing:
             earlier = _take_earlier(work)
             _set_long_aside(work)
             if work.unread:
                 _allow(work, earlier)
-                _score(work)
+                _score(work, sample)
             else:
                 _complete(work, None, {})
         else:
             print(f"{track}: the store holds the scores of all pairs")
         _check_quarantine(work)
         with atomic_folder(cli.SCORES / track) as partial:
-            files = _write(work, partial)
+            files = _write(work, sample, partial)
         for name, file in files.items():
             found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
             print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
@@ -119,12 +120,11 @@ def _set_long_aside(work: Work) -> None:
     _check_quarantine(work)
 
 
-def _score(work: Work) -> None:
+def _score(work: Work, sample: Sample) -> None:
     """Test the teacher, time it, and have it read what is missing."""
     params, track = work.params, work.track
     block = params.track(track).teacher
     spec = teacher_spec(params, track, weights=True)
-    sample = _sample(work)
     with Teacher(spec) as teacher:
         reference, compared_with = reference_scores(spec, sample)  # before the engines start, which may take all memory
         tested = judge(spec, sample, teacher.score(sample.queries, sample.candidates, sample.task), reference)
@@ -183,7 +183,7 @@ def _check_quarantine(work: Work) -> None:
             )
 
 
-def _write(work: Work, folder: Path) -> dict[str, Any]:
+def _write(work: Work, sample: Sample, folder: Path) -> dict[str, Any]:
     """Write the scores, their manifest, their data card, and what was set aside; return the files' descriptions."""
     files = {}
     for name, split in work.splits.items():
@@ -191,7 +191,6 @@ def _write(work: Work, folder: Path) -> dict[str, Any]:
     if lost := [row for name, split in work.splits.items() for row in quarantine(split, name)]:
         write_quarantine(folder / QUARANTINE, lost)
         print(f"{work.track}: {len(lost)} pairs have no score; {cli.SCORES / work.track / QUARANTINE} says why")
-    sample = _sample(work)
     manifest = {
         "track": work.track,
         "teacher": work.params.track(work.track).teacher.model_dump(),

@@ -20,6 +20,7 @@ from decant.fetching import SetSource, fetch_set
 from decant.files import read_json
 from decant.params import load_params
 from decant.sources import resolve
+from stages.fetch import set_source
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,21 +41,8 @@ for name, fields in json.loads((folder / "specs.json").read_text()).items():
 
 def embedded(name: str, **changes: Any) -> SetSource:
     """The set as the committed params have it, but small."""
-    block = load_params(ROOT / "params.yaml").datasets[name]
-    spec = SetSource(
-        source=block.source,
-        revision=block.revision,
-        format=block.format,
-        packages=block.packages,
-        splits=block.splits.model_dump(),
-        sizes=SIZES,
-        negatives=NEGATIVES[name],
-        seed=block.seed,
-        duplicates=block.duplicates,
-        max_overlap=block.max_overlap,
-        task=block.task,
-    )
-    return replace(spec, **changes)
+    spec = set_source(load_params(ROOT / "params.yaml").datasets[name])
+    return replace(spec, **{"sizes": SIZES, "negatives": NEGATIVES[name], **changes})
 
 
 @pytest.fixture(scope="session")

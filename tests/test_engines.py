@@ -16,10 +16,10 @@ import tiny
 import torch
 from conftest import ROOT
 from sentence_transformers import SentenceTransformer
+from tiny import spec
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import decant.teachers
-from decant.engines import TeacherSpec
 from decant.engines.pool import count_engines, visible_gpus
 from decant.engines.vllm import installed_version
 from decant.errors import DecantError
@@ -39,13 +39,6 @@ TEXTS = [
 ]
 QUERIES = ["wart", "what is fever 🤒?", "急性"]
 PAIRS = [query for query in QUERIES for _ in TEXTS], TEXTS * len(QUERIES)
-
-
-def spec(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> TeacherSpec:
-    fields = {"query_prompt": None, "document_prompt": None, "dtype": "float32", "batch_size": 4}
-    return TeacherSpec(
-        kind=kind, engine=engine, folder=folder, max_length=max_length, trust_remote_code=False, **{**fields, **more}
-    )
 
 
 @pytest.fixture(scope="module")

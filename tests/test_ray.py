@@ -56,19 +56,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> TeacherSpec:
 
 
 def spec_of(folder: Path) -> TeacherSpec:
-    return TeacherSpec(
-        kind="bi_encoder",
-        engine="sentence-transformers",
-        folder=folder,
-        max_length=128,
-        query_prompt=None,
-        document_prompt=None,
-        dtype="float32",
-        batch_size=4,
-        trust_remote_code=False,
-        engines=2,
-        engine_pool="ray",
-    )
+    return tiny.spec("bi_encoder", "sentence-transformers", folder, 128, engines=2, engine_pool="ray")
 
 
 @pytest.fixture(scope="module")

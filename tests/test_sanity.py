@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engines import spec
+from tiny import spec
 
 from decant.dataset import Row, Split
 from decant.errors import DecantError

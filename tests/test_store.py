@@ -274,7 +274,7 @@ def test_a_pair_that_comes_again_counts_once(tmp_path: Path) -> None:
         assert (split.missing, split.unread) == (1, 1)
         held.pairs.add(keys[101:], scores[101:], {"engine": "e"})
         split.look()
-        assert sorted(split.distinct_scores()) == sorted(scores)
+        assert sorted(split.distinct(split.scores())) == sorted(scores)
         described = write_scores(split, tmp_path / "out.parquet")
     assert (described["pairs"], described["queries"], described["quarantined"]) == (500, 250, 0)
     assert described["origins"] == [{"engine": "e", "pairs": 500}]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from tiny import spec
 
 from decant.engines import Scores, TeacherSpec
 from decant.errors import DecantError
@@ -58,19 +59,9 @@ class Engines:
         kind, make, _ = CASES[case]
         if (case, engine) not in self.teachers:
             folder = self.folder / case
-            self.teachers[case, engine] = Teacher(
-                TeacherSpec(
-                    kind=kind,
-                    engine=REFERENCE[kind] if engine == "plain" else engine,
-                    folder=folder if folder.exists() else make(folder),
-                    max_length=400,
-                    query_prompt=None,
-                    document_prompt=None,
-                    dtype="float32",
-                    batch_size=4,
-                    trust_remote_code=False,
-                )
-            )
+            ready = folder if folder.exists() else make(folder)
+            name = REFERENCE[kind] if engine == "plain" else engine
+            self.teachers[case, engine] = Teacher(spec(kind, name, ready, 400))
         return self.teachers[case, engine].score(*pairs, TASK)
 
 

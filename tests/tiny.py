@@ -19,6 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from decant.engines import TeacherSpec
 from decant.sources import resolve
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -137,3 +138,11 @@ def minilm_cross_encoder(folder: Path) -> Path:
         if (source / name).is_file():
             shutil.copy(source / name, folder)
     return folder
+
+
+def spec(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> TeacherSpec:
+    """A teacher in float32 without prompts of its own, in batches of 4."""
+    fields = {"query_prompt": None, "document_prompt": None, "dtype": "float32", "batch_size": 4}
+    return TeacherSpec(
+        kind=kind, engine=engine, folder=folder, max_length=max_length, trust_remote_code=False, **{**fields, **more}
+    )

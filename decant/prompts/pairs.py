@@ -51,12 +51,12 @@ class CrossEncoderPrompts(OfPairs):
 
     def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
         """See `OfPairs.pairs`."""
-        del task
         if not queries:
             return []
         unique = list(dict.fromkeys(queries))
-        self.refuse_long(unique, "")
         left = dict(zip(unique, self._lengths(unique), strict=True))
+        if max(left.values()) >= self._room():
+            self.refuse_long(unique, task)
         encoded = self._ids(
             queries, documents, truncation="only_second", max_length=self.max_length, return_token_type_ids=True
         )
@@ -122,12 +122,12 @@ class RerankerPrompts(OfPairs):
         """See `OfPairs.pairs`."""
         if not queries:
             return []
-        self.refuse_long(list(dict.fromkeys(queries)), task)
         room = self._room()
+        bodies = self._encode(map(body, [task] * len(queries), queries, documents))
+        if any(len(ids) > room for ids in bodies):  # a query without room makes its pair too long, too
+            self.refuse_long(list(dict.fromkeys(queries)), task)
         prompts = []
-        for query, document, ids in zip(
-            queries, documents, self._encode(map(body, [task] * len(queries), queries, documents)), strict=True
-        ):
+        for query, document, ids in zip(queries, documents, bodies, strict=True):
             prompt = [*self.prefix, *ids[:room], *self.suffix]
             prompts.append(Prompt(prompt, len(prompt), (query, document)))
         return prompts

@@ -174,13 +174,15 @@ class SplitScores:
         scores[there] = held
         return scores
 
-    def distinct_scores(self) -> Scores:
-        """The scores of the distinct pairs that have one, in the store's order."""
-        wanted = np.zeros(len(self.held.pairs), dtype=bool)
-        wanted[self.positions[self.positions >= 0]] = True
-        scores = np.empty(np.count_nonzero(wanted), dtype=np.float32)
-        self.held.pairs.values(np.flatnonzero(wanted), scores)
-        return scores
+    def distinct(self, scores: Scores) -> Scores:
+        """Of the pairs' scores those of distinct pairs that have one, in the store's order."""
+        there = self.positions >= 0
+        held = np.full(len(self.held.pairs), np.nan, dtype=np.float32)
+        held[self.positions[there]] = scores[there]
+        wanted = np.zeros(len(held), dtype=bool)
+        wanted[self.positions[there]] = True
+        distinct: Scores = held[wanted]
+        return distinct
 
     def sample_of(self, key: str, count: int, seed: int) -> tuple[list[str], list[str], Scores]:
         """Some pairs whose scores' origin has a key, drawn at random: queries, candidates, scores."""

@@ -1,0 +1,156 @@
+"""Values that are right each alone: which of them go together, and what is said of those that do not."""
+
+import pytest
+from params_texts import COMMIT, document, edited, refusal
+
+from decant.params import Params, parse_params
+
+OWN_ROWS = {
+    "datasets__icd10__source": "path:data/own",
+    "datasets__icd10__format": "rows",
+    "datasets__icd10__packages": {},
+    "datasets__icd10__splits": {"train": "train.jsonl", "dev": None, "test": "test.jsonl"},
+}
+
+
+def test_a_set_of_the_users_own_is_possible():
+    parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None, datasets__icd10__train=None))
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # an embedded set has no sizes but those asked for
+        ({"datasets__icd10__train": None}, "datasets.icd10", "`train` is null"),
+        ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` is null"),
+        ({"datasets__pydocs__test": None}, "datasets.pydocs", "`test` is null"),
+        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` is null"),
+        # an embedded set is defined by versions
+        ({"datasets__pydocs__packages": {}}, "datasets.pydocs", "`packages` is empty"),
+        # train cannot be carved from train
+        (
+            {**OWN_ROWS, "datasets__icd10__splits": {"train": None, "dev": "d", "test": "t"}},
+            "datasets.icd10",
+            "`splits.train` is null",
+        ),
+        # a split to carve has a size
+        ({**OWN_ROWS, "datasets__icd10__dev": None}, "datasets.icd10", "`splits.dev` is null, so `dev` must say"),
+        # what lies on this machine has no revision
+        ({"datasets__icd10__revision": COMMIT}, "datasets.icd10", "set it to null"),
+        ({"embedding__teacher__revision": COMMIT}, "embedding.teacher", "set it to null"),
+        # what lies on a hub has one
+        ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
+        ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
+        ({"reranker__student__model": "hub:owner/name"}, "reranker.student", "must be pinned to a commit"),
+        # a branch or a tag is no pin: it moves
+        (
+            {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": "main"},
+            "embedding.teacher",
+            "must be pinned to a commit",
+        ),
+        (
+            {"embedding__student__model": "hub:owner/name", "embedding__student__revision": COMMIT[:12]},
+            "embedding.student",
+            "must be pinned to a commit",
+        ),
+        # a cross-encoder reads the pair as it is
+        (
+            {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__query_prompt": "Query: "},
+            "reranker.teacher",
+            "takes no prompts",
+        ),
+        # layers are kept in their order, each once, and at least one
+        ({"embedding__student__layers": [5, 0]}, "embedding.student", "ascending"),
+        ({"embedding__student__layers": [0, 0]}, "embedding.student", "each once"),
+        ({"embedding__student__layers": []}, "embedding.student", "null keeps all"),
+        # the published recipe takes all pairs, one negative each
+        ({"embedding__triplets__strategy": "all_pairs"}, "embedding.triplets", "positives to null and negatives to 1"),
+        (
+            {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 2}},
+            "embedding.triplets",
+            "positives to null and negatives to 1",
+        ),
+        # the top k has a k
+        (
+            {"reranker__triplets": {"strategy": "teacher_top_k", "positives": None, "negatives": 2}},
+            "reranker.triplets",
+            "teacher_top_k needs `positives`",
+        ),
+        # a set that is not there
+        ({"embedding__in_domain": "icd11"}, "embedding.in_domain", "no data set is named 'icd11'"),
+        ({"reranker__out_of_domain": "none"}, "reranker.out_of_domain", "no data set is named 'none'"),
+        # out of domain is another domain
+        ({"embedding__out_of_domain": "icd10"}, "embedding.out_of_domain", "it is the in-domain set"),
+        # names become folders and DVC addresses
+        ({"datasets__a/b": document()["datasets"]["icd10"]}, "datasets.a/b", "letters, digits, - and _"),
+        ({"datasets__..": document()["datasets"]["icd10"]}, "datasets...", "letters, digits, - and _"),
+        # this is how a missing set renders in dvc.yaml
+        ({"datasets__None": document()["datasets"]["icd10"]}, "datasets.None", "letters, digits, - and _"),
+    ],
+)
+def test_an_impossible_combination_is_named(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # a kind on an engine that can never score it
+        ({"reranker__teacher__kind": "causal_lm"}, "reranker.teacher", "causal_lm"),
+        ({"reranker__teacher__engine": "transformers"}, "reranker.teacher", "bi_encoder"),
+        # nodes of a cluster have no key to a server
+        (
+            {
+                "reranker__teacher__engine": "server",
+                "reranker__teacher__server__url": "http://localhost:1",
+                "reranker__teacher__engine_pool": "ray",
+            },
+            "reranker.teacher",
+            "engine_pool",
+        ),
+        # a strategy that sets labels aside leaves none for a term on labels, nor for a labels-only student
+        (
+            {"reranker__triplets__strategy": "teacher_top_k", "reranker__loss__label_weight": 0.5},
+            "reranker",
+            "label_weight",
+        ),
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__loss__label_weight": 0.0,
+                "baselines__labels_only": True,
+            },
+            "reranker",
+            "labels_only",
+        ),
+    ],
+)
+def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # no set out of domain
+        {"embedding__out_of_domain": None},
+        # training switched off
+        {"train__epochs": 0},
+        # a pinned hub model
+        {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": COMMIT},
+        # the published recipes' triplets
+        {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 1}},
+        {
+            "reranker__triplets": {"strategy": "teacher_top_k", "positives": 3, "negatives": 2},
+            "reranker__loss__label_weight": 0.0,
+        },
+        # all layers
+        {"embedding__student__layers": None},
+    ],
+)
+def test_what_is_meant_to_be_possible_is(changes):
+    assert isinstance(parse_params(edited(**changes)), Params)
