@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LIBRARY = {
-    "embedding": ("SentenceTransformer", "sentence-similarity", "KL divergence (DistillKLDivLoss)"),
-    "reranker": ("CrossEncoder", "text-ranking", "MarginMSE (MarginMSELoss)"),
+    "embedding": ("SentenceTransformer", "sentence-similarity"),
+    "reranker": ("CrossEncoder", "text-ranking"),
+}
+LOSSES = {
+    "kl": "listwise KL divergence",
+    "margin_mse": "MarginMSE",
+    "mse": "MSE on scores",
+    "embed_distill": "embedding distillation (EmbedDistillLoss)",
+    "lambda": "LambdaLoss on the teacher's order",
 }
 
 
@@ -23,7 +30,7 @@ def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str,
     block = params[track]
     teacher, student, triplets = block["teacher"], block["student"], block["triplets"]
     training = {key: params["train"][key] if value is None else value for key, value in block["train"].items()}
-    loader, task, loss = LIBRARY[track]
+    loader, task = LIBRARY[track]
     best = max(dev, key=lambda point: point["map"])
     curve = "\n".join(f"| {point['step']:.0f} | {point['map']:.4f} |" for point in dev)
     settings = "\n".join(f"- {key}: {value}" for key, value in {**block["loss"], **triplets, **training}.items())
@@ -38,7 +45,7 @@ tags: [distillation, {track}]
 # {track} student distilled by Decant
 
 Student: `{student["model"]}`{layers}. Teacher: `{teacher["model"]}` ({teacher["kind"]}){revision}.
-Trained on `{block["in_domain"]}` with {loss}, label weight {block["loss"]["label_weight"]}.
+Trained on `{block["in_domain"]}` with {LOSSES[block["loss"]["name"]]}, label weight {block["loss"]["label_weight"]}.
 
 ```python
 from sentence_transformers import {loader}

@@ -7,17 +7,25 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from decant.comparison import test_sets
+from decant.comparison import NAMES, test_sets
 
 matplotlib.rcParams.update(
     {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
 )
 
-AFTER, BEFORE, TEACHER, LABELS_ONLY = "#0b6e4f", "#9aa5b1", "#3d5a80", "#d97706"
+AFTER, BEFORE, TEACHER = "#0b6e4f", "#9aa5b1", "#3d5a80"
+MARKS = {  # colour and marker of each model
+    "before": (BEFORE, "o"),
+    "after": (AFTER, "o"),
+    "teacher": (TEACHER, "D"),
+    "labels_only": ("#d97706", "s"),
+    "baseline": ("#8d5fd3", "^"),
+    "bm25": ("#1f2933", "x"),
+}
 
 
 def change_chart(comparison: Mapping[str, Any]) -> str:
-    """MAP of every model on every test set: before, after (with the interval of its change), teacher, labels only."""
+    """MAP of every model on every test set: before, after (with the interval of its change), teacher, baselines."""
     rows = test_sets(comparison)
     figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.9), layout="constrained")
     axes = figure.add_subplot()
@@ -26,14 +34,9 @@ def change_chart(comparison: Mapping[str, Any]) -> str:
         axes.plot([values["before"], values["after"]], [place, place], color=AFTER, lw=2, zorder=1)
         low, high = (values["before"] + values["change"][end] for end in ("low", "high"))
         axes.plot([low, high], [place, place], color=AFTER, lw=8, alpha=0.2, solid_capstyle="butt", zorder=1)
-        for name, colour, marker in (
-            ("before", BEFORE, "o"),
-            ("after", AFTER, "o"),
-            ("teacher", TEACHER, "D"),
-            ("labels_only", LABELS_ONLY, "s"),
-        ):
+        for name, (colour, marker) in MARKS.items():
             if name in values:
-                label = name.replace("_", " ") if not any(name in e["map"] for _, _, e in rows[:place]) else None
+                label = NAMES[name] if not any(name in e["map"] for _, _, e in rows[:place]) else None
                 axes.scatter(values[name], place, color=colour, marker=marker, s=42, zorder=2, label=label)
     axes.set_yticks(
         range(len(rows)), [f"{track}, {entry['dataset']}\n{domain.replace('_', '-')}" for track, domain, entry in rows]
@@ -42,7 +45,7 @@ def change_chart(comparison: Mapping[str, Any]) -> str:
     axes.set_xlabel("MAP; the band is the confidence interval of the change")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.22), ncols=4, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.22), ncols=len(MARKS), frameon=False)
     return _svg(figure)
 
 

@@ -1,6 +1,7 @@
-"""Train with little memory: encode a batch in chunks, and recompute each chunk's activations in the backward pass."""
+"""Encode a training batch in parts of similar length: less padding, and, where wanted, less memory."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,12 +12,14 @@ from torch.utils.checkpoint import checkpoint
 OUTPUTS = ("sentence_embedding", "scores")
 
 
-def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int) -> None:
+def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int, recompute: bool) -> None:
     """Make the model's forward pass in training run over `chunk` texts or pairs at a time, in place.
 
-    Activation checkpointing (Chen et al., arXiv:1604.06174) at the level of a chunk: what is held between the forward
-    and the backward pass is the outputs alone, and the activations of one chunk come back, and go, at a time. The
-    gradients are those of the whole batch. Forward passes without gradients are as they were.
+    They are sorted by length first, and each chunk is cut to its own longest: a batch in which one text is long would
+    otherwise be padding for the most part. With `recompute`, activation checkpointing (Chen et al., arXiv:1604.06174)
+    at the level of a chunk: what is held between the forward and the backward pass is the outputs alone, and the
+    activations of one chunk come back, and go, at a time. The gradients are those of the whole batch. Forward passes
+    without gradients are as they were.
 
     The model's own `forward` is replaced, not the loss's call of it, so that DistributedDataParallel, which wraps the
     model, sees one forward pass and never the recomputation.
@@ -24,35 +27,36 @@ def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int) -> N
     Args:
         model: the student.
         chunk: texts or pairs at a time.
+        recompute: whether activations are calculated again in the backward pass instead of held.
     """
     whole = model.forward
 
     def forward(features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        if not torch.is_grad_enabled():
+        mask = features["attention_mask"]
+        if not torch.is_grad_enabled() or (not recompute and len(mask) <= chunk):
             return whole(features, **kwargs)  # type: ignore[no-any-return]
 
         def encode(part: dict[str, Any]) -> dict[str, Tensor]:
             output = whole(part, **kwargs)
             return {name: output[name] for name in OUTPUTS if name in output}
 
-        count = len(features["attention_mask"])
-        parts = [
-            checkpoint(encode, _rows(features, start, start + chunk), use_reentrant=False, preserve_rng_state=True)
-            for start in range(0, count, chunk)
-        ]
-        return {**features, **{name: torch.cat([part[name] for part in parts]) for name in parts[0]}}
+        run = partial(checkpoint, encode, use_reentrant=False, preserve_rng_state=True) if recompute else encode
+        order = mask.sum(dim=1).argsort(descending=True, stable=True)
+        parts = [run(_rows(features, order[start : start + chunk])) for start in range(0, len(order), chunk)]
+        back = order.argsort()
+        return {**features, **{name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}}
 
     model.forward = forward
 
 
-def _rows(features: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:
-    """A batch's rows from `start` to `stop`, without the columns that are padding in all of them."""
+def _rows(features: Mapping[str, Any], chosen: Tensor) -> dict[str, Any]:
+    """Some rows of a batch, without the columns that are padding in all of them."""
     mask = features["attention_mask"]
-    width = int(mask[start:stop].any(dim=0).nonzero().max()) + 1
+    width = int(mask[chosen].any(dim=0).nonzero().max()) + 1
 
     def cut(value: Any) -> Any:
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(mask):
             return value
-        return value[start:stop, :width] if value.shape[1:2] == mask.shape[1:2] else value[start:stop]
+        return value[chosen, :width] if value.shape[1:2] == mask.shape[1:2] else value[chosen]
 
     return {name: cut(value) for name, value in features.items()}

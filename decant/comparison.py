@@ -1,16 +1,26 @@
 """Compare before, after, teacher and baselines: what was gained, what was lost, and how sure that is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from decant.metrics import METRICS
-from decant.statistics import Values, paired_difference
+from decant.statistics import Values, holm, paired_difference
 
 Metrics = Mapping[str, Values]
 LABELS = {"map": "MAP", "mrr@10": "MRR@10", "ndcg@10": "nDCG@10"}
+# The models of a comparison as the report names them, in its order.
+NAMES = {
+    "before": "before",
+    "after": "after",
+    "teacher": "teacher",
+    "labels_only": "labels only",
+    "baseline": "untouched model",
+    "bm25": "BM25",
+}
+BASELINES = ("labels_only", "baseline", "bm25")
 
 
 @dataclass(frozen=True)
@@ -27,13 +37,13 @@ def compare(models: Mapping[str, Metrics], settings: TestSettings) -> dict[str, 
 
     Args:
         models: model name → metric → one value a query, in the same order for all; `before` and `after` are needed,
-            `teacher` and `labels_only` may be absent.
+            the others of `NAMES` may be absent.
         settings: of the tests.
 
     Returns:
         metric → the means, `change` (after − before) with its interval and p-value, `relative_change`,
         `gap_closed` (the share of teacher − before that the student has made good; null where the teacher is not
-        better than before), and `over_labels_only` where that student was trained.
+        better than before), and `over_<baseline>` (after − baseline) for each baseline that ran.
     """
     result: dict[str, Any] = {"queries": len(models["after"]["map"])}
     for metric in METRICS:
@@ -46,8 +56,9 @@ def compare(models: Mapping[str, Metrics], settings: TestSettings) -> dict[str, 
             "relative_change": round(change / means["before"], 6) if means["before"] else None,
             "gap_closed": round(change / gap, 6) if round(gap, 6) > 0 else None,
         }
-        if "labels_only" in models:
-            entry["over_labels_only"] = _tested(models["after"][metric], models["labels_only"][metric], settings)
+        for name in BASELINES:
+            if name in models:
+                entry[f"over_{name}"] = _tested(models["after"][metric], models[name][metric], settings)
         result[metric] = entry
     differences = np.sign(np.round(models["after"]["map"] - models["before"]["map"], 9))  # rounding dust is a tie
     result["wins"], result["ties"], result["losses"] = (int((differences == sign).sum()) for sign in (1, 0, -1))
@@ -66,46 +77,15 @@ def _tested(one: Values, other: Values, settings: TestSettings) -> dict[str, flo
     }
 
 
-def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
-    """The comparison as Markdown: a table of metrics, a table of size and speed, and what must not be overlooked."""
-    models = ["before", "after", "teacher", *(["labels_only"] if has_labels_only(comparison) else [])]
-    confidence = percent(next(iter(comparison.values()))["confidence"], digits=0)
-    headers = ["track", "test set", "metric", *(name.replace("_", " ") for name in models)]
-    headers += [f"change ({confidence} interval)", "p", "relative", "gap closed"]
-    rows = []
-    for track, domain, entry in test_sets(comparison):
-        for metric, label in LABELS.items():
-            values, change = entry[metric], entry[metric]["change"]
-            rows.append(
-                [
-                    track,
-                    f"{entry['dataset']}, {domain}",
-                    label,
-                    *(f"{values[name]:.4f}" if name in values else "–" for name in models),
-                    f"{signed(change['mean'])} ({signed(change['low'])} … {signed(change['high'])})",
-                    p_value(change["p_value"], comparison[track]["resamples"]),
-                    percent(values["relative_change"], plus=True),
-                    percent(values["gap_closed"]),
-                ]
-            )
-    sizes = [
-        [
-            track,
-            name,
-            millions(measured[name]["parameters"], "M", digits=1),
-            millions(measured[name]["bytes"], "MB"),
-            rate(measured[name]["pairs_per_second"]),
-        ]
-        for track, measured in cost.items()
-        for name in ("teacher", "student")
-    ]
-    tables = [_table(headers, rows), _table(["track", "model", "parameters", "size", "pairs/s"], sizes)]
-    return "\n\n".join([*tables, "\n".join(f"- {note}" for note in notes(comparison, cost))]) + "\n"
+def adjust(comparison: Mapping[str, Any]) -> None:
+    """Add `p_holm` to every change: its p-value, adjusted for all changes that stand in one table.
 
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    Args:
+        comparison: track → its block, which is changed in place.
+    """
+    changes = [entry[metric]["change"] for _, _, entry in test_sets(comparison) for metric in METRICS]
+    for change, adjusted in zip(changes, holm([change["p_value"] for change in changes]), strict=True):
+        change["p_holm"] = round(adjusted, 6)
 
 
 def test_sets(comparison: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
@@ -117,70 +97,17 @@ def test_sets(comparison: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     ]
 
 
-def has_labels_only(comparison: Mapping[str, Any]) -> bool:
-    """Whether a labels-only student was trained."""
-    return any("labels_only" in entry["map"] for _, _, entry in test_sets(comparison))
+def shown_models(comparison: Mapping[str, Any]) -> list[str]:
+    """The models to be shown, in the report's order: the baselines where they ran."""
+    ran = {name for _, _, entry in test_sets(comparison) for name in NAMES if name in entry["map"]}
+    return [name for name in NAMES if name in ran or name not in BASELINES]
 
 
-def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
-    """What a reader of the tables would otherwise overlook: losses, a slow student, an untrained start."""
-    found = []
-    for track, block in comparison.items():
-        if block["fresh_head"]:
-            found.append(
-                f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
-            )
-        teacher, student = cost[track]["teacher"], cost[track]["student"]
-        if teacher["pairs_per_second"] is None:
-            found.append(
-                f"{track}: the teacher never ran here (its scores were there already): its speed is not known."
-            )
-            continue
-        ratio = student["pairs_per_second"] / teacher["pairs_per_second"]
-        size = ""
-        if teacher["parameters"]:
-            size = f", with {percent(student['parameters'] / teacher['parameters'], digits=0)} of its parameters"
-        found.append(
-            f"{track}: the student reranks {'faster' if ratio >= 1 else 'slower'} than its teacher, "
-            f"at {ratio:.2f} times its speed{size}."
-        )
-    for track, domain, entry in test_sets(comparison):
-        values, change, place = entry["map"], entry["map"]["change"], f"{track}, {domain} ({entry['dataset']})"
-        if change["mean"] < 0:
-            tested = "significant" if change["p_value"] < 0.05 else "not significant"
-            shown = p_value(change["p_value"], comparison[track]["resamples"])
-            found.append(f"{place}: MAP fell by {-change['mean']:.4f} ({tested}, p {shown}).")
-        if values["after"] < values.get("teacher", 0):
-            found.append(f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher.")
-    if not has_labels_only(comparison):
-        found.append(
-            "No labels-only student was trained (`baselines.labels_only` is off): "
-            "what the teacher adds to the labels is not shown."
-        )
-    return found
-
-
-def millions(count: int, unit: str, digits: int = 0) -> str:
-    """A count in millions; an en dash for 0: the weights of a teacher behind HTTP are not here to be counted."""
-    return f"{count / 1e6:.{digits}f} {unit}" if count else "–"
-
-
-def rate(value: float | None) -> str:
-    """Pairs a second; an en dash for a teacher that never ran here, its scores being there already."""
-    return "–" if value is None else f"{value:.0f}"
-
-
-def signed(value: float) -> str:
-    """A difference with its sign, to 4 decimals."""
-    return f"{value:+.4f}"
-
-
-def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:
-    """A share as a percentage; an en dash where there is none."""
-    return "–" if value is None else f"{value:{'+' if plus else ''}.{digits}%}".replace("%", " %")
-
-
-def p_value(value: float, resamples: int) -> str:
-    """A p-value, bounded below by what the number of resamples can tell."""
-    least = 2 / (resamples + 1)
-    return f"≤ {least:.4f}" if value <= least else f"{value:.4f}"
+def overlap_rows(comparison: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(set, role, pair of splits → counts) of every set of the tracks, each set once."""
+    sets = {name: pairs for block in comparison.values() for name, pairs in block["overlap"].items()}
+    return [
+        (name, role, {pair: counts[role] for pair, counts in pairs.items()})
+        for name, pairs in sets.items()
+        for role in ("queries", "candidates")
+    ]

@@ -31,6 +31,7 @@ def data_card(manifest: Mapping[str, Any]) -> str:
         "- config_name: default",
         "  data_files:",
         *(f"  - split: {name}\n    path: {name}.parquet" for name in names),
+        *_embeddings_config(manifest),
         "---",
         "",
         f"# Teacher scores, track {manifest['track']}",
@@ -67,12 +68,25 @@ def data_card(manifest: Mapping[str, Any]) -> str:
             f"| {name} | {data['dataset']}, {data['split']} | {file['queries']} | {file['pairs']} | "
             f"{file['unique_texts']} | {file['quarantined']} | {' | '.join(means)} |"
         )
+    if described := manifest.get("embeddings"):
+        lines += [
+            "",
+            f"`{described['file']}` has the teacher's embeddings of the texts of {' and '.join(described['splits'])}: "
+            f"`role` (query or document), `text`, `embedding` ({described['dimension']} numbers in "
+            f"{described['precision']}), {described['texts']} rows. `load_dataset(…, 'embeddings')` reads it.",
+        ]
     lines += [
         "",
         "`manifest.json` has the SHA-256 of every file and of the data, the revisions, quantiles and histograms of the "
         "scores, and the teacher's self-test. Pairs that were set aside stand in `quarantine.jsonl`, with the reasons.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _embeddings_config(manifest: Mapping[str, Any]) -> list[str]:
+    if "embeddings" not in manifest:
+        return []
+    return ["- config_name: embeddings", f"  data_files: {manifest['embeddings']['file']}"]
 
 
 def _score(identity: Mapping[str, Any]) -> str:

@@ -26,12 +26,20 @@ UNLABELLED = pa.schema([("query", pa.string()), ("candidates", _TEXTS)])
 
 @dataclass(frozen=True)
 class Row:
-    """One query with its candidates: labelled as positive and negative, or not at all (`unlabelled`)."""
+    """One query with its candidates: labelled as positive and negative, or not at all (`unlabelled`).
+
+    A row of a train split may lack negatives, or all candidates, until they are mined.
+    """
 
     query: str
     positive: list[str] = field(default_factory=list)
     negative: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether candidates are labelled; a query alone is not."""
+        return bool(self.positive or self.negative)
 
     @property
     def candidates(self) -> list[str]:
@@ -65,7 +73,7 @@ def write_split(path: Path, split: Split) -> None:
     Raises:
         DecantError: some rows are labelled and some are not.
     """
-    unlabelled = sum(bool(row.unlabelled) for row in split.rows)
+    unlabelled = sum(not row.labelled for row in split.rows)
     if 0 < unlabelled < len(split.rows):
         raise DecantError(
             f"{path}: {unlabelled} of {len(split.rows)} rows have no labels", "label all rows of the split or none"

@@ -10,13 +10,15 @@ import networkx as nx
 
 from decant.allotment import allot_groups
 from decant.dataset import SPLITS, Row, Split, normalise, write_split
+from decant.embedded.cwe import build_cwe
 from decant.embedded.icd10 import build_icd10
 from decant.embedded.pydocs import build_pydocs
 from decant.errors import DecantError
 from decant.files import atomic_folder, sha256, write_json
+from decant.overlap import overlaps
 from decant.readers import Record, read_beir, read_file, read_repository
 from decant.sources import check_versions, resolve
-from decant.validation import Duplicates, Faults, overlap, validate
+from decant.validation import Duplicates, Faults, validate
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class SetSource:
 
     source: str
     revision: str | None
-    format: Literal["rows", "beir", "mteb", "icd10", "pydocs"]
+    format: Literal["rows", "beir", "mteb", "icd10", "pydocs", "cwe"]
     packages: Mapping[str, str]
     splits: Mapping[str, str | None]
     sizes: Mapping[str, int | None]
@@ -51,15 +53,12 @@ def fetch_set(name: str, spec: SetSource, folder: Path) -> dict[str, Any]:
         DecantError: the source cannot be read, breaks the contract, or its splits overlap too much.
     """
     check_versions(spec.packages)
-    splits, faults = _embedded(spec) if spec.format in ("icd10", "pydocs") else _read(spec)
-    shared = {
-        f"{one}-{other}": overlap(splits[one], splits[other])
-        for one, other in (("train", "dev"), ("train", "test"), ("dev", "test"))
-    }
+    splits, faults = _embedded(spec) if spec.format in ("icd10", "pydocs", "cwe") else _read(spec)
+    shared = overlaps(splits)
     for pair, counts in shared.items():
         if counts["share"] > spec.max_overlap:
             raise DecantError(
-                f"{name}: {counts['near']:.0f} queries and positives ({counts['share']:.1%}) of "
+                f"{name}: {counts['folded']} queries and positives ({counts['share']:.1%}) of "
                 f"{pair.split('-')[1]} stand in {pair.split('-')[0]} too; datasets.{name}.max_overlap allows "
                 f"{spec.max_overlap:.1%}",
                 "take them out of one of the splits, let Decant carve the split (null), or raise the limit",
@@ -103,10 +102,11 @@ def _embedded(spec: SetSource) -> tuple[dict[str, list[Row]], dict[str, Faults]]
             f"{spec.format}: train, dev, test and negatives must be numbers",
             "set them in the data set's block of params.yaml",
         )
-    if spec.format == "icd10":
-        splits = build_icd10(resolve(spec.source), sizes, spec.negatives, spec.seed)
-    else:
+    if spec.format == "pydocs":
         splits = build_pydocs(list(spec.packages), sizes, spec.negatives, spec.seed)
+    else:
+        build = build_icd10 if spec.format == "icd10" else build_cwe
+        splits = build(resolve(spec.source), sizes, spec.negatives, spec.seed)
     checked = {split: validate(_records(split, splits[split]), spec.duplicates, labelled=True) for split in SPLITS}
     return {split: rows for split, (rows, _) in checked.items()}, {
         split: faults for split, (_, faults) in checked.items()
@@ -159,9 +159,10 @@ def _open(spec: SetSource, root: Path, named: str) -> Iterable[Record]:
 
 def _carve(rows: Sequence[Row], sizes: Mapping[str, int | None], seed: int, source: str) -> dict[str, list[Row]]:
     """Carve dev (and test) from the train rows; rows that share a query or a positive stay together."""
-    if any(row.unlabelled for row in rows):
+    if not all(row.positive and row.negative for row in rows):
+        kind = "train rows without negatives" if rows[0].labelled else "unlabelled train rows"
         raise DecantError(
-            f"{source}: unlabelled train rows cannot serve as {' or '.join(sizes)}",
+            f"{source}: {kind} cannot serve as {' or '.join(sizes)}",
             "name a labelled file for it in `splits`",
         )
     wanted = {split: size for split, size in sizes.items() if size is not None}

@@ -6,7 +6,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from decant.charts import change_chart, training_chart
-from decant.comparison import LABELS, has_labels_only, millions, notes, p_value, percent, rate, signed
+from decant.comparison import LABELS, NAMES, overlap_rows, shown_models, test_sets
+from decant.figures import millions, p_value, percent, rate, shared, signed
+from decant.notes import notes
+from decant.table import SPLIT_PAIRS
 
 Curve = Sequence[Mapping[str, float]]
 
@@ -28,7 +31,11 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         cost=cost,
         labels=LABELS,
         notes=notes(comparison, cost),
-        with_labels=has_labels_only(comparison),
+        models=shown_models(comparison),
+        names=NAMES,
+        tests=len(test_sets(comparison)) * len(LABELS),
+        overlap_rows=overlap_rows(comparison),
+        split_pairs=SPLIT_PAIRS,
         confidence=percent(first["confidence"], digits=0),
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
@@ -37,4 +44,5 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         millions=millions,
         rate=rate,
         p_value=p_value,
+        shared=shared,
     )

@@ -39,6 +39,33 @@ def read_file(path: Path) -> Iterator[Record]:
     )
 
 
+def read_texts(path: Path) -> Iterator[str]:
+    """Yield the texts of a corpus; empty ones are passed over.
+
+    A `.txt` file (plain or gzip) has one a line; of JSONL, CSV and Parquet it is the column `text`, after `title` where
+    there is one, as in the corpus of a BEIR-style folder.
+
+    Raises:
+        DecantError: the file is missing, of another kind, or broken, or `text` is no string.
+    """
+    if path.is_file() and path.name.lower().endswith((".txt", ".txt.gz")):
+        texts = (line.rstrip("\r\n") for _, line in _lines(path))
+    else:
+        texts = (_corpus_text(place, record) for place, record in read_file(path))
+    return (text for text in texts if text.strip())
+
+
+def _corpus_text(place: str, record: dict[str, Any]) -> str:
+    text = record.get("text")
+    if not isinstance(text, str):
+        raise DecantError(f"{place}: `text` is {text!r:.60}, not a string", "name the column of the texts `text`")
+    return _with_title(record.get("title"), text)
+
+
+def _with_title(title: Any, text: str) -> str:
+    return f"{title} {text}".strip() if isinstance(title, str) and title.strip() else text
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     number = 0
@@ -163,8 +190,7 @@ def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
         identifier, text = record.get("_id"), record.get("text")
         if not isinstance(identifier, str) or not isinstance(text, str):
             raise DecantError(f"{place}: `_id` and `text` must be strings", "write both as strings")
-        title = record.get("title")
-        yield identifier, f"{title} {text}".strip() if isinstance(title, str) and title.strip() else text
+        yield identifier, _with_title(record.get("title"), text)
 
 
 def _read_tsv(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:

@@ -98,7 +98,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
-    """A trainer whose checkpoints hold what the library's leave out: the means that are being logged.
+    """A trainer whose checkpoints hold what the library's leave out: the loss's own weights, and the means being logged.
 
     `commit(step)` is called in the main process after each checkpoint.
     """
@@ -115,6 +115,7 @@ class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
             "loss": self._tr_loss,
             "terms": self.accum_loss_components["train"],
             "step": self._globalstep_last_logged,
+            "of_loss": {name: weight.detach() for name, weight in self._weights_of_loss().items()},
         }
         torch.save(logged, Path(output_dir) / f"logged_{self.args.process_index}.pth")
 
@@ -127,6 +128,13 @@ class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
             terms = {name: term.to(self.args.device) for name, term in logged["terms"].items()}
             self.accum_loss_components["train"] = terms
             self._globalstep_last_logged = logged["step"]
+            for name, weight in self._weights_of_loss().items():
+                weight.data.copy_(logged["of_loss"][name])
+
+    def _weights_of_loss(self) -> dict[str, nn.Parameter]:
+        """What the loss trains beside the model: the projection of `embed_distill`."""
+        of_model = {id(weight) for weight in self.model.parameters()}
+        return {name: weight for name, weight in self.loss.named_parameters() if id(weight) not in of_model}
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

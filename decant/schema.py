@@ -4,20 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from decant.schema_candidates import Mine, Triplets
 from decant.schema_models import (
     Block,
     EmbeddingStudent,
     Positive,
-    Rate,
     Reference,
     RerankerStudent,
     Seed,
     Share,
     Student,
     Teacher,
-    Temperature,
     pinned,
 )
+from decant.schema_training import Loss, Train, TrainOverride
 
 __all__ = ["DataSet", "Params", "Student"]
 
@@ -35,7 +35,7 @@ class DataSet(Block):
 
     source: Reference
     revision: str | None
-    format: Literal["rows", "beir", "mteb", "icd10", "pydocs"]
+    format: Literal["rows", "beir", "mteb", "icd10", "pydocs", "cwe"]
     packages: dict[str, str]
     splits: Splits
     train: Positive | None
@@ -49,7 +49,7 @@ class DataSet(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSet":
-        if self.format in ("icd10", "pydocs"):
+        if self.format in ("icd10", "pydocs", "cwe"):
             for key in ("train", "dev", "test", "negatives"):
                 if getattr(self, key) is None:
                     raise ValueError(f"`{key}` is null, and the format {self.format} needs a number")
@@ -67,71 +67,23 @@ class DataSet(Block):
         return self
 
 
-class Triplets(Block):
-    """How n-tuples are drawn from the teacher's scores."""
+class Guard(Block):
+    """A third set that training may look at, so that the student does not unlearn what it is not trained on."""
 
-    strategy: Literal["hardest", "random", "by_rank", "all_pairs", "teacher_top_k"]
-    positives: Positive | None
-    negatives: Positive
+    dataset: str | None
+    replay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    interpolate: bool
+    max_loss: Share
 
     @model_validator(mode="after")
-    def _published(self) -> "Triplets":
-        if self.strategy == "all_pairs" and (self.positives is not None or self.negatives != 1):
+    def _dataset(self) -> "Guard":
+        if self.dataset is None and self.replay > 0:
             raise ValueError(
-                "all_pairs takes every positive with every negative: set positives to null and negatives to 1"
+                f"`replay` is {self.replay}, and there is no set to replay: name it in `dataset`, or set 0"
             )
-        if self.strategy == "teacher_top_k" and self.positives is None:
-            raise ValueError("teacher_top_k needs `positives`, the k of its top k")
+        if self.dataset is None and self.interpolate:
+            raise ValueError("`interpolate` is true, and there is no set to keep up with: name it in `dataset`")
         return self
-
-
-class KLLoss(Block):
-    """KL divergence on each n-tuple's scores, mixed with a contrastive term on the labels."""
-
-    student_temperature: Temperature
-    teacher_temperature: Temperature
-    label_weight: Share
-
-
-class MarginMSE(Block):
-    """MarginMSE on the teacher's scores × `teacher_scale`, mixed with a contrastive term on the labels."""
-
-    teacher_scale: Rate
-    label_weight: Share
-
-
-class Train(Block):
-    """What both students' training shares."""
-
-    lr: Rate
-    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    batch_size: Positive
-    accumulate: Positive
-    warmup: Share
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    evaluations: Positive
-    precision: Literal["auto", "float32", "bfloat16"]
-    processes: Positive
-    chunk: Positive | None
-    checkpointing: bool
-    save_steps: Positive | None
-
-
-class TrainOverride(Block):
-    """A track's own training settings; null inherits."""
-
-    lr: Rate | None
-    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    batch_size: Positive | None
-    accumulate: Positive | None
-    warmup: Share | None
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    evaluations: Positive | None
-    precision: Literal["auto", "float32", "bfloat16"] | None
-    processes: Positive | None
-    chunk: Positive | None
-    checkpointing: bool | None
-    save_steps: Positive | None
 
 
 class Track(Block):
@@ -139,6 +91,8 @@ class Track(Block):
 
     in_domain: str
     out_of_domain: str | None
+    guard: Guard
+    mine: Mine
     teacher: Teacher
     triplets: Triplets
     train: TrainOverride
@@ -148,14 +102,42 @@ class EmbeddingTrack(Track):
     """The embedding track: a bi-encoder student."""
 
     student: EmbeddingStudent
-    loss: KLLoss
+    loss: Loss
+
+    @model_validator(mode="after")
+    def _loss(self) -> "EmbeddingTrack":
+        if self.loss.name == "lambda":
+            raise ValueError("loss.name is lambda, which is a loss of cross-encoders: set it to kl")
+        if self.loss.name == "embed_distill" and not self.teacher.embeddings:
+            raise ValueError(
+                "loss.name is embed_distill, which needs the teacher's embeddings: set teacher.embeddings to true"
+            )
+        return self
 
 
 class RerankerTrack(Track):
     """The reranker track: a cross-encoder student."""
 
     student: RerankerStudent
-    loss: MarginMSE
+    loss: Loss
+
+    @model_validator(mode="after")
+    def _loss(self) -> "RerankerTrack":
+        if self.loss.name == "embed_distill" or self.loss.in_batch:
+            key = "loss.in_batch is true" if self.loss.in_batch else "loss.name is embed_distill"
+            raise ValueError(
+                f"{key}, and a cross-encoder makes no embeddings: set in_batch to false, and name to margin_mse"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mined(self) -> "RerankerTrack":
+        if self.mine.method in ("dense", "both"):
+            raise ValueError(
+                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a cross-encoder "
+                "makes none: set it to bm25"
+            )
+        return self
 
 
 class Evaluate(Block):
@@ -165,9 +147,20 @@ class Evaluate(Block):
 
 
 class Baselines(Block):
-    """Which baselines are trained beside the student."""
+    """Which baselines stand beside the student: one that is trained, and two that are free."""
 
     labels_only: bool
+    bm25: bool
+    model: Reference | None
+    revision: str | None
+
+    @model_validator(mode="after")
+    def _revision(self) -> "Baselines":
+        if self.model is not None:
+            pinned(self.model, self.revision)
+        elif self.revision is not None:
+            raise ValueError(f"`revision` is {self.revision!r}, and `model` is null: set it to null too")
+        return self
 
 
 class Store(Block):
@@ -214,7 +207,23 @@ class Params(Block):
                     )
             if block.in_domain == block.out_of_domain:
                 raise ValueError(f"{track}.out_of_domain: it is the in-domain set; name another one, or null")
+            self._known_guard(track)
         return self
+
+    def _known_guard(self, track: str) -> None:
+        block: Track = getattr(self, track)
+        name = block.guard.dataset
+        if name is not None and name not in self.datasets:
+            raise ValueError(
+                f"{track}.guard.dataset: no data set is named {name!r}; there are {', '.join(self.datasets)}"
+            )
+        if name is not None and name == block.out_of_domain:
+            raise ValueError(
+                f"{track}.guard.dataset: {name} is the out-of-domain set, which neither replay nor the guard may see: "
+                "name a third set, or null"
+            )
+        if name is not None and name == block.in_domain:
+            raise ValueError(f"{track}.guard.dataset: {name} is the in-domain set: name a third set, or null")
 
     @model_validator(mode="after")
     def _labels(self) -> "Params":

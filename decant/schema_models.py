@@ -71,9 +71,12 @@ class Teacher(Model):
     document_prompt: str | None
     dtype: Literal["float32", "bfloat16", "float16"]
     batch_size: Positive
+    embeddings: bool
 
     @model_validator(mode="after")
     def _possible(self) -> "Teacher":
+        if self.embeddings and self.kind != "bi_encoder":
+            raise ValueError(f"`embeddings` is true, and a {self.kind} makes none: set it to false")
         if self.engine not in ENGINES_OF[self.kind]:
             raise ValueError(
                 f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(ENGINES_OF[self.kind])}"

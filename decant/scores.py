@@ -1,10 +1,13 @@
-"""Read teacher scores: one row a query-candidate pair."""
+"""Read teacher scores, one row a query-candidate pair, and the embeddings that may lie beside them."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from decant.dataset import Row
@@ -22,6 +25,8 @@ SCHEMA = pa.schema(
         ("score", pa.float32()),
     ]
 )
+
+EMBEDDINGS = "embeddings.parquet"  # role, text, embedding
 
 
 def read_scores(folder: Path, name: str) -> pa.Table:
@@ -42,13 +47,77 @@ def open_scores(folder: Path, name: str) -> pq.ParquetFile:
         raise DecantError(
             f"{path}: the teacher's scores are not there", f"`dvc pull score@{track}`, or `dvc repro score@{track}`"
         )
-    expected = read_json(folder / "manifest.json")["files"][path.name]["sha256"]
+    return _open(path, read_json(folder / "manifest.json")["files"][path.name]["sha256"])
+
+
+def _open(path: Path, expected: str) -> pq.ParquetFile:
     if sha256(path) != expected:
         raise DecantError(
             f"{path}: the file is not the one that manifest.json describes (SHA-256 differs)",
-            f"remove it and fetch it again: `dvc pull --force score@{track}`",
+            f"remove it and fetch it again: `dvc pull --force score@{path.parent.name}`",
         )
     return pq.ParquetFile(path, pre_buffer=False)  # else all that was read is held until it is closed
+
+
+class Embeddings:
+    """A teacher's embeddings of texts, each in one role or in both.
+
+    Args:
+        roles: "query" or "document", shape (texts,).
+        texts: shape (texts,).
+        vectors: shape (texts, dimension), in the precision that they are kept in.
+    """
+
+    def __init__(self, roles: pa.Array, texts: pa.Array, vectors: npt.NDArray[np.floating[Any]]) -> None:
+        self.vectors = vectors
+        self._rows = {
+            role: np.flatnonzero(pc.equal(roles, role).to_numpy(zero_copy_only=False)) for role in ("query", "document")
+        }
+        self._texts = {role: texts.take(pa.array(rows)) for role, rows in self._rows.items()}
+
+    def find(self, role: str, texts: pa.Array) -> npt.NDArray[np.int64]:
+        """The places of texts in `vectors`, −1 for those that are not there; shape (texts,).
+
+        Args:
+            role: "query" or "document": a model may put another prompt before each.
+            texts: strings. One that stands there behind two prompts is found behind the train split's.
+        """
+        found = pc.index_in(texts.cast(pa.large_string()), value_set=self._texts[role])
+        there = found.is_valid().to_numpy(zero_copy_only=False)
+        places = np.full(len(texts), -1, dtype=np.int64)
+        places[there] = self._rows[role][found.drop_null().to_numpy()]
+        return places
+
+
+def read_embeddings(folder: Path) -> Embeddings:
+    """Read the embeddings beside a track's scores, a row group at a time; see `open_embeddings`."""
+    with open_embeddings(folder) as file:
+        kind = file.schema_arrow.field("embedding").type
+        vectors = np.empty((file.metadata.num_rows, kind.list_size), dtype=kind.value_type.to_pandas_dtype())
+        roles, texts, start = [], [], 0
+        for batch in file.iter_batches():
+            part = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+            vectors[start : start + len(batch)] = part.reshape(len(batch), -1)
+            start += len(batch)
+            roles.append(batch.column("role"))
+            texts.append(batch.column("text").cast(pa.large_string()))
+    return Embeddings(pa.concat_arrays(roles), pa.concat_arrays(texts), vectors)
+
+
+def open_embeddings(folder: Path) -> pq.ParquetFile:
+    """Open the embeddings beside a track's scores, after their SHA-256 was found to be the manifest's.
+
+    Raises:
+        DecantError: the file is not there, or is not the one that the manifest describes.
+    """
+    path, track = folder / EMBEDDINGS, folder.name
+    described = read_json(folder / "manifest.json").get("embeddings") if path.is_file() else None
+    if described is None:
+        raise DecantError(
+            f"{path}: the teacher's embeddings are not there",
+            f"set {track}.teacher.embeddings to true, then `dvc repro score@{track}`",
+        )
+    return _open(path, described["sha256"])
 
 
 def scores_for(table: pa.Table, rows: Sequence[Row], quarantined: int = 0) -> Scores:

@@ -32,10 +32,12 @@ from decant.engines.sentence_transformers import resolve_prompts, scorer_of
 from decant.errors import DecantError
 from decant.evaluation import evaluate
 from decant.files import read_json
+from decant.models import transformer_of
 from decant.progress import progress
 from decant.resume import Checkpoints, ResumableTrainer, step_of
 
-TERMS = ("loss", "kl", "margin_mse", "contrastive")
+TERMS = ("loss", "kl", "margin_mse", "mse", "embed_distill", "lambda", "contrastive")
+GROUP = 32  # texts or pairs of like length in a forward pass on the CPU, which gains nothing from larger ones
 Student: TypeAlias = SentenceTransformer | CrossEncoder
 
 
@@ -49,6 +51,7 @@ class TrainSettings:
     accumulate: int
     warmup: float
     weight_decay: float
+    freeze_embeddings: bool
     evaluations: int
     precision: Literal["auto", "float32", "bfloat16"]
     processes: int
@@ -94,6 +97,7 @@ def train_student(
     eval_batch_size: int,
     folder: Path,
     checkpoints: Checkpoints | None = None,
+    steps: int | None = None,
 ) -> Curves:
     """Train, evaluate on dev at the start and `settings.evaluations` times, and save the best checkpoint.
 
@@ -103,13 +107,14 @@ def train_student(
 
     Args:
         model: the student, changed in place.
-        loss: takes (query, positive, k negatives) and the teacher's scores.
-        tuples: see `decant.tuples.trainer_columns`; labels are scaled as the loss expects them.
+        loss: see `decant.losses`.
+        tuples: see `decant.tuples.trainer_columns`.
         dev: the in-domain dev split.
         settings: of the training.
         eval_batch_size: texts or pairs a forward pass of the evaluation.
         folder: receives the best checkpoint, as safetensors.
         checkpoints: where to go on from, and to save to; None starts anew and saves none.
+        steps: of the optimiser, instead of those that `settings.epochs` makes.
 
     Raises:
         DecantError: the loss or a dev score is not finite.
@@ -119,7 +124,7 @@ def train_student(
     keep_best = _KeepBest(scorer_of(model, eval_batch_size), dev, curves, folder)
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
     steps_per_epoch = -(-len(tuples) // (settings.batch_size * settings.accumulate))
-    total = round(steps_per_epoch * settings.epochs)
+    total = round(steps_per_epoch * settings.epochs) if steps is None else steps
     last = from_main(checkpoints.last) if checkpoints else None
     if last is None:
         with distributed_evaluation(model) as evaluates:
@@ -138,8 +143,10 @@ def train_student(
 
     bf16, reason = choose_precision(settings.precision)
     print(f"training: {len(tuples)} n-tuples, {total} steps, {'bf16' if bf16 else 'float32'} ({reason})")
-    if settings.chunk is not None:
-        encode_in_chunks(model, settings.chunk)
+    if settings.freeze_embeddings:
+        transformer_of(model).get_input_embeddings().requires_grad_(False)
+    if settings.chunk is not None or not torch.cuda.is_available():
+        encode_in_chunks(model, settings.chunk or GROUP, recompute=settings.chunk is not None)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
         trainer = _trainer(
             model,

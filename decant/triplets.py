@@ -1,20 +1,16 @@
 """Draw n-tuples (query, positive, k negatives, teacher scores) from scored candidates, by a named strategy.
 
-Scores stream through in record batches. Whole rows of the set are drawn from at once: a pair is known by its number
-among theirs, and every step below is one NumPy or Arrow call for all of them.
+Scores stream through in record batches, and whole rows of the set are drawn from at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.errors import DecantError
+from decant.strategies import STRATEGIES, Numbers, Picked, Rows
 
 SCHEMA = pa.schema(
     [
@@ -26,153 +22,44 @@ SCHEMA = pa.schema(
 )
 PAIRS = 1 << 15  # drawn from at once, and negatives chosen among at once
 
-Numbers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Whole rows of the set, their pairs numbered from 0.
-
-    Args:
-        row: the number of each pair's row, from 0 and without gaps, shape (pairs,).
-        ranking: pairs, row by row, the teacher's best first and equals in the order of the set, shape (pairs,).
-        is_positive: of each pair: by label; in a row without labels, the teacher's best alone, shape (pairs,).
-        labelled: whether each row has a label, shape (rows,).
-    """
-
-    row: Numbers
-    ranking: Numbers
-    is_positive: Flags
-    labelled: Flags
-
-
-@dataclass(frozen=True)
-class Pools:
-    """For each n-tuple to draw, its positive and the negatives among which to choose: a run of `ranked`.
-
-    Args:
-        ranked: pairs, in runs of the teacher's best first.
-        positive: a pair, shape (pools,).
-        first: where the run begins, shape (pools,).
-        size: how long it is, shape (pools,).
-    """
-
-    ranked: Numbers
-    positive: Numbers
-    first: Numbers
-    size: Numbers
-
-    def __getitem__(self, chosen: "Flags | slice") -> "Pools":
-        return Pools(self.ranked, self.positive[chosen], self.first[chosen], self.size[chosen])
-
-    def at(self, places: Numbers) -> Numbers:
-        """The pairs at these places of each pool, 0 the hardest; from shape (pools, n) or (n,) to (pools, n)."""
-        pairs: Numbers = self.ranked[self.first[:, None] + places]
-        return pairs
-
-    def slices(self, limit: int) -> "Iterator[Pools]":
-        """All pools, some at a time: of each slice, all but the first hold fewer than `limit` negatives together."""
-        cuts = np.flatnonzero(np.diff(np.cumsum(self.size) // limit)) + 1
-        for start, end in pairwise(np.unique([0, *cuts, len(self.size)])):
-            yield self[start:end]
-
-
-class Picked(NamedTuple):
-    """n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)."""
-
-    positive: Numbers
-    negatives: Numbers
-
-
-def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> Pools:
-    """`count` positives of each row, drawn at random and in the set's order, each with all negatives of its row."""
-    positive = np.flatnonzero(rows.is_positive)
-    if count is not None:
-        row = rows.row[positive]
-        shuffled = np.lexsort((rng.random(len(row)), row))
-        positive = np.sort(positive[shuffled[_place_in_run(row) < count]])
-    ranked = rows.ranking[~rows.is_positive[rows.ranking]]
-    first, end = (np.searchsorted(rows.row[ranked], rows.row[positive], side) for side in ("left", "right"))
-    return Pools(ranked, positive, first, end - first)
-
-
-def label_positives_with_negatives(rows: Rows, _: int | None, rng: np.random.Generator) -> Pools:
-    """Every positive of each row that has a negative."""
-    pools = label_positives(rows, None, rng)
-    return pools[pools.size > 0]
-
-
-def teacher_top_k(rows: Rows, count: int | None, _: np.random.Generator) -> Pools:
-    """Labels aside, each of the teacher's top `count` with all that it ranks below."""
-    top = np.flatnonzero(_place_in_run(rows.row) < (count or 1))
-    end = np.searchsorted(rows.row, rows.row[top], "right")
-    return Pools(rows.ranking, rows.ranking[top], top + 1, end - top - 1)
-
-
-def hardest(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
-    """The negatives with the teacher's highest scores."""
-    return Picked(pools.positive, pools.at(np.arange(negatives)))
-
-
-def random(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
-    """Negatives drawn at random without replacement, anew for each positive."""
-    pool = np.repeat(np.arange(len(pools.size)), pools.size)
-    shuffled = _place_in_run(pool)[np.lexsort((rng.random(len(pool)), pool))]
-    first = np.cumsum(pools.size) - pools.size
-    return Picked(pools.positive, pools.at(shuffled[first[:, None] + np.arange(negatives)]))
-
-
-def by_rank(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
-    """Negatives spread evenly over the teacher's ranking, from the hardest to the easiest."""
-    places = np.linspace(0, pools.size - 1, negatives, axis=-1)
-    return Picked(pools.positive, pools.at(places.round().astype(np.int64)))
-
-
-def all_pairs(pools: Pools, _negatives: int, _: np.random.Generator) -> Picked:
-    """Every negative, one triplet each."""
-    pool = np.repeat(np.arange(len(pools.size)), pools.size)
-    negative = pools.ranked[pools.first[pool] + _place_in_run(pool)]
-    return Picked(pools.positive[pool], negative[:, None])
-
-
-class Strategy(NamedTuple):
-    """How n-tuples are drawn: with which positives, and which negatives of each one's pool."""
-
-    pools: Callable[[Rows, int | None, np.random.Generator], Pools]
-    pick: Callable[[Pools, int, np.random.Generator], Picked]
-
-
-STRATEGIES = {
-    "hardest": Strategy(label_positives, hardest),
-    "random": Strategy(label_positives, random),
-    "by_rank": Strategy(label_positives, by_rank),
-    "all_pairs": Strategy(label_positives_with_negatives, all_pairs),  # the published embedding recipe
-    "teacher_top_k": Strategy(teacher_top_k, hardest),  # the published reranker recipe: the next n of the ranking
-}
-
 
 class Draw:
     """A draw of n-tuples, and what it came to: complete when `batches` is at its end.
 
     Args:
-        strategy: a name in `STRATEGIES`.
+        strategy: a name in `decant.strategies.STRATEGIES`.
         positives: used per row, or the k of `teacher_top_k`; None uses all.
         negatives: per n-tuple; 1 in `all_pairs`.
         seed: of every draw.
+        band: the places in each positive's ranking of negatives from which to choose, from the first to before the
+            second, 0 the hardest; None takes all.
+        false_negative_margin: negatives that score above their positive's score − this are left out before anything
+            else, in units of the teacher's scores; None leaves none out.
 
     Attributes:
+        margin: `false_negative_margin`.
         tuples: drawn.
         queries: rows of the set that have at least one n-tuple.
         too_few: n-tuples left out because too few negatives remained.
+        false_negatives: negatives left out as such, counted once for each positive that they were left out for.
         labelled: whether every positive is positive by label.
     """
 
-    def __init__(self, strategy: str, positives: int | None, negatives: int, seed: int) -> None:
+    def __init__(
+        self,
+        strategy: str,
+        positives: int | None,
+        negatives: int,
+        seed: int,
+        *,
+        band: tuple[int, int] | None = None,
+        false_negative_margin: float | None = None,
+    ) -> None:
         self._strategy, self._positives, self._negatives = STRATEGIES[strategy], positives, negatives
+        self._band, self.margin = band, false_negative_margin
         # Each is used up in the order of the set, one number a positive or a negative: where a batch ends is no matter.
         self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
-        self.tuples, self.queries, self.too_few = 0, 0, 0
+        self.tuples, self.queries, self.too_few, self.false_negatives = 0, 0, 0, 0
         self.labelled = strategy != "teacher_top_k"
 
     def batches(self, scores: Iterable[pa.RecordBatch], limit: int = PAIRS) -> Iterator[pa.RecordBatch]:
@@ -191,6 +78,12 @@ class Draw:
         for pairs in whole_rows(scores):
             rows = _ranked(pairs)
             pools = self._strategy.pools(rows, self._positives, self._of_positives)
+            if self.margin is not None:
+                before = int(pools.size.sum())
+                pools = pools.without_false_negatives(rows.score, self.margin)
+                self.false_negatives += before - int(pools.size.sum())
+            if self._band is not None:
+                pools = pools.band(*self._band)
             enough = pools.size >= self._negatives
             pools = pools[enough]
             self.labelled = self.labelled and bool(rows.labelled.all())
@@ -201,7 +94,19 @@ class Draw:
                 self.tuples += batch.num_rows
                 yield batch
         if not self.queries:
-            raise DecantError(f"no query has {self._negatives} negatives", "lower the track's triplets.negatives")
+            raise self._nothing()
+
+    def _nothing(self) -> DecantError:
+        """That no row had enough negatives, and why."""
+        remedies = ["lower the track's triplets.negatives"]
+        problem = f"no query has {self._negatives} negatives"
+        if self._band is not None:
+            problem += f" at places {self._band[0]} to {self._band[1]} of its ranking"
+            remedies.append("lower triplets.band_from")
+        if self.false_negatives:
+            problem += f" ({self.false_negatives} were left out as false negatives)"
+            remedies.append("lower triplets.false_negative_margin")
+        return DecantError(problem, " or ".join(remedies))
 
 
 def whole_rows(scores: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -225,17 +130,13 @@ def _ranked(pairs: pa.RecordBatch) -> Rows:
     number = pairs["row"].to_numpy()
     row = np.cumsum(np.diff(number, prepend=number[:1]) != 0)
     first = np.flatnonzero(np.diff(row, prepend=-1))
-    ranking = np.lexsort((-pairs["score"].to_numpy(), row))
+    score = pairs["score"].to_numpy()
+    ranking = np.lexsort((-score, row))
     labels = pairs["label"]
     labelled = np.bincount(row, weights=labels.is_valid().to_numpy(zero_copy_only=False)) > 0
     is_positive = pc.fill_null(pc.greater(labels, 0), False).to_numpy(zero_copy_only=False, writable=True)
     is_positive[ranking[first[~labelled]]] = True
-    return Rows(row, ranking, is_positive, labelled)
-
-
-def _place_in_run(numbers: Numbers) -> Numbers:
-    """0, 1, 2 …, anew with each number; equal numbers follow one another, smaller ones first."""
-    return np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+    return Rows(row, score, ranking, is_positive, labelled)
 
 
 def _texts(pairs: pa.RecordBatch, picked: Picked) -> pa.RecordBatch:

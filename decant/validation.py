@@ -1,10 +1,10 @@
-"""The one validator through which every reranking set passes, and the count of what its splits share."""
+"""The one validator through which every reranking set passes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from decant.dataset import Row, normalise
+from decant.dataset import Row
 from decant.errors import DecantError
 
 Duplicates = Literal["keep", "merge", "refuse"]
@@ -28,7 +28,7 @@ def validate(
         records: (place, record) pairs; the place names file and line for the messages.
         duplicates: what to do about a query that comes again: keep both rows, merge their
             candidates (a positive label wins), or refuse the set.
-        labelled: refuse rows without labels (dev and test need them).
+        labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
 
     Returns:
         the rows, and the count of what was found.
@@ -42,10 +42,10 @@ def validate(
     for place, record in records:
         row, repeats = _row(place, record, labelled)
         total += 1
-        if kept and bool(kept[0].unlabelled) != bool(row.unlabelled):
+        if kept and kept[0].labelled != row.labelled:
             raise DecantError(
-                f"{place}: the row is {'not ' if row.unlabelled else ''}labelled, unlike the rows before it",
-                "label all rows of the split (`positive`, `negative`) or none (`candidates`)",
+                f"{place}: the row is {'' if row.labelled else 'not '}labelled, unlike the rows before it",
+                "label all rows of the split (`positive`, `negative`) or none (`candidates`, or the query alone)",
             )
         repeated += repeats
         earlier = rows.get(row.query)
@@ -104,7 +104,12 @@ def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, in
         if len(candidates) < 2:
             raise DecantError(f"{place}: `candidates` holds fewer than two texts", "add candidates or remove the row")
         return Row(query, unlabelled=candidates), repeats
+    to_be_mined = not labelled and record.get("negative") in (None, [])
+    if to_be_mined and record.get("positive") is None:
+        return Row(query), 0
     positive, repeats = _texts(place, "positive", record.get("positive"))
+    if to_be_mined:
+        return Row(query, positive), repeats
     negative, more = _texts(place, "negative", record.get("negative"))
     if both := set(positive) & set(negative):
         raise DecantError(
@@ -144,27 +149,3 @@ def _text(place: str, key: str, value: Any) -> str:
 def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}…"
-
-
-def overlap(train: Sequence[Row], other: Sequence[Row]) -> dict[str, float]:
-    """Count what a split shares with train.
-
-    Returns:
-        `exact` and `near` (case, punctuation and white space folded): the number of distinct queries and
-        positives of `other` that are a query or positive of train; `share`: `near` as a share of them
-        all; `any_role`: texts of `other` in whatever role that are a query or positive of train.
-    """
-
-    def asked(rows: Sequence[Row]) -> set[str]:
-        return {text for row in rows for text in (row.query, *row.positive)}
-
-    train_texts, other_texts = asked(train), asked(other)
-    train_near = {normalise(text) for text in train_texts}
-    near = sum(normalise(text) in train_near for text in other_texts)
-    everything = {text for row in other for text in (row.query, *row.candidates)}
-    return {
-        "exact": len(train_texts & other_texts),
-        "near": near,
-        "share": round(near / len(other_texts), 6) if other_texts else 0.0,
-        "any_role": sum(normalise(text) in train_near for text in everything),
-    }

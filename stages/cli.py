@@ -15,6 +15,8 @@ from decant.params import Params, load_params
 
 PARAMS = Path("params.yaml")
 SETS = Path("data/sets")
+OWN = Path("data/own")
+MINED = Path("data/mined")
 SCORES = Path("data/scores")
 TRIPLETS = Path("data/triplets")
 RUNS = Path("data/runs")

@@ -1,4 +1,4 @@
-"""Evaluate a track's student (before, after, labels_only) or teacher on the test splits, or any checkpoint on any set.
+"""Evaluate a track's student, teacher or baselines on the test splits, or any checkpoint on any set.
 
 `python -m stages.evaluate embedding after` writes what the pipeline reads;
 `python -m stages.evaluate --model PATH_OR_REFERENCE --dataset NAME` prints the metrics of a checkpoint.
@@ -15,11 +15,12 @@ from decant.errors import DecantError
 from decant.evaluation import Run, evaluate, run_from_scores, write_runs
 from decant.files import read_json, write_json
 from decant.params import Params
+from decant.schema import Baselines
 from decant.scores import read_scores, scores_for
 from decant.sources import model_folder
 from stages import cli
 
-MODELS = ("before", "after", "teacher", "labels_only")
+MODELS = ("before", "after", "teacher", "labels_only", "baseline", "bm25")
 
 
 def main(track: str, model: str) -> None:
@@ -34,8 +35,12 @@ def main(track: str, model: str) -> None:
     }
     if model == "teacher":
         runs = {domain: _teacher_run(track, domain, split.rows, block.teacher.kind) for domain, split in splits.items()}
-    elif model == "labels_only" and not params.baselines.labels_only:
+    elif _is_off(params.baselines, model):
         runs = {}
+    elif model == "bm25":
+        from decant.bm25 import bm25_run  # slow to import
+
+        runs = {domain: bm25_run(split.rows) for domain, split in splits.items()}
     else:
         runs = _score(params, track, model, splits)
     write_runs(cli.RUNS / track / f"{model}.parquet", runs)
@@ -43,6 +48,14 @@ def main(track: str, model: str) -> None:
     write_json(cli.METRICS / track / f"{model}.json", metrics)
     for domain, means in metrics.items():
         print(f"{track} {model}, {domain} ({domains[domain]}): {means}")
+
+
+def _is_off(baselines: Baselines, model: str) -> bool:
+    return {
+        "labels_only": not baselines.labels_only,
+        "baseline": baselines.model is None,
+        "bm25": not baselines.bm25,
+    }.get(model, False)
 
 
 def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
@@ -62,6 +75,9 @@ def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> 
     folder = cli.MODELS / (f"{track}-labels-only" if model == "labels_only" else track)
     if model == "before":
         scorer = scorer_of(make_student(params, track), params.evaluate.batch_size)
+    elif model == "baseline" and params.baselines.model is not None:
+        untouched = model_folder(params.baselines.model, params.baselines.revision, None)
+        scorer = checkpoint_scorer(untouched, params.evaluate.batch_size)
     else:
         scorer = checkpoint_scorer(folder, params.evaluate.batch_size, student.trust_remote_code)
     runs = {domain: evaluate(scorer, split) for domain, split in splits.items()}

@@ -1,4 +1,4 @@
-"""Compare before, after and teacher: metrics/comparison.json, metrics/cost.json and report/."""
+"""Compare before, after, teacher and baselines: metrics/comparison.json, metrics/cost.json and report/."""
 
 import argparse
 import csv
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from decant.comparison import TestSettings, compare, markdown
+from decant.comparison import NAMES, TestSettings, adjust, compare
 from decant.errors import DecantError
 from decant.evaluation import read_metrics
 from decant.files import atomic_folder, read_json, write_json
 from decant.page import render
+from decant.params import Params
+from decant.table import markdown
 from stages import cli
 
 TABLE = Path("report/table.md")
@@ -25,10 +27,7 @@ def main() -> None:
     curves = {}
     for track in cli.TRACKS:
         block = params.track(track)
-        runs = {
-            model: read_metrics(cli.RUNS / track / f"{model}.parquet")
-            for model in ("before", "after", "teacher", "labels_only")
-        }
+        runs = {model: read_metrics(cli.RUNS / track / f"{model}.parquet") for model in NAMES}
         datasets = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
         comparison[track] = {
             "fresh_head": track == "reranker" and params.reranker.student.head == "fresh",
@@ -41,6 +40,8 @@ def main() -> None:
                 }
                 for domain in runs["after"]
             },
+            "baseline": _baseline(params, track),
+            "overlap": read_json(cli.METRICS / track / "overlap.json"),
         }
         measured = {name: read_json(cli.COST / track / f"{name}.json") for name in ("teacher", "after", "train")}
         cost[track] = {
@@ -49,11 +50,20 @@ def main() -> None:
             "training_seconds": measured["train"]["seconds"],
         }
         curves[track] = {name: _read_curve(cli.PLOTS / track / f"{name}.csv") for name in ("loss", "dev")}
+    adjust(comparison)
     with atomic_folder(Path("report")) as partial:
         (partial / "table.md").write_text(markdown(comparison, cost), encoding="utf-8")
         (partial / "index.html").write_text(render(comparison, cost, curves), encoding="utf-8")
     write_json(cli.METRICS / "comparison.json", comparison)
     write_json(cli.METRICS / "cost.json", cost)
+
+
+def _baseline(params: Params, track: str) -> dict[str, Any] | None:
+    """The untouched model, and which of the track's models are made of it."""
+    model, block = params.baselines.model, params.track(track)
+    if model is None:
+        return None
+    return {"model": model, "is_teacher": model == block.teacher.model, "is_student": model == block.student.model}
 
 
 def show() -> None:

@@ -1,4 +1,5 @@
-"""Score a track's pairs with its teacher: the in-domain train split, and the test splits for the teacher's own row.
+"""Score a track's pairs with its teacher: the in-domain train split, the test splits for the teacher's own row, and the
+train split of the guard set where it is replayed. Embeddings are kept beside the scores where params want them.
 
 What the score store holds is taken from there, and what it lacks is scored and kept there, shard by shard.
 `python -m stages.score embedding --plan` says what that takes, and scores nothing.
@@ -25,8 +26,10 @@ from decant.errors import DecantError
 from decant.files import atomic_folder, write_json
 from decant.plan import plan_split, tokens_per_second
 from decant.prompts.base import TOO_LONG
+from decant.scores import EMBEDDINGS
 from decant.scoring import QUARANTINE, engine_version, quarantine, write_quarantine, write_scores
 from decant.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
+from decant.store.embeddings import write_embeddings
 from decant.store.taking import take_earlier, take_file
 from decant.teachers import Teacher
 from stages import cli
@@ -49,7 +52,7 @@ def main(track: str) -> None:
             importlib.import_module("decant.engines.ray_pool")
     with opened(params, track) as work:
         sample = _sample(work)
-        if work.missing:
+        if work.missing or work.unread:
             earlier = _take_earlier(work)
             _set_long_aside(work)
             if work.unread:
@@ -72,7 +75,7 @@ def main(track: str) -> None:
 
 def _take_earlier(work: Work) -> Earlier:
     """Take the scores in that DVC holds of an earlier revision, and say what is to be done anew, and why."""
-    before = work.missing
+    before, without = work.missing, work.without_embedding
     with tempfile.TemporaryDirectory(prefix="decant-earlier-") as scratch:
         earlier = earlier_scores(work.track, Path(scratch) / "scores")
         if earlier.found:
@@ -80,6 +83,8 @@ def _take_earlier(work: Work) -> Earlier:
     work.look()
     if work.missing < before:
         print(f"{work.track}: {before - work.missing} scores come from the revision that dvc.lock records")
+    if work.without_embedding < without:
+        print(f"{work.track}: {without - work.without_embedding} embeddings come from the revision that dvc.lock records")
     near = work.store.near(work.identity, work.reference)
     if near and not len(work.held.pairs):
         changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())
@@ -96,15 +101,22 @@ def _allow(work: Work, earlier: Earlier) -> None:
     Raises:
         DecantError: it may not.
     """
-    needed = f"{work.missing} pairs have no score yet, and a teacher would have to run"
+    lacking = [f"{work.missing} pairs have no score yet"] if work.missing else []
+    if work.without_embedding:
+        lacking.append(
+            f"{work.without_embedding} texts have no embedding yet, which {work.track}.teacher.embeddings asks for"
+        )
+    needed = f"{', and '.join(lacking)}, and a teacher would have to run"
     if never():
         raise DecantError(
             f"{needed}, and DECANT_TEACHER=never forbids it" + (f"; {earlier.fault}" if earlier.fault else ""),
             earlier.remedy
-            or f"`dvc pull score@{work.track}` brings its scores, if the remote is right; or unset DECANT_TEACHER",
+            or f"`dvc pull score@{work.track}` brings its scores, if the remote is right; or unset DECANT_TEACHER"
+            + (f"; or set {work.track}.teacher.embeddings to false" if not work.missing else ""),
         )
     now, recorded = work.params.track(work.track).teacher.model_dump(), earlier.teacher or {}
-    if earlier.fault and all(recorded.get(field) == now[field] for field in SAME_TEACHER):
+    could_have_come = work.missing or recorded.get("embeddings")
+    if earlier.fault and could_have_come and all(recorded.get(field) == now[field] for field in SAME_TEACHER):
         if wanted_again():
             print(f"{work.track}: {earlier.fault}; DECANT_TEACHER=start has the teacher run all the same")
         else:
@@ -193,7 +205,7 @@ def _write(work: Work, sample: Sample, folder: Path) -> dict[str, Any]:
         print(f"{work.track}: {len(lost)} pairs have no score; {cli.SCORES / work.track / QUARANTINE} says why")
     manifest = {
         "track": work.track,
-        "teacher": work.params.track(work.track).teacher.model_dump(),
+        "teacher": work.params.track(work.track).teacher.model_dump(exclude={"embeddings"}),
         "identity": work.identity,
         "max_length": work.prompts.max_length,
         "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
@@ -201,6 +213,10 @@ def _write(work: Work, sample: Sample, folder: Path) -> dict[str, Any]:
         "data": described_data(work),
         "files": files,
     }
+    if work.embedded:
+        manifest["embeddings"] = described = write_embeddings(work.embedded, folder / EMBEDDINGS)
+        kept = f"{described['dimension']} numbers each, {described['precision']}"
+        print(f"{work.track}: embeddings of {described['texts']} texts, {kept}")
     write_json(folder / "manifest.json", manifest)
     (folder / "README.md").write_text(data_card(manifest), encoding="utf-8")
     return files

@@ -44,7 +44,12 @@ def _folder(student: Student) -> Path:
     return model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
 
 
-def checkpoint_scorer(folder: Path, batch_size: int, trust_remote_code: bool = False) -> Scorer:
-    """The scorer of a saved checkpoint of either kind, found out from its files."""
+def load_student(folder: Path, trust_remote_code: bool = False) -> SentenceTransformer | CrossEncoder:
+    """A saved checkpoint of either kind, found out from its files."""
     load = load_cross_encoder if detect_kind(folder) == "cross_encoder" else load_bi_encoder
-    return scorer_of(load(folder, trust_remote_code=trust_remote_code), batch_size)
+    return load(folder, trust_remote_code=trust_remote_code)
+
+
+def checkpoint_scorer(folder: Path, batch_size: int, trust_remote_code: bool = False) -> Scorer:
+    """The scorer of a saved checkpoint of either kind."""
+    return scorer_of(load_student(folder, trust_remote_code), batch_size)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from decant.engines import ServerSpec, TeacherSpec
-from decant.files import read_json, user_cache
+from decant.errors import DecantError
+from decant.files import sha256, user_cache
 from decant.params import Params
 from decant.prompts import Prompts
 from decant.sources import model_folder, tokenizer_folder
@@ -17,6 +18,8 @@ from decant.store.complete import SplitScores
 from decant.store.identity import identity
 from decant.teachers import make_prompts
 from stages import cli
+
+TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,16 @@ class Work:
         """Pairs without a score."""
         return sum(split.missing for split in self.splits.values())
 
+    @property
+    def embedded(self) -> dict[str, SplitScores]:
+        """The splits of whose texts the embeddings are wanted too."""
+        return {name: split for name, split in self.splits.items() if split.embeddings}
+
+    @property
+    def without_embedding(self) -> int:
+        """Texts whose embedding is wanted, and must be read."""
+        return sum(split.unread for split in self.embedded.values())
+
     def look(self) -> None:
         """Look up what the store holds by now."""
         for split in self.splits.values():
@@ -62,8 +75,8 @@ def opened(params: Params, track: str) -> Iterator[Work]:
     store = score_store(params, track)
     with store.open(teacher, block.model) as held:
         splits = {
-            name: SplitScores(cli.SETS / dataset / f"{split}.parquet", block.kind, prompts, held)
-            for name, (dataset, split) in sources(params, track).items()
+            name: SplitScores(path, block.kind, prompts, held, embeddings=block.embeddings and name in TRAINED_ON)
+            for name, path in split_paths(params, track).items()
         }
         yield Work(track, params, prompts, teacher, store, held, splits)
 
@@ -74,7 +87,22 @@ def sources(params: Params, track: str) -> dict[str, tuple[str, str]]:
     found = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
     if block.out_of_domain is not None:
         found["test_out_of_domain"] = (block.out_of_domain, "test")
+    if block.guard.dataset is not None and block.guard.replay > 0:
+        found["replay"] = (block.guard.dataset, "train")
     return found
+
+
+def split_paths(params: Params, track: str) -> dict[str, Path]:
+    """Where that is: of train, what the stage `mine` made of it.
+
+    Raises:
+        DecantError: it has made nothing yet.
+    """
+    paths = {name: cli.SETS / dataset / f"{split}.parquet" for name, (dataset, split) in sources(params, track).items()}
+    paths["train"] = cli.MINED / f"{track}.parquet"
+    if not paths["train"].is_file():
+        raise DecantError(f"{paths['train']}: the train split is not there", f"run `dvc repro mine@{track}`")
+    return paths
 
 
 def described_data(work: Work) -> dict[str, Any]:
@@ -86,7 +114,7 @@ def described_data(work: Work) -> dict[str, Any]:
             "task": work.splits[name].task,
             "revision": work.params.datasets[dataset].revision,
             "packages": work.params.datasets[dataset].packages,
-            "sha256": read_json(cli.SETS / dataset / "card.json")["splits"][split]["sha256"],
+            "sha256": sha256(work.splits[name].path),
         }
         for name, (dataset, split) in sources(work.params, work.track).items()
     }
@@ -109,7 +137,7 @@ def teacher_spec(params: Params, track: str, *, weights: bool) -> TeacherSpec:
         weights: whether the weights are wanted too; without, nothing but configuration and tokenizer is downloaded.
     """
     block = params.track(track).teacher
-    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server"})
+    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server", "embeddings"})
     if block.engine == "server" or (block.revision is not None and not weights):
         folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
     else:

@@ -9,22 +9,28 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from decant.card import model_card
 from decant.dataset import read_split
 from decant.distributed import from_main, in_group, is_main, launch
+from decant.embeddings import read_embeddings
+from decant.engines.sentence_transformers import scorer_of
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
-from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
+from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
+from decant.scales import teacher_scale, teacher_temperature
 from decant.training import Curves, Student, TrainSettings, train_student
 from decant.tuples import arrow_file, open_dataset, tuples_info
 from stages import cli
+from stages.guard import keep_between
 from stages.students import make_student
 
 CURVES = "curves.json"
+EMBEDDINGS = "embeddings.parquet"
 
 
 def main(track: str) -> None:
@@ -39,11 +45,12 @@ def main(track: str) -> None:
             f"set {track}.loss.label_weight to 0 and baselines.labels_only to false, or use a labelled strategy",
         )
     start = time.perf_counter()
-    with arrow_file(path, params.reranker.loss.teacher_scale if track == "reranker" else 1.0) as tuples:
+    with arrow_file(path) as tuples:
         with atomic_folder(cli.MODELS / track) as folder:
             curves = _train(params, track, False, tuples, folder)
+            seconds = curves.earlier_seconds + time.perf_counter() - start
+            points = keep_between(params, track, curves.best["map"], folder)
             (folder / "README.md").write_text(model_card(track, params.model_dump(), curves.dev), encoding="utf-8")
-        seconds = curves.earlier_seconds + time.perf_counter() - start
         with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
             if params.baselines.labels_only:
                 _train(params, track, True, tuples, folder)
@@ -51,6 +58,7 @@ def main(track: str) -> None:
                 (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(cli.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
     _write_curve(cli.PLOTS / track / "dev.csv", curves.dev)
+    _write_curve(cli.PLOTS / track / "guard.csv", [asdict(point) for point in points])
     write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": info.count})
     for labels_only in (False, True):
         shutil.rmtree(_resume_folder(track, labels_only), ignore_errors=True)
@@ -82,16 +90,22 @@ def process(track: str, labels_only: bool, tuples: Path, folder: Path) -> None:
 
 def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, folder: Path) -> Curves:
     block, shared = params.track(track), params.training(track)
-    label_weight = 1.0 if labels_only else block.loss.label_weight
     inputs = [cli.TRIPLETS / f"{track}.parquet", cli.SETS / block.in_domain / "dev.parquet"]
+    dev = read_split(inputs[1])
     torch.manual_seed(params.seed)
     model = make_student(params, track)
+    settings = from_main(lambda: _loss_settings(params, track, labels_only, inputs[0], model, dev.task))
+    if block.teacher.embeddings:
+        inputs.append(cli.SCORES / track / EMBEDDINGS)
+    info = tuples_info(inputs[0])
+    # The baseline takes as many steps without the replayed n-tuples as the student takes with them.
+    steps = round(-(-info.count // (shared.batch_size * shared.accumulate)) * shared.epochs)
     checkpoints = None
     if shared.save_steps is not None:
         decides = {
             "seed": params.seed,
             "student": block.student.model_dump(),
-            "loss": {**block.loss.model_dump(), "label_weight": label_weight},
+            "loss": asdict(settings),
             "train": shared.model_dump(exclude={"save_steps"}),
             "evaluate": params.evaluate.model_dump(),
         }
@@ -99,13 +113,14 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
         checkpoints = Checkpoints(resume, shared.save_steps)
     return train_student(
         model,
-        _loss(params, track, model, label_weight),
-        open_dataset(tuples),
-        read_split(inputs[1]),
+        _loss(model, settings, inputs[2:]),
+        open_dataset(tuples).select(range(info.count - info.replayed)) if labels_only else open_dataset(tuples),
+        dev,
         TrainSettings(**shared.model_dump(), seed=params.seed),
         params.evaluate.batch_size,
         folder,
         checkpoints,
+        steps,
     )
 
 
@@ -113,11 +128,30 @@ def _resume_folder(track: str, labels_only: bool) -> Path:
     return cli.RESUME / "train" / (f"{track}-labels-only" if labels_only else track)
 
 
-def _loss(params: Params, track: str, model: Student, label_weight: float) -> nn.Module:
-    if track == "embedding":
-        kl = params.embedding.loss
-        return LabelledKLDivLoss(model, kl.student_temperature, kl.teacher_temperature, label_weight)
-    return LabelledMarginMSELoss(model, label_weight, merged=params.training(track).chunk is not None)
+def _loss_settings(
+    params: Params, track: str, labels_only: bool, tuples: Path, model: Student, task: str
+) -> LossSettings:
+    """The loss as params say, with what is `auto` found out from the teacher's scores, and printed."""
+    values = params.track(track).loss.model_dump()
+    if labels_only:
+        values |= {"label_weight": 1.0, "false_negative_margin": None}
+    if values["teacher_temperature"] == "auto":
+        values["teacher_temperature"] = teacher_temperature(tuples)
+        print(f"{track}: loss.teacher_temperature auto: {values['teacher_temperature']:.4g}")
+    if values["teacher_scale"] == "auto":
+        fresh = track == "reranker" and params.reranker.student.head == "fresh"
+        scorer = scorer_of(model, params.evaluate.batch_size)
+        values["teacher_scale"] = teacher_scale(
+            tuples, None if fresh else lambda queries, candidates: scorer.score(queries, candidates, task)
+        )
+        print(f"{track}: loss.teacher_scale auto: {values['teacher_scale']:.4g}")
+    return LossSettings(**values)
+
+
+def _loss(model: Student, settings: LossSettings, embeddings: Sequence[Path]) -> nn.Module:
+    if isinstance(model, SentenceTransformer):
+        return BiEncoderLoss(model, settings, read_embeddings(embeddings[0]) if embeddings else None)
+    return CrossEncoderLoss(model, settings)
 
 
 def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:

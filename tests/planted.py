@@ -18,7 +18,7 @@ TASK = "Given a medical term, retrieve its diagnosis"
 
 
 def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], None] | None = None) -> Project:
-    """A folder in which the stages `fetch mine` and `score` run: one in-domain set, its test split, one teacher.
+    """A folder in which `fetch` and `mine` have run and `score` can: one in-domain set, its test split, one teacher.
 
     A positive shares its query's words and holds the mark that the planted reranker says yes to.
     """
@@ -62,6 +62,7 @@ def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], Non
     yaml.dump(params, folder / "params.yaml")
     project = Project(folder)
     stage(project, "fetch", "mine")
+    stage(project, "mine", "reranker")
     return project
 
 

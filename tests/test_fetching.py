@@ -171,6 +171,27 @@ def test_unlabelled_rows_train_but_never_test(tmp_path):
         fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
 
 
+@pytest.mark.parametrize(
+    "row, kind",
+    [
+        ({"query": "a query", "positive": ["its positive"]}, "train rows without negatives"),
+        ({"query": "a query"}, "unlabelled train rows"),
+    ],
+)
+def test_rows_that_are_to_be_mined_are_for_training_alone(tmp_path, row, kind):
+    own = tmp_path / "own"
+    for split in ("dev", "test"):
+        write(own, unrelated(5, split), split)
+    rows = [{key: f"{value} {n}" if key == "query" else value for key, value in row.items()} for n in range(20)]
+    (own / "train.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    with pytest.raises(DecantError, match=f"{kind} cannot serve as dev or test"):
+        fetch_set("own", source(own), tmp_path / "set")
+    card = fetch_set("own", source(own, splits=NAMED), tmp_path / "set")
+    expected = [Row(each["query"], each.get("positive", [])) for each in rows]
+    assert splits_of(tmp_path / "set")["train"] == expected
+    assert (card["splits"]["train"]["queries"], card["splits"]["train"]["negatives"]) == (20, 0)
+
+
 def test_labels_are_not_lost_where_some_rows_have_none(tmp_path):
     for split in ("dev", "test"):
         write(tmp_path / "own", unrelated(5, split), split)

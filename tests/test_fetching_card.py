@@ -37,12 +37,12 @@ def test_overlap_above_the_limit_is_refused_and_the_earlier_set_stays(tmp_path):
 
 def test_overlap_within_the_limit_is_counted_on_the_card(tmp_path):
     fetch_set("own", leaking(tmp_path / "own", 0.1), tmp_path / "set")
-    none = {"exact": 0, "near": 0, "share": 0.0, "any_role": 0}
-    assert read_json(tmp_path / "set" / "card.json")["overlap"] == {
-        "train-dev": none,
-        "train-test": {"exact": 0, "near": 1, "share": 0.1, "any_role": 1},
-        "dev-test": none,
-    }
+    found = read_json(tmp_path / "set" / "card.json")["overlap"]
+    asked = {pair: [counts[key] for key in ("exact", "folded", "share", "any_role")] for pair, counts in found.items()}
+    assert asked == {"train-dev": [0, 0, 0.0, 0], "train-test": [0, 1, 0.1, 1], "dev-test": [0, 0, 0.0, 0]}
+    assert found["train-test"]["queries"] == {"texts": 5, "exact": 0, "folded": 1, "near": 1}
+    # the negatives of `unrelated` stand in every split
+    assert found["train-test"]["candidates"] == {"texts": 10, "exact": 5, "folded": 5, "near": 5}
 
 
 def test_dev_and_test_may_not_overlap_either(tmp_path):

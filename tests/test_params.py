@@ -101,6 +101,11 @@ def test_a_missing_key_is_named(path):
         ("train.lr", math.inf, "finite"),
         ("train.lr", None, "number"),  # nothing to inherit from
         ("train.epochs", -1, "0"),
+        ("embedding.guard.replay", -0.1, "0"),
+        ("embedding.guard.replay", math.inf, "finite"),
+        ("embedding.guard.max_loss", 2, "less than or equal to 1"),  # MAP, not points
+        ("reranker.guard.interpolate", 1, "boolean"),
+        ("embedding.teacher.embeddings", None, "boolean"),
         ("train.batch_size", 0, "greater than 0"),
         ("train.batch_size", 16.0, "integer"),  # not converted behind the user's back
         ("train.batch_size", "16", "integer"),
@@ -127,6 +132,13 @@ def test_a_missing_key_is_named(path):
         ("reranker.student.head", "new", "'fresh'"),
         ("reranker.triplets.strategy", "hard", "'hardest'"),
         ("reranker.triplets.negatives", None, "integer"),
+        ("reranker.triplets.band_from", -1, "greater than or equal to 0"),
+        ("reranker.triplets.band_to", 0, "greater than 0"),
+        ("reranker.triplets.false_negative_margin", math.inf, "finite"),
+        ("embedding.mine.method", "tfidf", "'bm25'"),
+        ("embedding.mine.corpus", "", "1 character"),
+        ("embedding.mine.candidates", 0, "greater than 0"),
+        ("embedding.mine.skip", -1, "greater than or equal to 0"),
         ("datasets.icd10.duplicates", "drop", "'merge'"),
         ("datasets.icd10.max_overlap", 5, "less than or equal to 1"),  # percent
         ("datasets.icd10.format", "csv", "'rows'"),
@@ -136,6 +148,8 @@ def test_a_missing_key_is_named(path):
         ("report.resamples", 10, "99"),
         ("report.confidence", 95, "less than 1"),  # percent
         ("baselines.labels_only", None, "boolean"),
+        ("baselines.bm25", None, "boolean"),
+        ("baselines.model", "sentence-transformers/all-MiniLM-L6-v2", "package|path|hub"),  # no scheme
         ("embedding", None, "EmbeddingTrack"),  # a block emptied
     ],
 )

@@ -12,6 +12,8 @@ OWN_ROWS = {
     "datasets__icd10__splits": {"train": "train.jsonl", "dev": None, "test": "test.jsonl"},
 }
 
+EMBEDDING_TRIPLETS = {"embedding__triplets__positives": None}
+
 
 def test_a_set_of_the_users_own_is_possible():
     parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None, datasets__icd10__train=None))
@@ -42,6 +44,9 @@ def test_a_set_of_the_users_own_is_possible():
         ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
         ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
         ({"reranker__student__model": "hub:owner/name"}, "reranker.student", "must be pinned to a commit"),
+        ({"baselines__model": "hub:owner/name"}, "baselines", "must be pinned to a commit"),
+        ({"baselines__revision": COMMIT}, "baselines", "set it to null"),
+        ({"baselines__model": None, "baselines__revision": COMMIT}, "baselines", "`model` is null"),
         # a branch or a tag is no pin: it moves
         (
             {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": "main"},
@@ -66,21 +71,85 @@ def test_a_set_of_the_users_own_is_possible():
         # the published recipe takes all pairs, one negative each
         ({"embedding__triplets__strategy": "all_pairs"}, "embedding.triplets", "positives to null and negatives to 1"),
         (
-            {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 2}},
+            {**EMBEDDING_TRIPLETS, "embedding__triplets__strategy": "all_pairs", "embedding__triplets__negatives": 2},
             "embedding.triplets",
             "positives to null and negatives to 1",
         ),
         # the top k has a k
         (
-            {"reranker__triplets": {"strategy": "teacher_top_k", "positives": None, "negatives": 2}},
+            {"reranker__triplets__strategy": "teacher_top_k", "reranker__triplets__positives": None},
             "reranker.triplets",
             "teacher_top_k needs `positives`",
         ),
+        # no labels, no positives whose false negatives could be told
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__triplets__false_negative_margin": 0.1,
+                "reranker__loss__label_weight": 0.0,
+            },
+            "reranker.triplets",
+            "set false_negative_margin to null",
+        ),
+        # a band has two ends, in their order, and room for the negatives
+        ({"embedding__triplets__strategy": "band"}, "embedding.triplets", "needs `band_from` and `band_to`"),
+        (
+            {"embedding__triplets__strategy": "band", "embedding__triplets__band_from": 0},
+            "embedding.triplets",
+            "needs `band_from` and `band_to`",
+        ),
+        (
+            {
+                "embedding__triplets__strategy": "band",
+                "embedding__triplets__band_from": 8,
+                "embedding__triplets__band_to": 8,
+            },
+            "embedding.triplets",
+            "the band begins at 8",
+        ),
+        (
+            {
+                "embedding__triplets__strategy": "band",
+                "embedding__triplets__band_from": 4,
+                "embedding__triplets__band_to": 9,
+            },
+            "embedding.triplets",
+            "6 negatives do not fit in a band of 5",
+        ),
+        # another strategy has none
+        ({"embedding__triplets__band_from": 0}, "embedding.triplets", "hardest draws from no band"),
+        ({"reranker__triplets__band_to": 9}, "reranker.triplets", "random draws from no band"),
+        # a cross-encoder embeds nothing
+        ({"reranker__mine__method": "dense"}, "reranker", "a cross-encoder makes none: set it to bm25"),
+        ({"reranker__mine__method": "both"}, "reranker", "a cross-encoder makes none: set it to bm25"),
+        # a corpus has no revision
+        ({"embedding__mine__corpus": "hub:owner/name"}, "embedding.mine", "name a file in data/own"),
         # a set that is not there
         ({"embedding__in_domain": "icd11"}, "embedding.in_domain", "no data set is named 'icd11'"),
         ({"reranker__out_of_domain": "none"}, "reranker.out_of_domain", "no data set is named 'none'"),
         # out of domain is another domain
         ({"embedding__out_of_domain": "icd10"}, "embedding.out_of_domain", "it is the in-domain set"),
+        # the guard is a third set
+        ({"embedding__guard__dataset": "icd10"}, "embedding.guard.dataset", "icd10 is the in-domain set"),
+        (
+            {"embedding__guard__dataset": "pydocs"},
+            "embedding.guard.dataset",
+            "the out-of-domain set, which neither replay nor the guard may see",
+        ),
+        ({"reranker__guard__dataset": "cew"}, "reranker.guard.dataset", "no data set is named 'cew'"),
+        # without it there is nothing to replay, nor to keep up with
+        (
+            {"embedding__guard": {"dataset": None, "replay": 0.5, "interpolate": False, "max_loss": 0.02}},
+            "embedding.guard",
+            "`replay` is 0.5",
+        ),
+        ({"reranker__guard__dataset": None}, "reranker.guard", "`interpolate` is true"),
+        # scores of pairs are made of no embeddings
+        (
+            {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__embeddings": True},
+            "reranker.teacher",
+            "a cross_encoder makes none",
+        ),
         # names become folders and DVC addresses
         ({"datasets__a/b": document()["datasets"]["icd10"]}, "datasets.a/b", "letters, digits, - and _"),
         ({"datasets__..": document()["datasets"]["icd10"]}, "datasets...", "letters, digits, - and _"),
@@ -140,14 +209,30 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         {"embedding__out_of_domain": None},
         # training switched off
         {"train__epochs": 0},
+        # no baselines
+        {"baselines": {"labels_only": False, "bm25": False, "model": None, "revision": None}},
         # a pinned hub model
         {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": COMMIT},
         # the published recipes' triplets
-        {"embedding__triplets": {"strategy": "all_pairs", "positives": None, "negatives": 1}},
+        {**EMBEDDING_TRIPLETS, "embedding__triplets__strategy": "all_pairs", "embedding__triplets__negatives": 1},
         {
-            "reranker__triplets": {"strategy": "teacher_top_k", "positives": 3, "negatives": 2},
+            "reranker__triplets__strategy": "teacher_top_k",
+            "reranker__triplets__positives": 3,
             "reranker__loss__label_weight": 0.0,
         },
+        # a band that the negatives fit in to the last place, and false negatives left out of it
+        {
+            "embedding__triplets__strategy": "band",
+            "embedding__triplets__band_from": 4,
+            "embedding__triplets__band_to": 10,
+            "embedding__triplets__false_negative_margin": 0,
+        },
+        # mining in every way that a track's student can
+        {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
+        {"reranker__mine": {"method": "bm25", "corpus": "path:/data/texts.jsonl", "candidates": 5, "skip": 0}},
+        # a guard that replays as much as is trained on and more, and none at all
+        {"embedding__guard": {"dataset": "cwe", "replay": 2, "interpolate": False, "max_loss": 0}},
+        {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": False, "max_loss": 0.02}},
         # all layers
         {"embedding__student__layers": None},
     ],

@@ -71,5 +71,5 @@ def test_dvc_makes_its_stages_of_it(preset: Path, clone: Project) -> None:
     stages = set(clone.dvc("stage", "list", "--name-only").split())
     sets = load_params(preset).datasets
     assert {stage for stage in stages if stage.startswith("fetch")} == {f"fetch@{name}" for name in sets}
-    for stage in ("score", "triplets", "train", "evaluate_after"):
+    for stage in ("mine", "score", "triplets", "train", "evaluate_after"):
         assert {f"{stage}@embedding", f"{stage}@reranker"} <= stages

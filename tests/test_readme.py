@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from decant.comparison import markdown
+from decant.table import markdown
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

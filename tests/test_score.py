@@ -71,6 +71,7 @@ def test_plan_then_score_then_plan(copy: Project) -> None:
     copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=300))
     copy.edit_params(lambda params: params["datasets"]["mine"].update(task="another task"))
     stage(copy, "fetch", "mine")
+    stage(copy, "mine", "reranker")
     assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))  # another prompt: other scores
 
 
@@ -154,6 +155,7 @@ def test_labels_that_contradict_the_teacher_stop_it(tmp_path: Path) -> None:
         )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     stage(project, "fetch", "mine")
+    stage(project, "mine", "reranker")
     said = stage(project, "score", "reranker", code=1)
     assert "train: the scores look sign-flipped: on average a positive beats only" in said
     assert not (project.folder / "data/scores/reranker").exists()

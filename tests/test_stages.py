@@ -14,6 +14,7 @@ from conftest import ROOT, Project
 
 OUTPUTS = {
     "stages.fetch icd10": "data/sets/icd10",
+    "stages.mine embedding": "data/mined/embedding.parquet",
     "stages.score embedding": "data/scores/embedding",
     "stages.triplets embedding": "data/triplets/embedding.parquet",
     "stages.train embedding": "models/embedding",
@@ -170,6 +171,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(pipeline: Project, tmp_path: Pat
         ln -s "{pipeline.folder}/data/sets" "{tmp_path}/data/sets-there"
         mkdir -p "{tmp_path}/data/triplets"
         [ "{command}" = "stages.fetch icd10" ] || ln -s "{pipeline.folder}/data/sets" "{tmp_path}/data/sets"
+        ln -s "{pipeline.folder}/data/mined" "{tmp_path}/data/mined"
         cp "{pipeline.folder}/data/triplets/embedding.parquet" "{tmp_path}/data/triplets/"
         cat /dev/zero > "{tmp_path}/filler" 2> /dev/null || true
         cd "{tmp_path}"

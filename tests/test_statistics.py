@@ -1,17 +1,10 @@
-"""Paired differences are those of the textbook, and the comparison says what was gained and what was lost."""
-
-import re
+"""Paired differences and adjusted p-values are those of the textbook."""
 
 import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from decant.comparison import TestSettings as Settings
-from decant.comparison import compare, markdown, notes, p_value, percent, signed
-from decant.metrics import METRICS
-from decant.statistics import paired_difference
-
-SETTINGS = Settings(resamples=999, confidence=0.95, seed=0)
+from decant.statistics import holm, paired_difference
 
 
 def normal(mean: float, count: int = 200, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -94,172 +87,27 @@ def test_a_handful_of_queries_proves_nothing_and_breaks_nothing(difference):
     assert 0.2 < found.p_value <= 1
 
 
-def models(**means: float) -> dict[str, dict[str, np.ndarray]]:
-    """Models whose metric is `mean` on average, spread evenly over 40 queries."""
-    return {name: {metric: mean + np.linspace(-0.1, 0.1, 40) for metric in METRICS} for name, mean in means.items()}
-
-
-def test_the_share_of_the_gap_that_was_closed():
-    entry = compare(models(before=0.4, after=0.5, teacher=0.6), SETTINGS)["map"]
-    assert entry["gap_closed"] == pytest.approx(0.5)
-    assert entry["relative_change"] == pytest.approx(0.25)
-    assert entry["change"]["mean"] == pytest.approx(0.1)
-    assert (entry["before"], entry["after"], entry["teacher"]) == (0.4, 0.5, 0.6)
+def test_holms_adjustment_of_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 @pytest.mark.parametrize(
-    "after, teacher, expected",
+    "p_values, adjusted",
     [
-        (0.7, 0.6, 1.5),  # better than its teacher
-        (0.3, 0.6, -0.5),  # worse than before
-        (0.5, 0.4, None),  # the teacher is no better than before
-        (0.5, 0.3, None),  # the teacher is worse
+        ([], []),
+        ([0.04], [0.04]),  # one test alone
+        ([0.5, 0.6], [1.0, 1.0]),  # never above 1
+        ([0.02, 0.02, 0.02], [0.06, 0.06, 0.06]),  # equal ones stay equal
+        ([0.04, 0.001], [0.04, 0.002]),  # in the order given
     ],
 )
-def test_a_gap_is_closed_only_where_there_is_one(after, teacher, expected):
-    closed = compare(models(before=0.4, after=after, teacher=teacher), SETTINGS)["map"]["gap_closed"]
-    assert closed == (None if expected is None else pytest.approx(expected))
+def test_holms_adjustment_at_the_edges(p_values, adjusted):
+    assert holm(p_values) == pytest.approx(adjusted)
 
 
-def test_a_gap_of_rounding_is_no_gap():
-    values = {"before": [0.3, 0.2, 0.1], "after": [0.5, 0.2, 0.1], "teacher": [0.1, 0.2, 0.3]}
-    assert np.mean(values["teacher"]) - np.mean(values["before"]) > 0  # the same values, added in another order
-    made = {name: dict.fromkeys(METRICS, np.array(value)) for name, value in values.items()}
-    assert compare(made, SETTINGS)["map"]["gap_closed"] is None
-
-
-def test_without_a_teacher_there_is_no_gap():
-    entry = compare(models(before=0.4, after=0.5), SETTINGS)["map"]
-    assert entry["gap_closed"] is None
-    assert "teacher" not in entry
-
-
-def test_a_start_at_zero_has_no_relative_change():
-    zero = dict.fromkeys(METRICS, np.zeros(40))
-    assert compare({**models(after=0.5), "before": zero}, SETTINGS)["map"]["relative_change"] is None
-
-
-def test_the_labels_only_student_is_compared_where_it_was_trained():
-    assert "over_labels_only" not in compare(models(before=0.4, after=0.5), SETTINGS)["map"]
-    entry = compare(models(before=0.4, after=0.5, labels_only=0.55), SETTINGS)["map"]
-    assert entry["over_labels_only"]["mean"] == pytest.approx(-0.05)
-    assert entry["labels_only"] == 0.55
-
-
-def test_queries_won_and_lost_are_counted():
-    made = models(before=0.4, after=0.4)
-    made["after"]["map"] = made["before"]["map"] + np.array([0.1] * 12 + [0.0] * 20 + [-0.1] * 8)
-    result = compare(made, SETTINGS)
-    assert (result["wins"], result["ties"], result["losses"], result["queries"]) == (12, 20, 8, 40)
-
-
-def comparison(after: float, *, fresh_head: bool = False, teacher: float = 0.6, **more: float) -> dict:
-    entry = compare(models(before=0.5, after=after, teacher=teacher, **more), SETTINGS)
-    domains = {"in_domain": {"dataset": "own-set", **entry}}
-    return {"embedding": {"fresh_head": fresh_head, "resamples": 999, "confidence": 0.95, "domains": domains}}
-
-
-def cost(student_speed: float = 300.0) -> dict:
-    return {
-        "embedding": {
-            "teacher": {"parameters": 40_000_000, "bytes": 160_000_000, "pairs_per_second": 100.0},
-            "student": {"parameters": 10_000_000, "bytes": 40_000_000, "pairs_per_second": student_speed},
-        }
-    }
-
-
-def test_the_table_shows_every_metric_with_signs():
-    text = markdown(comparison(0.45), cost())
-    rows = [line for line in text.splitlines() if line.startswith("| embedding | own-set, in-domain")]
-    assert [row.split(" | ")[2] for row in rows] == ["MAP", "MRR@10", "nDCG@10"]
-    for row in rows:
-        cells = row.strip("| ").split(" | ")
-        assert cells[3:6] == ["0.5000", "0.4500", "0.6000"]
-        assert cells[6:] == ["-0.0500 (-0.0500 … -0.0500)", "≤ 0.0020", "-10.0 %", "-50.0 %"]
-    assert "+0.0500 (+0.0500 … +0.0500)" in markdown(comparison(0.55), cost())
-    assert "| +10.0 % | 50.0 % |" in markdown(comparison(0.55), cost())
-
-
-def test_the_tables_are_whole():
-    for made in (comparison(0.55), comparison(0.55, labels_only=0.52), comparison(0.55, teacher=0.5)):
-        tables = [block.splitlines() for block in markdown(made, cost()).split("\n\n") if block.startswith("|")]
-        assert len(tables) == 2
-        for table in tables:
-            assert len({line.count("|") for line in table}) == 1
-
-
-def test_a_value_that_there_is_not_is_a_dash():
-    row = markdown(comparison(0.55, teacher=0.5), cost()).splitlines()[2]
-    assert row.endswith("| +10.0 % | – |")
-
-
-def test_the_interval_is_headed_by_its_confidence():
-    assert "95 % interval" in markdown(comparison(0.55), cost()).splitlines()[0]
-
-
-@pytest.mark.parametrize("after, fell", [(0.45, True), (0.55, False), (0.5, False)])
-def test_a_loss_is_noted_and_nothing_else_is(after, fell):
-    text = markdown(comparison(after), cost())
-    assert ("- embedding, in-domain (own-set): MAP fell by 0.0500 (significant, p ≤ 0.0020)." in text) == fell
-    assert ("MAP fell" in text) == fell
-
-
-def test_a_loss_that_chance_explains_is_not_called_significant():
-    made = models(before=0.5, after=0.5, teacher=0.6)
+def test_holm_keeps_false_findings_rare_among_many_tests():
+    """200 times 12 tests of nothing: at least one p below 0.05 in half of them, adjusted in one of twenty."""
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.1, 40)
-    made["after"]["map"] = made["before"]["map"] + noise - noise.mean() - 0.001
-    domains = {"in_domain": {"dataset": "own-set", **compare(made, SETTINGS)}}
-    block = {"fresh_head": False, "resamples": 999, "confidence": 0.95, "domains": domains}
-    text = "\n".join(notes({"embedding": block}, cost()))
-    assert re.search(r"MAP fell by 0\.0010 \(not significant, p 0\.[89]", text)
-
-
-def test_a_student_below_its_teacher_is_noted():
-    below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher."
-    assert below in notes(comparison(0.55), cost())
-    assert not any("below its teacher" in note for note in notes(comparison(0.65), cost()))
-
-
-@pytest.mark.parametrize("fresh", [True, False])
-def test_an_untrained_start_is_noted(fresh):
-    found = notes(comparison(0.55, fresh_head=fresh), cost())
-    assert any("`before` is an untrained head" in note for note in found) == fresh
-
-
-@pytest.mark.parametrize(
-    "speed, told",
-    [
-        (300.0, "faster than its teacher, at 3.00 times its speed, with 25 % of its parameters."),
-        (50.0, "slower than its teacher, at 0.50 times its speed, with 25 % of its parameters."),
-    ],
-)
-def test_a_student_slower_than_its_teacher_is_called_slower(speed, told):
-    assert any(note.endswith(told) for note in notes(comparison(0.55), cost(speed)))
-
-
-def test_a_missing_labels_only_student_is_noted_and_a_present_one_is_shown():
-    assert any("No labels-only student" in note for note in notes(comparison(0.55), cost()))
-    shown = comparison(0.55, labels_only=0.52)
-    assert not any("No labels-only student" in note for note in notes(shown, cost()))
-    assert " | teacher | labels only | " in markdown(shown, cost())
-    assert " | 0.5200 | " in markdown(shown, cost())
-
-
-@pytest.mark.parametrize(
-    "shown, expected",
-    [
-        (signed(0.12345), "+0.1235"),
-        (signed(-0.5), "-0.5000"),
-        (signed(0.0), "+0.0000"),
-        (percent(None), "–"),
-        (percent(0.256), "25.6 %"),
-        (percent(0.256, plus=True), "+25.6 %"),
-        (percent(0.95, digits=0), "95 %"),
-        (p_value(0.0002, 9999), "≤ 0.0002"),  # the smallest that so many resamples can tell
-        (p_value(0.0004, 9999), "0.0004"),
-        (p_value(1.0, 99), "1.0000"),
-    ],
-)
-def test_figures_are_shown_as_agreed(shown, expected):
-    assert shown == expected
+    tables = rng.uniform(size=(200, 12))
+    assert np.mean(tables.min(axis=1) < 0.05) > 0.4
+    assert np.mean([min(holm(p_values)) < 0.05 for p_values in tables.tolist()]) < 0.08

@@ -58,7 +58,7 @@ def planned(project: Project) -> dict[str, tuple[int, str]]:
 
 
 def edit_split(project: Project, name: str, edit: Any) -> None:
-    path = project.folder / f"data/sets/mine/{name}.parquet"
+    path = project.folder / ("data/mined/reranker.parquet" if name == "train" else f"data/sets/mine/{name}.parquet")
     split = read_split(path)
     write_split(path, Split(edit(split.rows), split.task))
 

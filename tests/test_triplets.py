@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from decant.errors import DecantError
 from decant.scores import SCHEMA as SCORES
-from decant.triplets import SCHEMA, STRATEGIES, Draw
+from decant.strategies import STRATEGIES
+from decant.triplets import SCHEMA, Draw
 
 FUZZ = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -31,6 +32,7 @@ class Drawn(NamedTuple):
     queries: int
     too_few: int
     labelled: bool
+    false_negatives: int
 
 
 def scored(*rows) -> pa.Table:
@@ -39,13 +41,13 @@ def scored(*rows) -> pa.Table:
     return pa.table([list(column) for column in zip(*pairs, strict=True)], schema=SCORES)
 
 
-def draw(scores, strategy, positives, negatives, seed, **limit) -> Drawn:
+def draw(scores, strategy, positives, negatives, seed, *, band=None, false_negative_margin=None, **limit) -> Drawn:
     """Draw from a table, or from record batches."""
-    drawn = Draw(strategy, positives, negatives, seed)
+    drawn = Draw(strategy, positives, negatives, seed, band=band, false_negative_margin=false_negative_margin)
     batches = scores.to_batches() if isinstance(scores, pa.Table) else scores
     table = pa.Table.from_batches(drawn.batches(batches, **limit), schema=SCHEMA)
     assert drawn.tuples == table.num_rows
-    return Drawn(table, drawn.queries, drawn.too_few, drawn.labelled)
+    return Drawn(table, drawn.queries, drawn.too_few, drawn.labelled, drawn.false_negatives)
 
 
 def tuples(table: pa.Table) -> list[tuple]:
@@ -109,14 +111,14 @@ def test_scores_stand_in_the_order_of_positive_and_negatives():
         assert scores == [score[positive], *(score[text] for text in negatives)]
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
 def test_one_positive_a_query_is_chosen_among_all_by_seed(strategy):
     chosen = {tuples(draw(scored(ONE_QUERY), strategy, 1, 2, seed).table)[0][1] for seed in range(20)}
     assert chosen == {"p1", "p2"}
     assert draw(scored(ONE_QUERY), strategy, 1, 2, seed=0).table.num_rows == 1
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
 def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(strategy):
     rows = [("q", "p0", 1, 0.5), *ONE_QUERY]
     chosen = {
@@ -142,7 +144,7 @@ def test_equal_scores_are_ranked_in_the_order_of_the_set():
     assert tuples(draw(scored(rows), "teacher_top_k", 1, 2, 0).table)[0][2] == ["n1", "n2"]
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
 def test_tuples_with_too_few_negatives_are_left_out_and_counted(strategy):
     poor = [("poor", "p3", 1, 0.5), ("poor", "p4", 1, 0.5), ("poor", "n1", 0, 0.5)]
     drawn = draw(scored(ONE_QUERY, poor), strategy, None, 3, seed=0)
@@ -151,7 +153,7 @@ def test_tuples_with_too_few_negatives_are_left_out_and_counted(strategy):
     assert set(drawn.table.column("query").to_pylist()) == {"q"}
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "teacher_top_k"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed", "teacher_top_k"])
 def test_a_set_without_enough_negatives_anywhere_is_refused(strategy):
     with pytest.raises(DecantError, match="no query has 6 negatives") as caught:
         draw(scored(ONE_QUERY), strategy, 1, 6, seed=0)
@@ -242,7 +244,7 @@ def test_random_draws_are_uniform():
 @given(
     st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=12),
     st.integers(1, 11),
-    st.sampled_from(["hardest", "random", "by_rank"]),
+    st.sampled_from(["hardest", "random", "by_rank", "band", "mixed"]),
     st.integers(0, 2**32 - 1),
 )
 def test_every_tuple_has_exactly_the_negatives_asked_for(scores, negatives, strategy, seed):

@@ -14,30 +14,46 @@ from test_triplets import FUZZ, ONE_QUERY, UNLABELLED, draw, scored, tuples
 from decant.errors import DecantError
 from decant.files import sha256, write_json
 from decant.scores import SCHEMA as SCORES
-from decant.triplets import STRATEGIES, Draw, Pools, whole_rows
-from decant.tuples import TuplesInfo, tuples_info
+from decant.strategies import STRATEGIES, Pools
+from decant.triplets import Draw, whole_rows
+from decant.tuples import tuples_info
 from stages.triplets import write_tuples
 
 
-def reference(rows, strategy, positives, negatives) -> Iterator[tuple[int, str, str, list[str], list[float]]]:
+def reference(
+    rows, strategy, positives, negatives, band=None, margin=None
+) -> Iterator[tuple[int, str, str, list[str], list[float]]]:
     """The n-tuples of a strategy that draws nothing at random, row by row, with those of too few negatives."""
+    start, end = band or (0, None)
     for number, row in enumerate(rows):
         ranking = sorted(row, key=lambda pair: -pair[3])  # stable: equals in the order of the set
         by_label = any(label is not None for _, _, label, _ in row)
         chosen = [pair for pair in row if pair[2]] if by_label else ranking[:1]
         below = [pair for pair in ranking if pair not in chosen]
+        pools = [
+            (pair, [other for other in below if margin is None or other[3] <= pair[3] - margin][start:end])
+            for pair in chosen
+        ]
         if strategy == "hardest":
-            found = [(pair, below[:negatives]) for pair in chosen]
+            found = [(pair, pool[:negatives]) for pair, pool in pools]
         elif strategy == "by_rank":
-            places = np.linspace(0, len(below) - 1, negatives).round().astype(int)
-            found = [(pair, [below[place] for place in places] if len(below) >= negatives else []) for pair in chosen]
-        elif strategy == "all_pairs":
-            found = [(pair, [negative]) for pair in chosen for negative in below]
+            found = [(pair, spread(pool, negatives)) for pair, pool in pools]
+        elif strategy == "all_pairs":  # a positive all of whose negatives are false leaves one n-tuple out
+            found = [
+                (pair, each)
+                for pair, pool in pools
+                for each in ([[other] for other in pool] or ([[]] if below else []))
+            ]
         else:
             found = [(pair, ranking[place + 1 :][:negatives]) for place, pair in enumerate(ranking[: positives or 1])]
         for pair, others in found:
             pairs = [pair, *others]
             yield number, pair[0], pair[1], [text for _, text, _, _ in others], [score for *_, score in pairs]
+
+
+def spread(pool, count):
+    places = np.linspace(0, len(pool) - 1, count).round().astype(int)
+    return [pool[place] for place in places] if len(pool) >= count else []
 
 
 @st.composite
@@ -90,17 +106,46 @@ def test_the_draw_is_the_obvious_one(rows, strategy, k, negatives, cuts, limit):
     assert drawn.labelled == (by_label and strategy != "teacher_top_k")
 
 
+BANDS = st.sampled_from([None, (0, 1), (0, 4), (1, 4), (2, 9)])
+MARGINS = st.sampled_from([None, -2.0, 0.0, 0.25, 1.5])
+
+
+@FUZZ
+@given(sets(), st.sampled_from(["hardest", "by_rank", "all_pairs"]), st.integers(1, 4), BANDS, MARGINS, CUTS)
+def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy, negatives, band, margin, cuts):
+    negatives = 1 if strategy == "all_pairs" else negatives
+    expected = list(reference(rows, strategy, None, negatives, band, margin))
+    kept = [each for each in expected if len(each[3]) == negatives]
+    without = sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1))
+    drawn = Draw(strategy, None, negatives, 0, band=band, false_negative_margin=margin)
+    if not kept:
+        with pytest.raises(DecantError):
+            list(drawn.batches(batches_of(scored(*rows), cuts)))
+    else:
+        table = pa.Table.from_batches(drawn.batches(batches_of(scored(*rows), cuts)))
+        assert tuples(table) == [tuple(each) for _, *each in kept]
+        assert drawn.too_few == len(expected) - len(kept)
+    left = sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1, margin=margin))
+    assert drawn.false_negatives == without - left
+
+
 @FUZZ
 @given(
-    sets(), st.sampled_from(list(STRATEGIES)), st.sampled_from([None, 1, 2]), st.integers(1, 3), CUTS, st.integers(1, 9)
+    sets(),
+    st.sampled_from(list(STRATEGIES)),
+    st.sampled_from([None, 1, 2]),
+    st.integers(1, 3),
+    st.fixed_dictionaries({"band": BANDS, "false_negative_margin": MARGINS}),
+    CUTS,
+    st.integers(1, 9),
 )
-def test_where_a_batch_ends_is_no_matter(rows, strategy, positives, negatives, cuts, limit):
+def test_where_a_batch_ends_is_no_matter(rows, strategy, positives, negatives, options, cuts, limit):
     negatives = 1 if strategy == "all_pairs" else negatives
     try:
-        whole = draw(scored(*rows), strategy, positives, negatives, 11)
+        whole = draw(scored(*rows), strategy, positives, negatives, 11, **options)
     except DecantError:
         return
-    assert draw(batches_of(scored(*rows), cuts), strategy, positives, negatives, 11, limit=limit) == whole
+    assert draw(batches_of(scored(*rows), cuts), strategy, positives, negatives, 11, limit=limit, **options) == whole
 
 
 @FUZZ
@@ -152,7 +197,8 @@ def test_the_file_holds_the_tuples_and_says_whether_they_are_labelled(last, labe
     write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet")
     expected = draw(scored(ONE_QUERY, ONE_QUERY, last), "hardest", 1, 2, 3).table
     assert pq.read_table(folder / "tuples.parquet") == expected
-    assert tuples_info(folder / "tuples.parquet") == TuplesInfo(3, labelled)
+    info = tuples_info(folder / "tuples.parquet")
+    assert (info.count, info.labelled) == (3, labelled)
 
 
 def test_a_draw_that_fails_leaves_the_file_as_it_was(folder):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from decant.dataset import Row, normalise
 from decant.errors import DecantError
-from decant.validation import Faults, overlap, validate
+from decant.validation import Faults, validate
 
 FUZZ = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -117,6 +117,42 @@ def test_labelled_and_unlabelled_rows_do_not_mix(duplicates):
         check(record(), unlabelled, record(query="s"), duplicates=duplicates, labelled=False)
 
 
+@pytest.mark.parametrize("content", [without("negative"), record(negative=None), record(negative=[])])
+def test_a_train_row_may_lack_negatives_and_no_other_may(content):
+    assert check(content, record(query="r"), labelled=False)[0] == [Row("q", ["p"]), Row("r", ["p"], ["n"])]
+    with pytest.raises(DecantError, match="`negative`"):
+        check(content)
+
+
+@pytest.mark.parametrize("content", [{"query": "q"}, {"query": "q", "positive": None, "negative": []}])
+def test_a_train_row_may_be_a_query_alone_and_no_other_may(content):
+    rows, _ = check(content, {"query": "r", "candidates": ["a", "b"]}, labelled=False)
+    assert rows == [Row("q"), Row("r", unlabelled=["a", "b"])]
+    with pytest.raises(DecantError, match="there is no `positive`"):
+        check(content)
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (without("positive"), "there is no `positive`"),  # negatives of nothing
+        (record(positive=[]), "`positive` is empty"),
+        (record(positive=[], negative=[]), "`positive` is empty"),  # nothing, written out
+        (record(negative=""), "`negative[0]` is an empty string"),
+        (record(negative=0), "`negative` is 0"),
+    ],
+)
+def test_what_a_train_row_has_must_be_right(content, fault):
+    with pytest.raises(DecantError) as caught:
+        check(content, labelled=False)
+    assert fault in caught.value.problem
+
+
+def test_a_query_alone_does_not_stand_among_labelled_rows():
+    with pytest.raises(DecantError, match=r"line 2: the row is not labelled"):
+        check(record(), {"query": "r"}, labelled=False)
+
+
 def test_a_duplicate_query_is_refused():
     with pytest.raises(DecantError, match=r"line 3: the query 'q' stands in an earlier row too") as caught:
         check(record(), record(query="other"), record(positive=["p2"]))
@@ -200,43 +236,6 @@ def test_white_space_and_unicode_forms_never_make_a_difference_and_no_text_folds
     assert normalise(unicodedata.normalize("NFD", text)) == normalise(text)
 
 
-def test_overlap_counts_exact_and_near_duplicates():
-    train = [Row("Query one", ["shared text"], ["neg a"]), Row("q2", ["p2"], ["neg b"])]
-    other = [
-        Row("query ONE.", ["shared text"], ["neg a", "P2!"]),  # near query, exact positive; in negatives: p2
-        Row("q3", ["p3", "p4"], ["neg b", "q2"]),
-    ]
-    assert overlap(train, other) == {"exact": 1, "near": 2, "share": 0.4, "any_role": 4}
-
-
-def test_negatives_of_train_are_not_what_it_was_trained_to_find():
-    assert overlap([Row("q", ["p"], ["n"])], [Row("r", ["n"], ["m"])]) == {
-        "exact": 0,
-        "near": 0,
-        "share": 0.0,
-        "any_role": 0,
-    }
-
-
-def test_a_query_of_one_split_that_is_a_positive_of_the_other_overlaps():
-    assert overlap([Row("q", ["p"], ["n"])], [Row("p", ["x"], ["y"])])["near"] == 1
-    assert overlap([Row("q", ["p"], ["n"])], [Row("r", ["q"], ["y"])])["near"] == 1
-
-
-def test_a_text_is_counted_once_however_often_it_stands():
-    other = [Row("a", ["p"], ["n"]), Row("b", ["p"], ["n"]), Row("c", ["p"], ["n"])]
-    assert overlap([Row("q", ["p"], ["n"])], other) == {"exact": 1, "near": 1, "share": 0.25, "any_role": 1}
-
-
-def test_unlabelled_train_rows_overlap_by_their_queries():
-    counts = overlap([Row("q", unlabelled=["a", "b"])], [Row("Q", ["a"], ["n"])])
-    assert (counts["exact"], counts["near"], counts["share"]) == (0, 1, 0.5)
-
-
-def test_an_empty_split_overlaps_with_nothing():
-    assert overlap([Row("q", ["p"], ["n"])], []) == {"exact": 0, "near": 0, "share": 0.0, "any_role": 0}
-
-
 anything = st.recursive(
     st.none()
     | st.booleans()
@@ -269,9 +268,11 @@ def test_whatever_comes_in_rows_or_a_message_come_out(records, duplicates, label
     assert rows
     assert len(rows) + (faults.duplicate_queries if duplicates == "merge" else 0) == len(records)
     for row in rows:
-        assert row.unlabelled if not row.positive else row.negative
+        assert not row.negative or row.positive
+        assert not row.unlabelled or not row.positive
+        assert not labelled or row.negative  # what is not there can be mined for train alone
         assert len(set(row.candidates)) == len(row.candidates)
         assert all(isinstance(text, str) and text.strip() and text.encode() for text in (row.query, *row.candidates))
-    assert len({bool(row.unlabelled) for row in rows}) == 1
+    assert len({row.labelled for row in rows}) == 1
     if duplicates != "keep":
         assert len({row.query for row in rows}) == len(rows)

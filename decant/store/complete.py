@@ -1,9 +1,6 @@
 """Make the store hold a teacher's score of every pair of a split: what is missing is read, a shard at a time."""
 
 import json
-import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,10 +33,11 @@ class SplitScores:
         kind: of the teacher.
         prompts: the teacher's.
         held: what the store holds of it.
+        embeddings: whether the embedding of each text is wanted too; of a bi-encoder alone.
     """
 
-    def __init__(self, path: Path, kind: str, prompts: Prompts, held: Held) -> None:
-        self.path, self.prompts, self.held = path, prompts, held
+    def __init__(self, path: Path, kind: str, prompts: Prompts, held: Held, *, embeddings: bool = False) -> None:
+        self.path, self.prompts, self.held, self.embeddings = path, prompts, held, embeddings
         self.task = read_task(path)
         self.faults: dict[bytes, str] = {}  # an item's key → why it has no score
         self._of_texts = kind == "bi_encoder"
@@ -56,12 +54,21 @@ class SplitScores:
     def look(self) -> None:
         """Look up what the store holds by now."""
         self.positions = self.held.pairs.find(self.keys)
+        self._lacking = self.positions < 0  # of the pairs those without a score, or without an embedding that is wanted
+        if self.embeddings:
+            for side in self._sides:
+                self._lacking |= self.held.texts.find(side) < 0
         self._unread: Positions = np.empty(0, dtype=np.int64)
-        if self.missing:
+        if self._lacking.any():
             keys = np.concatenate(list(self._occurring_keys()))
             first = first_occurrences(keys)
             unread = first[self._items.find(keys[first]) < 0]
             self._unread = unread[~self._has_fault(keys[unread])]
+
+    @property
+    def _sides(self) -> tuple[Keys, Keys]:
+        """The keys of the pairs' queries and of their candidates."""
+        return self.keys[:, :WIDTH], self.keys[:, WIDTH:]
 
     @property
     def missing(self) -> int:
@@ -154,16 +161,22 @@ class SplitScores:
         if not able.any():
             return
         needed, places = np.unique(np.concatenate([left[able], right[able]]), return_inverse=True)
-        shape, dtype = self.held.texts.row()
-        with tempfile.NamedTemporaryFile(prefix=".vectors-", suffix=".partial", dir=self.held.folder) as file:
-            size = len(needed) * math.prod(shape) * dtype.itemsize
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and no signal later
-            vectors = np.memmap(file.name, dtype=dtype, mode="r+", shape=(len(needed), *shape))
-            self.held.texts.values(needed, vectors)
+        with self.held.texts.gathered(needed) as vectors:
             scores = cosines(vectors, places[: able.sum()], places[able.sum() :])
-            del vectors
         origins = [json.loads(origin) for origin in self.held.texts.origins(needed)]
         self.held.pairs.add(keys[able], scores, joint(origins))
+
+    def texts(self) -> Iterator[tuple[str, Keys, Positions, Positions]]:
+        """Of each role the distinct texts that have an embedding.
+
+        Yields:
+            "query" or "document", the texts' keys, the pairs in which they come first, their positions in the store.
+        """
+        for role, side in zip(("query", "document"), self._sides, strict=True):
+            pairs = first_occurrences(side)
+            positions = self.held.texts.find(side[pairs])
+            there = positions >= 0
+            yield role, side[pairs[there]], pairs[there], positions[there]
 
     def scores(self) -> Scores:
         """The score of each pair; NaN where there is none. Shape (pairs,)."""
@@ -228,16 +241,16 @@ class SplitScores:
         return found
 
     def _occurring_keys(self) -> Iterator[Keys]:
-        """The keys of the items of the pairs without a score, with repetitions, batch by batch."""
+        """The keys of the items of the pairs that lack something, with repetitions, batch by batch."""
         for start, end in zip(self._ends[:-1], self._ends[1:], strict=True):
-            keys = self.keys[start:end][self.positions[start:end] < 0]
+            keys = self.keys[start:end][self._lacking[start:end]]
             yield np.concatenate([keys[:, :WIDTH], keys[:, WIDTH:]]) if self._of_texts else keys
 
     def _occurrences(self) -> Iterator[tuple[Keys, Callable[[Positions], list[Item]]]]:
         """The same with the items themselves."""
         start = 0
         for batch, keys in zip(stream_pairs(self.path), self._occurring_keys(), strict=True):
-            part = batch.filter(pa.array(self.positions[start : start + len(batch)] < 0))
+            part = batch.filter(pa.array(self._lacking[start : start + len(batch)]))
             start += len(batch)
             yield keys, (_texts_of if self._of_texts else _pairs_of)(part)
 

@@ -1,9 +1,12 @@
 """Append-only Parquet files of keys and values, each named by the SHA-256 of its bytes."""
 
 import json
+import math
 import os
+import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,17 @@ class Shards:
             if high > low:
                 out[order[low:high]] = _read_values(path)[ascending[low:high] - start]
             start += count
+
+    @contextmanager
+    def gathered(self, positions: npt.NDArray[np.int64]) -> Iterator[Values]:
+        """values[positions], at least one, in a file that goes when the context is left: memory need not hold them."""
+        shape, dtype = self.row()
+        with tempfile.NamedTemporaryFile(prefix=".gathered-", suffix=".partial", dir=self.folder) as file:
+            size = len(positions) * math.prod(shape) * dtype.itemsize
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here, and no signal later
+            gathered = np.memmap(file.name, dtype=dtype, mode="r+", shape=(len(positions), *shape))
+            self.values(positions, gathered)
+            yield gathered
 
     def row(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """The shape and the type of one value."""

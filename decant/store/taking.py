@@ -18,6 +18,7 @@ from decant.prompts import Prompts
 from decant.readers import read_file
 from decant.scores import open_scores
 from decant.store import Held
+from decant.store.embeddings import take_embeddings
 from decant.store.keys import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
 from decant.store.shards import joint
 
@@ -27,13 +28,13 @@ AT_ONCE = 65536
 
 
 def take_earlier(folder: Path, identity: Mapping[str, Any], prompts: Prompts, held: Held) -> int | None:
-    """Take the scores of an output of the stage `score` in, where they are of the same teacher.
+    """Take the scores of an output of the stage `score` in, and its embeddings, where they are of the same teacher.
 
     Args:
         folder: with manifest.json and the files that it describes.
         identity: of the teacher whose scores are wanted.
         prompts: the teacher's.
-        held: receives the scores.
+        held: receives them.
 
     Returns:
         how many pairs were new; None where the scores are of another teacher, or of a layout without one.
@@ -51,6 +52,9 @@ def take_earlier(folder: Path, identity: Mapping[str, Any], prompts: Prompts, he
         with open_scores(folder, stem) as file:
             table = file.read(["query", "candidate", "score"])
         new += _add(held, prompts, manifest["data"][stem]["task"], table, joint(origins))
+    if described := manifest.get("embeddings"):
+        tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
+        take_embeddings(folder, described, tasks, prompts, held)
     tested = manifest["self_test"]
     if len(tested) > 1:
         held.note("self_test", tested.pop("sample"), tested)

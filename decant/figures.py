@@ -1,0 +1,42 @@
+"""How the report writes its figures."""
+
+from collections.abc import Mapping
+
+
+def millions(count: int, unit: str, digits: int = 0) -> str:
+    """A count in millions; an en dash for 0: the weights of a teacher behind HTTP are not here to be counted."""
+    return f"{count / 1e6:.{digits}f} {unit}" if count else "–"
+
+
+def rate(value: float | None) -> str:
+    """Pairs a second; an en dash for a teacher that never ran here, its scores being there already."""
+    return "–" if value is None else f"{value:.0f}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, to 4 decimals."""
+    return f"{value:+.4f}"
+
+
+def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:
+    """A share as a percentage; an en dash where there is none."""
+    return "–" if value is None else f"{value:{'+' if plus else ''}.{digits}%}".replace("%", " %")
+
+
+def p_value(value: float, resamples: int, tests: int = 1) -> str:
+    """A p-value, bounded below by what the number of resamples can tell.
+
+    Args:
+        value: the p-value, adjusted for `tests` or not.
+        resamples: of the randomisation test.
+        tests: for how many it was adjusted.
+    """
+    least = 2 * tests / (resamples + 1)
+    return f"≤ {least:.4f}" if value <= least < 1 else f"{value:.4f}"
+
+
+def shared(counts: Mapping[str, int] | None) -> str:
+    """Texts that a split shares: exactly, folded and nearly, of how many; an en dash where it was not counted."""
+    if counts is None:
+        return "–"
+    return f"{counts['exact']} / {counts['folded']} / {counts['near']} of {counts['texts']}"

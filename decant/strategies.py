@@ -1,0 +1,178 @@
+"""The strategies by which n-tuples are drawn: with which positives, and which negatives of each one's pool.
+
+A pair is known by its number among those that are drawn from at once, and every step is one NumPy call for all of them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Whole rows of the set, their pairs numbered from 0.
+
+    Args:
+        row: the number of each pair's row, from 0 and without gaps, shape (pairs,).
+        score: the teacher's, of each pair, shape (pairs,).
+        ranking: pairs, row by row, the teacher's best first and equals in the order of the set, shape (pairs,).
+        is_positive: of each pair: by label; in a row without labels, the teacher's best alone, shape (pairs,).
+        labelled: whether each row has a label, shape (rows,).
+    """
+
+    row: Numbers
+    score: Scores
+    ranking: Numbers
+    is_positive: Flags
+    labelled: Flags
+
+
+@dataclass(frozen=True)
+class Pools:
+    """For each n-tuple to draw, its positive and the negatives among which to choose: a run of `ranked`.
+
+    Args:
+        ranked: pairs, in runs of the teacher's best first.
+        positive: a pair, shape (pools,).
+        first: where the run begins, shape (pools,).
+        size: how long it is, shape (pools,).
+    """
+
+    ranked: Numbers
+    positive: Numbers
+    first: Numbers
+    size: Numbers
+
+    def __getitem__(self, chosen: "Flags | slice") -> "Pools":
+        return Pools(self.ranked, self.positive[chosen], self.first[chosen], self.size[chosen])
+
+    def at(self, places: Numbers) -> Numbers:
+        """The pairs at these places of each pool, 0 the hardest; from shape (pools, n) or (n,) to (pools, n)."""
+        pairs: Numbers = self.ranked[self.first[:, None] + places]
+        return pairs
+
+    def band(self, start: int, end: int) -> "Pools":
+        """The same with the negatives at places `start` to `end` alone, `end` itself left out, 0 the hardest."""
+        inside = np.clip(self.size, start, end) - start
+        return Pools(self.ranked, self.positive, self.first + start, inside)
+
+    def without_false_negatives(self, score: Scores, margin: float) -> "Pools":
+        """The same without the negatives that score above their own positive's score − margin.
+
+        Positive-aware mining, `TopK-MarginPos` in NV-Retriever, https://arxiv.org/abs/2407.15831. A pool is in the
+        order of the scores, so what is left out is its beginning, and its end is found by bisection.
+
+        Args:
+            score: of each pair, shape (pairs,).
+            margin: in units of the teacher's scores; 0 leaves out what the teacher ranks above the positive.
+        """
+        limit = score[self.positive].astype(np.float64) - margin
+        low, high = self.first, self.first + self.size
+        while (unsure := low < high).any():
+            middle = (low + high) // 2
+            above = score[self.ranked[np.where(unsure, middle, 0)]] > limit
+            low, high = np.where(unsure & above, middle + 1, low), np.where(unsure & ~above, middle, high)
+        return Pools(self.ranked, self.positive, low, self.first + self.size - low)
+
+    def slices(self, limit: int) -> "Iterator[Pools]":
+        """All pools, some at a time: of each slice, all but the first hold fewer than `limit` negatives together."""
+        cuts = np.flatnonzero(np.diff(np.cumsum(self.size) // limit)) + 1
+        for start, end in pairwise(np.unique([0, *cuts, len(self.size)])):
+            yield self[start:end]
+
+
+class Picked(NamedTuple):
+    """n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)."""
+
+    positive: Numbers
+    negatives: Numbers
+
+
+def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> Pools:
+    """`count` positives of each row, drawn at random and in the set's order, each with all negatives of its row."""
+    positive = np.flatnonzero(rows.is_positive)
+    if count is not None:
+        row = rows.row[positive]
+        shuffled = np.lexsort((rng.random(len(row)), row))
+        positive = np.sort(positive[shuffled[_place_in_run(row) < count]])
+    ranked = rows.ranking[~rows.is_positive[rows.ranking]]
+    first, end = (np.searchsorted(rows.row[ranked], rows.row[positive], side) for side in ("left", "right"))
+    return Pools(ranked, positive, first, end - first)
+
+
+def label_positives_with_negatives(rows: Rows, _: int | None, rng: np.random.Generator) -> Pools:
+    """Every positive of each row that has a negative."""
+    pools = label_positives(rows, None, rng)
+    return pools[pools.size > 0]
+
+
+def teacher_top_k(rows: Rows, count: int | None, _: np.random.Generator) -> Pools:
+    """Labels aside, each of the teacher's top `count` with all that it ranks below."""
+    top = np.flatnonzero(_place_in_run(rows.row) < (count or 1))
+    end = np.searchsorted(rows.row, rows.row[top], "right")
+    return Pools(rows.ranking, rows.ranking[top], top + 1, end - top - 1)
+
+
+def hardest(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
+    """The negatives with the teacher's highest scores."""
+    return Picked(pools.positive, pools.at(np.arange(negatives)))
+
+
+def random(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
+    """Negatives drawn at random without replacement, anew for each positive."""
+    pool = np.repeat(np.arange(len(pools.size)), pools.size)
+    shuffled = _place_in_run(pool)[np.lexsort((rng.random(len(pool)), pool))]
+    first = np.cumsum(pools.size) - pools.size
+    return Picked(pools.positive, pools.at(shuffled[first[:, None] + np.arange(negatives)]))
+
+
+def mixed(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
+    """Half of them the hardest, the odd one included, and then the others drawn at random from the rest of the pool."""
+    hard = (negatives + 1) // 2
+    rest = Pools(pools.ranked, pools.positive, pools.first + hard, pools.size - hard)
+    drawn = random(rest, negatives - hard, rng).negatives
+    return Picked(pools.positive, np.hstack((pools.at(np.arange(hard)), drawn)))
+
+
+def by_rank(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
+    """Negatives spread evenly over the teacher's ranking, from the hardest to the easiest."""
+    places = np.linspace(0, pools.size - 1, negatives, axis=-1)
+    return Picked(pools.positive, pools.at(places.round().astype(np.int64)))
+
+
+def all_pairs(pools: Pools, _negatives: int, _: np.random.Generator) -> Picked:
+    """Every negative, one triplet each."""
+    pool = np.repeat(np.arange(len(pools.size)), pools.size)
+    negative = pools.ranked[pools.first[pool] + _place_in_run(pool)]
+    return Picked(pools.positive[pool], negative[:, None])
+
+
+class Strategy(NamedTuple):
+    """How n-tuples are drawn: with which positives, and which negatives of each one's pool."""
+
+    pools: Callable[[Rows, int | None, np.random.Generator], Pools]
+    pick: Callable[[Pools, int, np.random.Generator], Picked]
+
+
+STRATEGIES = {
+    "hardest": Strategy(label_positives, hardest),
+    "random": Strategy(label_positives, random),
+    "by_rank": Strategy(label_positives, by_rank),
+    "band": Strategy(label_positives, random),  # from pools that were cut to the band
+    "mixed": Strategy(label_positives, mixed),
+    "all_pairs": Strategy(label_positives_with_negatives, all_pairs),  # the published embedding recipe
+    "teacher_top_k": Strategy(teacher_top_k, hardest),  # the published reranker recipe: the next n of the ranking
+}
+
+
+def _place_in_run(numbers: Numbers) -> Numbers:
+    """0, 1, 2 …, anew with each number; equal numbers follow one another, smaller ones first."""
+    return np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
