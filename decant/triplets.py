@@ -37,7 +37,7 @@ class Draw:
             else, in units of the teacher's scores; None leaves none out.
 
     Attributes:
-        margin: `false_negative_margin`.
+        negatives, margin: as given.
         tuples: drawn.
         queries: rows of the set that have at least one n-tuple.
         too_few: n-tuples left out because too few negatives remained.
@@ -55,7 +55,7 @@ class Draw:
         band: tuple[int, int] | None = None,
         false_negative_margin: float | None = None,
     ) -> None:
-        self._strategy, self._positives, self._negatives = STRATEGIES[strategy], positives, negatives
+        self._strategy, self._positives, self.negatives = STRATEGIES[strategy], positives, negatives
         self._band, self.margin = band, false_negative_margin
         # Each is used up in the order of the set, one number a positive or a negative: where a batch ends is no matter.
         self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
@@ -84,13 +84,13 @@ class Draw:
                 self.false_negatives += before - int(pools.size.sum())
             if self._band is not None:
                 pools = pools.band(*self._band)
-            enough = pools.size >= self._negatives
+            enough = pools.size >= self.negatives
             pools = pools[enough]
             self.labelled = self.labelled and bool(rows.labelled.all())
             self.too_few += int((~enough).sum())
             self.queries += len(np.unique(rows.row[pools.positive]))
             for some in pools.slices(limit):
-                batch = _texts(pairs, self._strategy.pick(some, self._negatives, self._of_negatives))
+                batch = _texts(pairs, self._strategy.pick(some, self.negatives, self._of_negatives))
                 self.tuples += batch.num_rows
                 yield batch
         if not self.queries:
@@ -99,7 +99,7 @@ class Draw:
     def _nothing(self) -> DecantError:
         """That no row had enough negatives, and why."""
         remedies = ["lower the track's triplets.negatives"]
-        problem = f"no query has {self._negatives} negatives"
+        problem = f"no query has {self.negatives} negatives"
         if self._band is not None:
             problem += f" at places {self._band[0]} to {self._band[1]} of its ranking"
             remedies.append("lower triplets.band_from")

@@ -23,6 +23,7 @@ from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
 from decant.scales import teacher_scale, teacher_temperature
+from decant.scores import EMBEDDINGS
 from decant.training import Curves, Student, TrainSettings, train_student
 from decant.tuples import arrow_file, open_dataset, tuples_info
 from stages import cli
@@ -30,7 +31,6 @@ from stages.guard import keep_between
 from stages.students import make_student
 
 CURVES = "curves.json"
-EMBEDDINGS = "embeddings.parquet"
 
 
 def main(track: str) -> None:
