@@ -71,7 +71,7 @@ def reader(folder: Path, _: int, _strategy: str) -> str:
     """Write the trainers' file and read each n-tuple once, in the shuffled batches of a trainer."""
     from decant.tuples import arrow_file, open_dataset
 
-    with arrow_file(folder / "tuples.parquet", 15.0) as path:
+    with arrow_file(folder / "tuples.parquet") as path:
         dataset = open_dataset(path)
         order = np.random.default_rng(0).permutation(len(dataset))
         for start in range(0, len(order), TRAIN_BATCH):

@@ -68,6 +68,23 @@ def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[st
     return _svg(figure)
 
 
+def guard_chart(guard: Mapping[str, Any]) -> str:
+    """A track's guard: MAP on both dev splits at every point between before and after, with the kept one marked."""
+    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    names = ("in_domain", "in-domain MAP (dev)", AFTER), ("guard", f"{guard['dataset']} MAP (dev)", TEACHER)
+    for part, (name, label, colour) in zip(axes, names, strict=True):
+        alphas, values = ([point[key] for point in guard["points"]] for key in ("alpha", name))
+        part.plot(alphas, values, color=colour, marker="o")
+        kept = values[alphas.index(guard["alpha"])]
+        part.scatter([guard["alpha"]], [kept], s=110, facecolors="none", edgecolors=colour, zorder=3)
+        part.set(xlabel="before (0) … after (1)", ylabel=label)
+        part.grid(alpha=0.3)
+        part.spines[["top", "right"]].set_visible(False)
+    axes[1].axhline(guard["points"][0]["guard"] - guard["max_loss"], color=BEFORE, ls="--", lw=1)
+    return _svg(figure)
+
+
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

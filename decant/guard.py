@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-ALPHAS = (0.0, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0)
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)
 Weights = Mapping[str, Tensor]
 
 

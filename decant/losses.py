@@ -136,10 +136,13 @@ class BiEncoderLoss(nn.Module):
     def _no_negative(self, texts: Tensor) -> Tensor:
         """Which of the batch's candidates, column by column, are no further negatives of a query, shape (batch, all).
 
-        Those are the query's own text, the texts of its n-tuple, and presumed positives by the teacher's embeddings.
+        Those are the query's own text, the texts of its n-tuple, the positives of its other n-tuples, and presumed
+        positives by the teacher's embeddings.
         """
         candidates = texts[:, 1:].T.flatten()
-        known = (texts[:, :, None] == candidates).any(dim=1)
+        same_query = texts[:, :1] == texts[:, 0]
+        of_query = (texts[:, 1:2] == candidates) & same_query[:, :, None]  # by query, n-tuple and candidate
+        known = (texts[:, :, None] == candidates).any(dim=1) | of_query.any(dim=1)
         if self.settings.false_negative_margin is None or self.teacher is None:
             return known
         rows = self.teacher.find("query", texts[:, 0]), self.teacher.find("document", candidates)
@@ -203,24 +206,29 @@ class CrossEncoderLoss(nn.Module):
         return positive_first(masked / self.settings.student_temperature)
 
 
-class Given:
-    """Stands in for the model in a loss of the library's: the logits are there, in the order in which it asks.
+class Given(CrossEncoder):  # type: ignore[misc]
+    """Stands in for the model in a loss of the library's, which asks for the scores of pairs: they are there.
 
     Args:
-        logits: of any shape, its rows one after another.
+        logits: of any shape, in the order in which the loss asks for them, row after row.
     """
 
     def __init__(self, logits: Tensor) -> None:
-        self.logits = logits.flatten()
-        self.device = logits.device
+        nn.Module.__init__(self)  # there is no model to load
+        self._given = logits.flatten()
         self._at = 0
+
+    @property
+    def device(self) -> torch.device:
+        """That of the logits."""
+        return self._given.device
 
     def preprocess(self, pairs: Sequence[Any], **_: Any) -> dict[str, Tensor]:
         """The next logits, one a pair."""
         start, self._at = self._at, self._at + len(pairs)
-        return {"scores": self.logits[start : self._at]}
+        return {"scores": self._given[start : self._at]}
 
-    def __call__(self, tokens: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, tokens: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         """What `preprocess` returned."""
         return tokens
 

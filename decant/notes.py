@@ -20,7 +20,10 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
     for track, block in comparison.items():
         found += _track_notes(track, block, cost[track])
     for track, domain, entry in test_sets(comparison):
-        found += _set_notes(f"{track}, {domain} ({entry['dataset']})", entry["map"], comparison[track]["resamples"])
+        place, block = f"{track}, {domain} ({entry['dataset']})", comparison[track]
+        found += _set_notes(place, entry["map"], block["resamples"])
+        if domain == "out-of-domain" and -entry["map"]["change"]["mean"] > block["guard"]["max_loss"]:
+            found.append(f"{place}: that is more than the {block['guard']['max_loss']:g} that guard.max_loss allows.")
     if "labels_only" not in shown_models(comparison):
         found.append(
             "No labels-only student was trained (`baselines.labels_only` is off): "
@@ -37,6 +40,13 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     if block["fresh_head"]:
         yield f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
     yield _speed(track, cost["teacher"], cost["student"])
+    guard = block["guard"]
+    if len(guard["points"]) > 1:
+        kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
+        yield (
+            f"{track}: the student is {guard['alpha']:g} of the way from before to after training, as dev splits say: "
+            f"MAP on the guard set {guard['dataset']} {guard['points'][0]['guard']:.4f} → {kept['guard']:.4f}."
+        )
     baseline = block["baseline"]
     if baseline:
         same = [name for name in ("teacher", "student") if baseline[f"is_{name}"]]

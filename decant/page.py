@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from decant.charts import change_chart, training_chart
+from decant.charts import change_chart, guard_chart, training_chart
 from decant.comparison import LABELS, NAMES, overlap_rows, shown_models, test_sets
 from decant.figures import millions, p_value, percent, rate, shared, signed
 from decant.notes import notes
@@ -39,6 +39,11 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         confidence=percent(first["confidence"], digits=0),
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
+        guard_charts={
+            track: guard_chart(block["guard"])
+            for track, block in comparison.items()
+            if len(block["guard"]["points"]) > 1
+        },
         signed=signed,
         percent=percent,
         millions=millions,

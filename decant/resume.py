@@ -98,7 +98,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
-    """A trainer whose checkpoints hold what the library's leave out: the loss's own weights, and the means being logged.
+    """A trainer whose checkpoints hold what the library's leave out: the loss's weights, and the means being logged.
 
     `commit(step)` is called in the main process after each checkpoint.
     """

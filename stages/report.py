@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from decant.comparison import NAMES, TestSettings, adjust, compare
 from decant.errors import DecantError
 from decant.evaluation import read_metrics
 from decant.files import atomic_folder, read_json, write_json
+from decant.guard import Point, choose
 from decant.page import render
 from decant.params import Params
 from decant.table import markdown
@@ -41,6 +43,7 @@ def main() -> None:
                 for domain in runs["after"]
             },
             "baseline": _baseline(params, track),
+            "guard": _guard(params, track),
             "overlap": read_json(cli.METRICS / track / "overlap.json"),
         }
         measured = {name: read_json(cli.COST / track / f"{name}.json") for name in ("teacher", "after", "train")}
@@ -66,6 +69,21 @@ def _baseline(params: Params, track: str) -> dict[str, Any] | None:
     return {"model": model, "is_teacher": model == block.teacher.model, "is_student": model == block.student.model}
 
 
+def _guard(params: Params, track: str) -> dict[str, Any]:
+    """What was allowed to be lost, and the points between before and after training that were measured."""
+    guard = params.track(track).guard
+    points = [
+        Point(point["alpha"], point["in_domain"], point.get("guard"))
+        for point in _read_curve(cli.PLOTS / track / "guard.csv")
+    ]
+    return {
+        "dataset": guard.dataset,
+        "max_loss": guard.max_loss,
+        "points": [asdict(point) for point in points],
+        "alpha": choose(points, guard.max_loss).alpha,
+    }
+
+
 def show() -> None:
     """Print the table, and where the report lies."""
     if not TABLE.is_file():
@@ -76,7 +94,7 @@ def show() -> None:
 
 def _read_curve(path: Path) -> list[Mapping[str, float]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in point.items()} for point in csv.DictReader(file)]
+        return [{name: float(value) for name, value in point.items() if value} for point in csv.DictReader(file)]
 
 
 if __name__ == "__main__":

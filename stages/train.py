@@ -113,7 +113,7 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
         checkpoints = Checkpoints(resume, shared.save_steps)
     return train_student(
         model,
-        _loss(model, settings, inputs[2:]),
+        _loss(model, settings, inputs[2:], shared.processes),
         open_dataset(tuples).select(range(info.count - info.replayed)) if labels_only else open_dataset(tuples),
         dev,
         TrainSettings(**shared.model_dump(), seed=params.seed),
@@ -148,10 +148,17 @@ def _loss_settings(
     return LossSettings(**values)
 
 
-def _loss(model: Student, settings: LossSettings, embeddings: Sequence[Path]) -> nn.Module:
-    if isinstance(model, SentenceTransformer):
-        return BiEncoderLoss(model, settings, read_embeddings(embeddings[0]) if embeddings else None)
-    return CrossEncoderLoss(model, settings)
+def _loss(model: Student, settings: LossSettings, embeddings: Sequence[Path], processes: int) -> nn.Module:
+    if not isinstance(model, SentenceTransformer):
+        return CrossEncoderLoss(model, settings)
+    loss = BiEncoderLoss(model, settings, read_embeddings(embeddings[0]) if embeddings else None)
+    if processes > 1 and settings.name == "embed_distill" and loss.distance.projection is not None:
+        raise DecantError(
+            f"train.processes: {processes} processes would each train a projection of their own, of the student's "
+            f"embeddings ({model.get_embedding_dimension()} numbers) to the teacher's",
+            "set train.processes to 1 for this track, or embedding.loss.name to kl",
+        )
+    return loss
 
 
 def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:

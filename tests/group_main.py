@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import torch
-from test_training import DEV, bi_encoder, cross_encoder, settings, tuples
+from test_training import DEV, bi_encoder, cross_encoder, loss_of, settings, tuples
 
 from decant.chunking import OUTPUTS
 from decant.distributed import in_group, is_main, wait_for_all
 from decant.errors import DecantError
-from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
 from decant.training import Curves, Student, train_student
 
 MODELS = {"embedding": bi_encoder, "reranker": cross_encoder}
@@ -25,11 +24,7 @@ def train_all(folder: Path, chunk: int | None) -> dict[str, Curves]:
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        loss: torch.nn.Module
-        if track == "embedding":
-            loss = LabelledKLDivLoss(model, 0.5, 0.5, 0.5)
-        else:
-            loss = LabelledMarginMSELoss(model, 0.5, merged=chunk is not None)
+        loss = loss_of(model, student_temperature=0.5, teacher_temperature=0.5)
         changes = settings(lr=1e-5, epochs=3.0, warmup=0.0, accumulate=2 if track == "reranker" else 1, chunk=chunk)
         curves[track] = train_student(model, loss, tuples().select(range(7)), DEV, changes, 8, folder / track)
         torch.save(model.state_dict(), folder / f"{track}-{int(os.environ.get('RANK', '0'))}.pt")

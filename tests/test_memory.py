@@ -1,15 +1,16 @@
-"""`train.chunk` and `train.checkpointing`: less memory, the same gradients."""
+"""Batches are encoded in parts of similar length; `train.chunk` and `train.checkpointing` hold less of them at once."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from test_training import bi_encoder, cross_encoder, train, tuples
+from losses_texts import packed
+from test_training import bi_encoder, cross_encoder, loss_of, train, tuples
 from torch import Tensor
 
 from decant.chunking import encode_in_chunks
-from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
+from decant.engines.sentence_transformers import scorer_of
 from decant.models import transformer_of
 from decant.training import Student
 
@@ -19,35 +20,38 @@ CANDIDATES = [
     ["a stone", "a cloud", "a car", "a long sentence that is cut"],
     ["one", "two", "three and more", "four"],
 ]
-SCORES = torch.tensor([[0.9, 0.2, 0.1], [0.8, 0.3, 0.1], [0.7, 0.6, 0.1], [0.4, 0.3, 0.2]])
+LABELS = packed(
+    [QUERIES, *CANDIDATES], torch.tensor([[0.9, 0.2, 0.1], [0.8, 0.3, 0.1], [0.7, 0.6, 0.1], [0.4, 0.3, 0.2]])
+)
 MAKES = pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
 
 
-def gradients(make: Any, chunk: int | None, checkpointing: bool = False) -> tuple[dict[str, Tensor], int, int]:
-    """The gradients of one batch without dropout, the bytes held until the backward pass, and the model's passes."""
+class Step(NamedTuple):
+    """The gradients of one batch, the bytes held until the backward pass, and the masks of the model's passes."""
+
+    gradients: dict[str, Tensor]
+    held: int
+    passes: list[Tensor]
+
+
+def step(
+    make: Any, chunk: int | None = None, recompute: bool = False, checkpointing: bool = False, dropout: float = 0.0
+) -> Step:
     model: Student = make()
     model.to("cpu").train()
-    passes = 0
-
-    def count(*_: object) -> None:
-        nonlocal passes
-        passes += 1
-        assert chunk is None or len(_[1][0]["attention_mask"]) <= chunk  # type: ignore[index]
-
-    model[0].register_forward_pre_hook(count)
+    passes: list[Tensor] = []
+    model[0].register_forward_pre_hook(lambda _, inputs: passes.append(inputs[0]["attention_mask"]))
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+            module.p = dropout
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if chunk is not None:
-        encode_in_chunks(model, chunk)
-    loss: torch.nn.Module
+        encode_in_chunks(model, chunk, recompute)
+    loss = loss_of(model, student_temperature=0.5, teacher_temperature=0.5)
+    inputs: Any = [QUERIES, *CANDIDATES]
     if make is bi_encoder:
-        loss = LabelledKLDivLoss(model, 0.5, 0.5, 0.5)
-        inputs: Any = [dict(model.preprocess(column)) for column in (QUERIES, *CANDIDATES)]
-    else:
-        loss, inputs = LabelledMarginMSELoss(model, 0.5, merged=chunk is not None), [QUERIES, *CANDIDATES]
+        inputs = [dict(model.preprocess(column)) for column in inputs]
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     held: dict[int, int] = {}
 
@@ -57,59 +61,93 @@ def gradients(make: Any, chunk: int | None, checkpointing: bool = False) -> tupl
             held[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    torch.manual_seed(0)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        total = sum(loss(inputs, SCORES).values())
+        total = sum(loss(inputs, LABELS).values())
     before = sum(held.values())
-    total.backward()  # type: ignore[union-attr]
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, before, passes
+    total.backward()
+    return Step({name: p.grad for name, p in model.named_parameters() if p.grad is not None}, before, passes)
+
+
+def close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-4, atol=1e-6), name
 
 
 @MAKES
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_chunks_hold_less_and_give_the_same_gradients(make: Any, chunk: int) -> None:
-    expected, all_held, _ = gradients(make, None)
-    found, held, passes = gradients(make, chunk)
-    assert found.keys() == expected.keys()
-    for name, gradient in expected.items():
-        assert torch.allclose(found[name], gradient, rtol=1e-4, atol=1e-6), name
-    assert held < all_held / 10
+    expected, found = step(make), step(make, chunk, recompute=True)
+    close(found.gradients, expected.gradients)
+    assert found.held < expected.held / 10
     texts = (len(QUERIES), 3 * len(QUERIES)) if make is bi_encoder else (3 * len(QUERIES),)
-    assert passes == 2 * sum(-(-count // chunk) for count in texts)  # each chunk forward, and again going back
+    assert len(found.passes) == 2 * sum(-(-count // chunk) for count in texts)  # each forward, and again going back
+    assert max(len(mask) for mask in found.passes) <= chunk
+
+
+@MAKES
+def test_parts_are_of_similar_length_cut_to_their_longest_and_give_the_same_gradients(make: Any) -> None:
+    expected, found = step(make), step(make, 3)
+    close(found.gradients, expected.gradients)
+    assert [len(mask) for mask in found.passes] == ([3, 1, 3, 3, 3, 3] if make is bi_encoder else [3, 3, 3, 3])
+    assert all(mask.any(dim=0).all() for mask in found.passes)
+    for whole in ([0, 2], [2, 6]) if make is bi_encoder else ([0, 4],):
+        lengths = torch.cat([mask.sum(dim=1) for mask in found.passes[slice(*whole)]]).tolist()
+        assert lengths == sorted(lengths, reverse=True)
+    assert sum(mask.numel() for mask in found.passes) < sum(mask.numel() for mask in expected.passes)
+
+
+@MAKES
+def test_what_is_calculated_again_repeats_the_dropout(make: Any) -> None:
+    expected, found = step(make, 3, dropout=0.3), step(make, 3, recompute=True, dropout=0.3)
+    for name, gradient in expected.gradients.items():
+        assert torch.equal(found.gradients[name], gradient), name
+    assert any(not torch.allclose(gradient, found.gradients[name]) for name, gradient in step(make, 3).gradients.items())
 
 
 @MAKES
 def test_checkpointing_holds_less_and_gives_the_same_gradients(make: Any) -> None:
-    expected, all_held, _ = gradients(make, None)
-    found, held, _ = gradients(make, None, checkpointing=True)
-    for name, gradient in expected.items():
-        assert torch.allclose(found[name], gradient, rtol=1e-5, atol=1e-7), name
-    assert held < all_held / 2
+    expected, found = step(make), step(make, checkpointing=True)
+    close(found.gradients, expected.gradients)
+    assert found.held < expected.held / 2
 
 
 @MAKES
-@pytest.mark.parametrize("changes", [{"checkpointing": True}, {"chunk": 100}], ids=["checkpointing", "one chunk"])
-def test_training_draws_the_same_dropout_and_ends_the_same(
-    make: Any, changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The recomputation repeats the draws. (Chunks smaller than the batch draw in another order.)"""
-    monkeypatch.setattr("test_training.LabelledMarginMSELoss", _merged)
+def test_training_with_checkpointing_draws_the_same_dropout_and_ends_the_same(make: Any, tmp_path: Path) -> None:
     models = [make(), make()]
     curves = [
-        train(model, tmp_path / str(number), tuples(), **(changes if number else {}))
+        train(model, tmp_path / str(number), tuples(), checkpointing=bool(number))
         for number, model in enumerate(models)
     ]
-    recomputes = transformer_of(models[1]).is_gradient_checkpointing, "forward" in vars(models[1])
-    assert recomputes == ("checkpointing" in changes, "chunk" in changes)
+    assert [transformer_of(model).is_gradient_checkpointing for model in models] == [False, True]
     for ours, theirs in zip(curves[1].loss, curves[0].loss, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
 
 
-def _merged(model: Any, label_weight: float) -> LabelledMarginMSELoss:
-    return LabelledMarginMSELoss(model, label_weight, merged=True)
+@MAKES
+def test_training_encodes_in_parts_and_a_chunk_is_calculated_again(make: Any, tmp_path: Path) -> None:
+    """Without a GPU, in parts of 32; batches of eight n-tuples have 24 candidates."""
+    found = []
+    for chunk in (None, 5):
+        model, passes = make(), []
+        model[0].register_forward_pre_hook(
+            lambda _, inputs, of=passes: torch.is_grad_enabled() and of.append(len(inputs[0]["attention_mask"]))
+        )
+        curves = train(model, tmp_path / str(chunk), tuples(), batch_size=8, epochs=1.0, evaluations=1, chunk=chunk)
+        assert len(curves.loss) == 1
+        found.append(passes)
+    alone = [8, 24] if make is bi_encoder else [24]
+    assert found[0] == alone or torch.cuda.is_available()
+    assert max(found[1]) == 5
+    assert sum(found[1]) == 2 * sum(alone)
 
 
-def test_chunks_leave_evaluation_alone() -> None:
-    model = bi_encoder()
-    before = model.encode(QUERIES)
-    encode_in_chunks(model, 1)
-    assert (model.encode(QUERIES) == before).all()
+@MAKES
+@pytest.mark.parametrize("recompute", [False, True])
+def test_chunks_leave_evaluation_alone(make: Any, recompute: bool) -> None:
+    model = make()
+    scorer = scorer_of(model, 8)
+    before = scorer.score(QUERIES, CANDIDATES[0])
+    encode_in_chunks(model, 1, recompute)
+    assert (scorer.score(QUERIES, CANDIDATES[0]) == before).all()

@@ -68,7 +68,8 @@ def in_cache(project: Project) -> set[str]:
 def test_a_colleague_pulls_the_scores_alone_and_goes_on_without_the_teacher(kind: str, share: Share) -> None:
     owner, colleague, remote = share(kind)
     scores = objects(owner, "data/scores")
-    assert len(scores) == 2 * (1 + 4)  # a listing, three files of scores, the manifest
+    # A listing, three files of scores, manifest and card; each test set's scores are both tracks'; embeddings of one.
+    assert len(scores) == 2 * (1 + 5) - 2 + 1
     assert remote.names() == scores
     config = (colleague.folder / ".dvc/config").read_text()
     assert not any(f"{option} =" in config for option in remote.secrets)

@@ -1,6 +1,7 @@
-"""Losses, students and training, on the real MiniLM with few layers and few steps."""
+"""Students and training, on the real MiniLM with few layers and few steps."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,18 +9,17 @@ import pytest
 import torch
 from datasets import Dataset
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.cross_encoder.losses import MarginMSELoss
 
 from decant.dataset import Row, Split
 from decant.engines.sentence_transformers import scorer_of
 from decant.errors import DecantError
 from decant.evaluation import evaluate
-from decant.losses import LabelledKLDivLoss, LabelledMarginMSELoss
-from decant.models import detect_kind, load_bi_encoder, load_cross_encoder
+from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
+from decant.models import detect_kind, load_bi_encoder, load_cross_encoder, transformer_of
 from decant.resume import Checkpoints
 from decant.sources import model_folder
 from decant.students import initialise_head, keep_layers
-from decant.training import Curves, TrainSettings, choose_precision, train_student
+from decant.training import Curves, Student, TrainSettings, choose_precision, train_student
 from decant.triplets import SCHEMA
 from decant.tuples import trainer_columns
 
@@ -51,7 +51,7 @@ def tuples(scores: list[float] | None = None) -> Dataset:
         for fruit in FRUIT
     ]
     batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
-    return Dataset(pa.Table.from_batches([trainer_columns(batch, 1.0)]))
+    return Dataset(pa.Table.from_batches([trainer_columns(batch, np.ones(len(batch), dtype=bool))]))
 
 
 DEV = Split(
@@ -68,6 +68,7 @@ def settings(**changes: float) -> TrainSettings:
         "accumulate": 1,
         "warmup": 0.1,
         "weight_decay": 0.01,
+        "freeze_embeddings": False,
         "evaluations": 2,
         "precision": "auto",
         "processes": 1,
@@ -79,51 +80,17 @@ def settings(**changes: float) -> TrainSettings:
     return TrainSettings(**{**values, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("temperature", [0.05, 1.0, 2.0])
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_the_label_weight_means_the_same_at_every_temperature(temperature: float, weight: float) -> None:
-    """The gradient with respect to the student's logits is p − ((1 − w) q + w y), whatever the temperature."""
-    loss = LabelledKLDivLoss(bi_encoder(), temperature, 0.5, weight)
-    generator = torch.Generator().manual_seed(0)
-    query = torch.randn(3, 8, generator=generator)
-    texts = [torch.randn(3, 8, generator=generator) for _ in range(4)]
-    teacher = torch.randn(3, 4, generator=generator)
-    logits = torch.stack([loss.similarity_fct(query, text) for text in texts], dim=1) / temperature
-    logits.requires_grad_()
-    # The loss is handed these cosines (once for each of its terms), so that it can be differentiated by the logits.
-    cosines = iter([*(logits * temperature).unbind(dim=1)] * 2)
-    loss.similarity_fct = lambda _query, _text: next(cosines)
-    terms = loss.compute_loss_from_embeddings([query, *texts], teacher)
-    (gradient,) = torch.autograd.grad(sum(terms.values()), logits)
-    target = (1 - weight) * torch.softmax(teacher / 0.5, dim=1) + weight * torch.eye(4)[0]
-    expected = (torch.softmax(logits, dim=1) - target) / len(query)
-    assert torch.allclose(gradient, expected, atol=1e-5)
-
-
-def test_margin_mse_is_the_librarys_and_the_labels_are_cross_entropy() -> None:
-    model = cross_encoder()
-    model.eval()  # no dropout, so that two passes agree
-    columns = [["red apple", "green pear"], ["an apple", "a pear"], ["a stone", "a cloud"], ["a car", "a bus"]]
-    labels = torch.tensor([[3.0, 1.0, 0.5], [2.0, 0.0, -1.0]])
-    with torch.no_grad():
-        library = MarginMSELoss(model)(columns, labels)
-        only_teacher = LabelledMarginMSELoss(model, 0.0)(columns, labels)
-        only_labels = LabelledMarginMSELoss(model, 1.0)(columns, labels)
-        logits = torch.tensor([model.predict(list(zip(columns[0], column, strict=True))) for column in columns[1:]]).T
-    assert only_teacher["margin_mse"] == pytest.approx(float(library), rel=1e-5)
-    assert only_teacher["contrastive"] == 0
-    assert only_labels["margin_mse"] == 0
-    expected = -torch.log_softmax(logits, dim=1)[:, 0].mean()
-    assert only_labels["contrastive"] == pytest.approx(float(expected), rel=1e-4)
-
-
-def train(model: SentenceTransformer | CrossEncoder, folder: Path, dataset: Dataset, **changes: float) -> Curves:
-    torch.manual_seed(0)
+def loss_of(model: Student, **changes: Any) -> torch.nn.Module:
+    """KL for a bi-encoder, MarginMSE for a cross-encoder, or what the changes say."""
+    values = {"teacher_temperature": 0.05, "teacher_scale": 1.0, "label_weight": 0.5}
     if isinstance(model, SentenceTransformer):
-        loss: torch.nn.Module = LabelledKLDivLoss(model, 0.05, 0.05, 0.5)
-    else:
-        loss = LabelledMarginMSELoss(model, 0.5)
-    return train_student(model, loss, dataset, DEV, settings(**changes), 8, folder)
+        return BiEncoderLoss(model, LossSettings(**{"name": "kl", "student_temperature": 0.05, **values, **changes}))
+    return CrossEncoderLoss(model, LossSettings(**{"name": "margin_mse", "student_temperature": 1, **values, **changes}))
+
+
+def train(model: Student, folder: Path, dataset: Dataset, **changes: float) -> Curves:
+    torch.manual_seed(0)
+    return train_student(model, loss_of(model), dataset, DEV, settings(**changes), 8, folder)
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
@@ -172,6 +139,30 @@ def test_prompts_are_trained_with_and_saved(tmp_path: Path) -> None:
     assert load_bi_encoder(tmp_path / "model").prompts["document"] == "passage: "
 
 
+@pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
+def test_frozen_embeddings_are_those_before_and_all_else_is_trained(make: Any, tmp_path: Path) -> None:
+    model = make()
+    tokens = transformer_of(model).get_input_embeddings()
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    train(model, tmp_path / "model", tuples(), freeze_embeddings=True, weight_decay=0.1)
+    moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
+    frozen = {name for name, weight in model.named_parameters() if weight is tokens.weight}
+    assert len(frozen) == 1
+    unused = {name for name in before if ".pooler." in name and make is bi_encoder}  # it takes the mean of the tokens
+    assert moved == before.keys() - frozen - unused
+
+
+@pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
+def test_steps_take_the_place_of_epochs(make: Any, tmp_path: Path) -> None:
+    """With fewer n-tuples the same steps are more epochs."""
+    model, some = make(), tuples().select(range(5))
+    curves = train_student(
+        model, loss_of(model), some, DEV, settings(epochs=1.0, evaluations=1), 8, tmp_path / "model", steps=7
+    )
+    assert [point["step"] for point in curves.dev] == [0, 7]
+    assert len(curves.loss) == 7
+
+
 def test_a_fresh_head_is_its_seeds_alone() -> None:
     heads = [cross_encoder(seed)[0].model.classifier for seed in (3, 3, 4)]
     assert torch.equal(heads[0].weight, heads[1].weight)
@@ -199,14 +190,10 @@ def test_time_before_a_kill_counts(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints/a", 2)
     torch.manual_seed(0)
     model = bi_encoder()
-    first = train_student(
-        model, LabelledKLDivLoss(model, 0.05, 0.05, 0.5), tuples(), DEV, settings(), 8, tmp_path / "1", checkpoints
-    )
+    first = train_student(model, loss_of(model), tuples(), DEV, settings(), 8, tmp_path / "1", checkpoints)
     assert sorted(path.name for path in checkpoints.folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
     again = bi_encoder()
-    second = train_student(
-        again, LabelledKLDivLoss(again, 0.05, 0.05, 0.5), tuples(), DEV, settings(), 8, tmp_path / "2", checkpoints
-    )
+    second = train_student(again, loss_of(again), tuples(), DEV, settings(), 8, tmp_path / "2", checkpoints)
     assert (second.loss, second.dev) == (first.loss, first.dev)
     assert first.earlier_seconds == 0 < second.earlier_seconds
     assert (tmp_path / "2/model.safetensors").read_bytes() == (tmp_path / "1/model.safetensors").read_bytes()

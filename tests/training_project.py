@@ -8,13 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from conftest import ROOT
 from ruamel.yaml import YAML
 
 from decant.dataset import Row, Split, write_split
+from decant.files import sha256, write_json
 from decant.models import load_bi_encoder, transformer_of
+from decant.scores import EMBEDDINGS
 from decant.sources import model_folder
 from decant.students import keep_layers
 from decant.triplets import SCHEMA
@@ -40,30 +43,67 @@ class TrainingProject:
         for track in ("embedding", "reranker"):
             block = self.params[track]
             block["student"].update(model="path:student", sha256=None, layers=None)
-            rows = [
-                {
-                    "query": f"the colour of a {fruit}" + " and its smell" * (number % 3),
-                    "positive": f"a {fruit} is red" + ", as all know," * (number % 4),
-                    "negatives": [f"a {FRUIT[number - step]} is heavy" + " and big" * number for step in (1, 2)],
-                    "scores": [0.9, 0.1 * (number % 5), 0.1],
-                }
-                for number, fruit in enumerate(FRUIT)
-            ]
-            path = folder / "data/triplets" / f"{track}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            table = pa.Table.from_pylist(rows, schema=SCHEMA).replace_schema_metadata({"labelled": "true"})
-            pq.write_table(table, path)
-            dev = [
-                Row(f"the colour of a {fruit}", [f"{other} is red"], [f"a {fruit} is heavy", f"a {fruit} is big"])
-                for fruit, other in pairwise(FRUIT)
-            ]
-            write_split(folder / "data/sets" / block["in_domain"] / "dev.parquet", Split(dev, ""))
+            block["guard"].update(dataset=None, interpolate=False)
+            block["teacher"].update(embeddings=False)
+            self.write_tuples(track)
+            self.write_dev(block["in_domain"], "colour", "red")
         self.set(**{"lr": 1e-4, "epochs": 3, "batch_size": 4, "evaluations": 3, **train})
 
     def set(self, **train: object) -> None:
         """Change keys of `train`."""
         self.params["train"].update(train)
         YAML().dump(self.params, self.folder / "params.yaml")
+
+    def write_tuples(self, track: str, replayed: int = 0) -> None:
+        """Write the n-tuples, the last so many as replayed ones of a guard set."""
+        rows = [
+            {
+                "query": f"the colour of a {fruit}" + " and its smell" * (number % 3),
+                "positive": f"a {fruit} is red" + ", as all know," * (number % 4),
+                "negatives": [f"a {FRUIT[number - step]} is heavy" + " and big" * number for step in (1, 2)],
+                "scores": [0.9, 0.1 * (number % 5), 0.1],
+            }
+            for number, fruit in enumerate(FRUIT)
+        ]
+        path = self.folder / "data/triplets" / f"{track}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        told = {"labelled": "true"} | ({"replayed": str(replayed)} if replayed else {})
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA).replace_schema_metadata(told), path)
+
+    def write_dev(self, name: str, asked: str, answer: str) -> None:
+        """Write the dev split of a set."""
+        dev = [
+            Row(f"the {asked} of a {fruit}", [f"{other} is {answer}"], [f"a {fruit} is heavy", f"a {fruit} is big"])
+            for fruit, other in pairwise(FRUIT)
+        ]
+        write_split(self.folder / "data/sets" / name / "dev.parquet", Split(dev, ""))
+
+    def guard(self, track: str, max_loss: float) -> None:
+        """Give a track a guard set, and let its student be interpolated."""
+        self.write_dev("cwe", "smell", "sweet")
+        self.params[track]["guard"].update(dataset="cwe", interpolate=True, max_loss=max_loss)
+        self.set()
+
+    def embeddings(self, dimension: int) -> None:
+        """Give the embedding track a teacher's embeddings, at random, and let the student learn them."""
+        tuples = pq.read_table(self.folder / "data/triplets/embedding.parquet").to_pylist()
+        documents = {text for row in tuples for text in (row["positive"], *row["negatives"])}
+        texts = [*(("query", row["query"]) for row in tuples), *(("document", text) for text in sorted(documents))]
+        vectors = np.random.default_rng(0).normal(size=(len(texts), dimension)).astype(np.float32)
+        table = pa.table(
+            {
+                "role": [role for role, _ in texts],
+                "text": [text for _, text in texts],
+                "embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension),
+            }
+        )
+        path = self.folder / "data/scores/embedding" / EMBEDDINGS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+        write_json(path.with_name("manifest.json"), {"embeddings": {"sha256": sha256(path)}})
+        self.params["embedding"]["teacher"]["embeddings"] = True
+        self.params["embedding"]["loss"]["name"] = "embed_distill"
+        self.set()
 
     def start(self, track: str, command: Sequence[str] = ()) -> "subprocess.Popen[str]":
         """Start the stage, or another command of the interpreter, its output in a pipe."""
