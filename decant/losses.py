@@ -164,14 +164,17 @@ class CrossEncoderLoss(nn.Module):
         super().__init__()
         self.model, self.settings = model, settings
 
-    def forward(self, inputs: list[list[str]], labels: Tensor, **kwargs: Any) -> dict[str, Tensor]:
-        """The weighted terms, from texts of shape (columns, batch) and the packed labels (see `decant.tuples`)."""
+    def forward(self, inputs: list[list[str]], labels: Tensor | list[Tensor], **kwargs: Any) -> dict[str, Tensor]:
+        """The weighted terms, from texts of shape (columns, batch) and the packed labels (see `decant.tuples`).
+
+        The labels are a tensor, or, as the library's collator of cross-encoders hands them on, a list of its rows.
+        """
         query, *candidates = inputs
         pairs = [(text, document) for row in zip(query, *candidates, strict=True) for text, document in _pairs(row)]
         # From a plain dict: DistributedDataParallel finds the outputs in no other mapping.
         tokens = batch_to_device(dict(self.model.preprocess(pairs, **kwargs)), self.model.device)
         logits = self.model(tokens)["scores"].view(len(query), -1)
-        return self.terms(logits, unpack(labels))
+        return self.terms(logits, unpack(labels if isinstance(labels, Tensor) else torch.stack(labels)))
 
     def terms(self, logits: Tensor, labels: Labels) -> dict[str, Tensor]:
         """The weighted terms, from the student's raw logits of shape (batch, 1 + k)."""

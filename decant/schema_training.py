@@ -49,6 +49,7 @@ class Train(Block):
     warmup: Share
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     freeze_embeddings: bool
+    dropout: Share | None
     evaluations: Positive
     precision: Literal["auto", "float32", "bfloat16"]
     processes: Positive
@@ -67,6 +68,7 @@ class TrainOverride(Block):
     warmup: Share | None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     freeze_embeddings: bool | None
+    dropout: Share | None
     evaluations: Positive | None
     precision: Literal["auto", "float32", "bfloat16"] | None
     processes: Positive | None

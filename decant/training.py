@@ -52,6 +52,7 @@ class TrainSettings:
     warmup: float
     weight_decay: float
     freeze_embeddings: bool
+    dropout: float | None
     evaluations: int
     precision: Literal["auto", "float32", "bfloat16"]
     processes: int
@@ -145,6 +146,10 @@ def train_student(
     print(f"training: {len(tuples)} n-tuples, {total} steps, {'bf16' if bf16 else 'float32'} ({reason})")
     if settings.freeze_embeddings:
         transformer_of(model).get_input_embeddings().requires_grad_(False)
+    if settings.dropout is not None:
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = settings.dropout
     if settings.chunk is not None or not torch.cuda.is_available():
         encode_in_chunks(model, settings.chunk or GROUP, recompute=settings.chunk is not None)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:

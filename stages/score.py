@@ -84,7 +84,9 @@ def _take_earlier(work: Work) -> Earlier:
     if work.missing < before:
         print(f"{work.track}: {before - work.missing} scores come from the revision that dvc.lock records")
     if work.without_embedding < without:
-        print(f"{work.track}: {without - work.without_embedding} embeddings come from the revision that dvc.lock records")
+        print(
+            f"{work.track}: {without - work.without_embedding} embeddings come from the revision that dvc.lock records"
+        )
     near = work.store.near(work.identity, work.reference)
     if near and not len(work.held.pairs):
         changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())

@@ -108,6 +108,16 @@ def test_a_signal_ends_all_processes_of_a_stage(sent: signal.Signals, tmp_path: 
         assert not list((tmp_path / "models").iterdir())
 
 
+def test_a_projection_is_trained_in_one_process_alone(tmp_path: Path) -> None:
+    """The gradients that processes share are the model's; the projection is the loss's own."""
+    project = TrainingProject(tmp_path, 0.0, processes=2)
+    project.embeddings(8)
+    said = project.train("embedding", code=1)
+    assert "2 processes would each train a projection of their own" in said
+    assert "set train.processes to 1" in said
+    assert "Traceback" not in said
+
+
 def test_too_few_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)

@@ -131,9 +131,12 @@ def test_training_encodes_in_parts_and_a_chunk_is_calculated_again(make: Any, tm
     found = []
     for chunk in (None, 5):
         model, passes = make(), []
-        model[0].register_forward_pre_hook(
-            lambda _, inputs, of=passes: torch.is_grad_enabled() and of.append(len(inputs[0]["attention_mask"]))
-        )
+
+        def count(_: object, inputs: Any, of: list[int] = passes) -> None:
+            if torch.is_grad_enabled():
+                of.append(len(inputs[0]["attention_mask"]))
+
+        model[0].register_forward_pre_hook(count)
         curves = train(model, tmp_path / str(chunk), tuples(), batch_size=8, epochs=1.0, evaluations=1, chunk=chunk)
         assert len(curves.loss) == 1
         found.append(passes)

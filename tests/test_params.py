@@ -52,6 +52,8 @@ def test_a_rate_is_a_number_however_it_is_written(written, value):
         ("reranker.student.", "heads", "head"),
         ("embedding.loss.", "teacher_temprature", "teacher_temperature"),
         ("reranker.loss.", "teacher_scal", "teacher_scale"),
+        ("embedding.loss.", "inbatch", "in_batch"),
+        ("train.", "freeze_embedding", "freeze_embeddings"),
         ("reranker.train.", "batchsize", "batch_size"),  # a track's own training settings
         ("report.", "resample", "resamples"),
     ],
@@ -69,7 +71,7 @@ def test_a_key_like_no_other_is_named_without_a_guess():
 
 def test_a_key_of_the_other_track_is_unknown():
     assert "embedding.student.head: unknown key" in refusal(edited(embedding__student__head="fresh"))
-    assert "reranker.loss.teacher_temperature: unknown" in refusal(edited(reranker__loss__teacher_temperature=1.0))
+    assert "reranker.student.query_prompt: unknown key" in refusal(edited(reranker__student__query_prompt="q: "))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +115,18 @@ def test_a_missing_key_is_named(path):
         ("train.warmup", math.nan, "1"),
         ("train.weight_decay", -0.1, "0"),
         ("train.precision", "fp16", "'bfloat16'"),
+        ("train.freeze_embeddings", None, "boolean"),  # nothing to inherit from
+        ("reranker.train.freeze_embeddings", 1, "boolean"),
+        ("embedding.train.chunk", 0, "greater than 0"),
         ("embedding.train.lr", "auto", "number"),
         ("embedding.train.precision", "tf32", "'auto'"),
         ("embedding.loss.student_temperature", 0.0, "greater than 0"),  # divides
         ("embedding.loss.label_weight", 2.0, "1"),
-        ("reranker.loss.teacher_scale", 0.0, "greater than 0"),
+        ("reranker.loss.label_weight", "auto", "number"),  # only the teacher's scores have a scale to find out
+        ("embedding.loss.student_temperature", "auto", "number"),
+        ("embedding.loss.name", "kld", "'margin_mse'"),
+        ("embedding.loss.in_batch", None, "boolean"),
+        ("reranker.loss.false_negative_margin", math.nan, "finite"),
         ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),
         ("embedding.teacher.engine", "onnx", "'vllm'"),
         ("embedding.teacher.dtype", "float64", "'float32'"),
@@ -157,6 +166,19 @@ def test_a_wrong_value_is_named_with_what_is_allowed(path, value, allowed):
     problem = refusal(edited(**{path.replace(".", "__"): value}))
     assert f"  {path}: found {value!r}, allowed: " in problem
     assert allowed in problem.split("allowed: ")[1]
+
+
+@pytest.mark.parametrize("key", ["embedding__loss__teacher_temperature", "reranker__loss__teacher_scale"])
+@pytest.mark.parametrize("value", [0, -1.0, math.inf, True, None, "automatic", [1.0]])
+def test_a_scale_of_scores_is_a_number_or_auto(key, value):
+    problem = refusal(edited(**{key: value}))
+    assert f"  {key.replace('__', '.')}: found {value!r}, allowed: a number greater than 0, or auto" in problem
+
+
+@pytest.mark.parametrize("value", ["auto", 0.02, 3])
+def test_a_scale_of_scores_is_kept_as_it_is_written(value):
+    params = parse_params(edited(embedding__loss__teacher_temperature=value, reranker__loss__teacher_scale=value))
+    assert params.embedding.loss.teacher_temperature == params.reranker.loss.teacher_scale == value
 
 
 def test_a_wrong_item_of_a_list_is_named():

@@ -150,6 +150,27 @@ def test_a_set_of_the_users_own_is_possible():
             "reranker.teacher",
             "a cross_encoder makes none",
         ),
+        # each kind of student has its own losses
+        ({"embedding__loss__name": "lambda"}, "embedding", "a loss of cross-encoders: set it to kl"),
+        ({"reranker__loss__name": "embed_distill"}, "reranker", "loss.name is embed_distill, and a cross-encoder makes"),
+        ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross-encoder makes"),
+        # embeddings are learnt from embeddings
+        (
+            {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": False},
+            "embedding",
+            "set teacher.embeddings to true",
+        ),
+        # without the term on labels there are no negatives to add, nor any to leave out
+        (
+            {"embedding__loss__label_weight": 0.0, "embedding__loss__in_batch": True},
+            "embedding.loss",
+            "`label_weight` 0 leaves out",
+        ),
+        (
+            {"reranker__loss__label_weight": 0, "reranker__loss__false_negative_margin": -0.1},
+            "reranker.loss",
+            "`label_weight` 0 leaves out",
+        ),
         # names become folders and DVC addresses
         ({"datasets__a/b": document()["datasets"]["icd10"]}, "datasets.a/b", "letters, digits, - and _"),
         ({"datasets__..": document()["datasets"]["icd10"]}, "datasets...", "letters, digits, - and _"),
@@ -233,6 +254,19 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         # a guard that replays as much as is trained on and more, and none at all
         {"embedding__guard": {"dataset": "cwe", "replay": 2, "interpolate": False, "max_loss": 0}},
         {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": False, "max_loss": 0.02}},
+        # every loss of a track, with what it needs
+        *({"embedding__loss__name": name} for name in ("kl", "margin_mse", "mse")),
+        {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": True},
+        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda")),
+        # all that the term on labels can have, in the least weight and in the whole
+        *(
+            {
+                "embedding__loss__label_weight": weight,
+                "embedding__loss__in_batch": True,
+                "embedding__loss__false_negative_margin": 0.0,
+            }
+            for weight in (1e-9, 1)
+        ),
         # all layers
         {"embedding__student__layers": None},
     ],

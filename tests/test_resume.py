@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,37 @@ def test_a_killed_training_ends_as_one_that_was_not(track: str, tmp_path: Path) 
     assert project.outcome(track) == expected
     assert not list((tmp_path / ".resume/train").iterdir())
     assert "goes on" not in project.train(track)
+
+
+def test_a_projection_goes_on_with_the_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The teacher's embeddings have another dimension. What maps to them is the loss's own, and no part of the model."""
+    project = TrainingProject(tmp_path, 0.1, epochs=2, evaluations=2, lr=1e-3)
+    project.embeddings(8)
+    project.train_here("embedding", monkeypatch)
+    expected = project.outcome("embedding")
+    assert "embed_distill" in project.points("embedding", "loss.csv")[0]
+    project.set(save_steps=2)
+    commit = Checkpoints.commit
+
+    def interrupted(self: Checkpoints, step: int, curves: dict[str, Any], best: Path) -> None:
+        commit(self, step, curves, best)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Checkpoints, "commit", interrupted)
+        project.train_here("embedding", monkeypatch)
+    saved = torch.load(*tmp_path.glob(".resume/train/embedding/*/checkpoint-4/logged_0.pth"))["of_loss"]
+    assert {name: tuple(weight.shape) for name, weight in saved.items()} == {
+        "distance.projection.weight": (8, 384),
+        "distance.projection.bias": (8,),
+    }
+    capsys.readouterr()
+    project.train_here("embedding", monkeypatch)
+    assert "goes on from step 4 of 6" in capsys.readouterr().out
+    assert project.outcome("embedding") == expected
 
 
 @pytest.fixture

@@ -128,7 +128,8 @@ def test_each_text_has_a_row_a_role_and_what_is_not_trained_on_has_none(scored: 
     manifest = json.loads((folder / "manifest.json").read_text())
     described = manifest["embeddings"]
     assert (described["texts"], described["dimension"], described["precision"]) == (len(rows), 64, "float32")
-    assert described["splits"] == {"train": len(queries) + len(documents), "replay": len(rows) - len(queries + documents)}
+    first = len(queries) + len(documents)
+    assert described["splits"] == {"train": first, "replay": len(rows) - first}
     assert described["origins"][0]["texts"] == len(rows)
     assert manifest["data"]["replay"]["dataset"] == "third"
     assert manifest["files"].keys() == {"train.parquet", "test_in_domain.parquet", "replay.parquet"}
@@ -156,7 +157,7 @@ def test_a_second_run_reads_nothing_and_without_them_there_is_no_file(copy: Proj
 def test_another_file_than_the_manifests_is_refused(copy: Project) -> None:
     path = folder_of(copy) / "embeddings.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(DecantError, match="embeddings.parquet: the file is not the one that manifest.json describes"):
+    with pytest.raises(DecantError, match=r"embeddings\.parquet: the file is not the one that manifest.json describes"):
         read_embeddings(folder_of(copy))
 
 
@@ -170,7 +171,8 @@ def test_a_new_row_costs_its_own_texts_and_one_that_is_set_aside_has_no_embeddin
     assert unread(copy) == {"train": 4, "test_in_domain": 0, "replay": 0}
     stage(copy, "score", "reranker")
     found = read_embeddings(folder_of(copy))
-    assert found.find("query", pa.array(["new wart", "new fever", long, split.rows[0].query])).tolist() == [0, -1, -1, 1]
+    asked = pa.array(["new wart", "new fever", long, split.rows[0].query])
+    assert found.find("query", asked).tolist() == [0, -1, -1, 1]
     assert found.find("document", pa.array(["wart", split.rows[1].query])).min() >= 0
 
 

@@ -69,6 +69,7 @@ def settings(**changes: float) -> TrainSettings:
         "warmup": 0.1,
         "weight_decay": 0.01,
         "freeze_embeddings": False,
+        "dropout": None,
         "evaluations": 2,
         "precision": "auto",
         "processes": 1,

@@ -1,5 +1,6 @@
 """A project with nothing but what `train` reads: one-layer students, hand-made n-tuples and a dev split."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
@@ -21,6 +23,7 @@ from decant.scores import EMBEDDINGS
 from decant.sources import model_folder
 from decant.students import keep_layers
 from decant.triplets import SCHEMA
+from stages.train import main
 
 FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig", "lime", "date", "peach"]
 
@@ -122,6 +125,16 @@ class TrainingProject:
         said = process.communicate(timeout=300)[0]
         assert process.returncode == code, said
         return said
+
+    def train_here(self, track: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Run the stage's main function in this process, which has loaded the libraries."""
+        monkeypatch.chdir(self.folder)
+        main(track)
+
+    def points(self, track: str, name: str) -> list[dict[str, str]]:
+        """The rows of a curve in `plots`."""
+        with (self.folder / "plots" / track / name).open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
     def outcome(self, track: str) -> dict[str, Any]:
         """The bytes of the weights and of the curves."""

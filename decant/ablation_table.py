@@ -1,0 +1,190 @@
+"""The tables of docs/ablations.md: what each cell reaches, and how it differs from the whole recipe."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decant.ablation import Grid
+from decant.ablation_results import Queries, Result, current
+from decant.comparison import TestSettings
+from decant.errors import DecantError
+from decant.evaluation import DOMAINS
+from decant.figures import p_value, percent, signed
+from decant.seeds import SeedDifference, aggregate, seed_difference
+from decant.statistics import Values, holm
+from decant.table import table
+
+BEGIN = "<!-- ablations: of ablations/results.csv, by python -m stages.ablate --render -->\n"
+END = "<!-- end of ablations -->"
+NOTHING = "–"
+
+ReadQueries = Callable[[Result], Mapping[str, Queries]]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One cell: what its seeds came to.
+
+    Args:
+        name: of the cell.
+        results: seed → its result, failed ones included.
+        queries: seed → domain → values, of the seeds that did not fail.
+    """
+
+    name: str
+    results: Mapping[int, Result]
+    queries: Mapping[int, Mapping[str, Queries]]
+
+
+def render(
+    grid: Grid,
+    results: Sequence[Result],
+    digests: Mapping[str, str],
+    read: ReadQueries,
+    settings: TestSettings,
+) -> str:
+    """The table of each track, and its notes, as Markdown.
+
+    Args:
+        grid: the cells.
+        results: of any of them.
+        digests: of each cell's params; results of other params are not shown.
+        read: finds the values of a result's queries.
+        settings: of the tests and intervals.
+
+    Raises:
+        DecantError: seeds of one cell were tested on different splits.
+    """
+    found = current(grid, results, digests)
+    tracks = dict.fromkeys(cell.track for cell in grid.cells.values())
+    return "\n\n".join(_track(grid, track, found, read, settings) for track in tracks) + "\n"
+
+
+def between_marks(page: str, content: str, name: str) -> str:
+    """The page with `content` between its two marks.
+
+    Raises:
+        DecantError: a mark is missing.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise DecantError(
+            f"{name}: the lines {BEGIN.strip()} and {END} are not both there", f"`git checkout -- {name}`"
+        )
+    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+
+
+def _track(
+    grid: Grid,
+    track: str,
+    found: Mapping[tuple[str, int], Result],
+    read: ReadQueries,
+    settings: TestSettings,
+) -> str:
+    rows = [_row(name, grid.seeds, found, read) for name in grid.of_track(track)]
+    whole = rows[0]
+    differences = {
+        (row.name, domain): difference
+        for row in rows[1:]
+        for domain in DOMAINS
+        if (difference := _difference(row, whole, domain, settings)) is not None
+    }
+    adjusted = dict(zip(differences, holm([one.p_value for one in differences.values()]), strict=True))
+    lines = []
+    for row in rows:
+        seconds = [result.seconds for result in row.results.values() if result.seconds is not None]
+        compared = []
+        for domain in DOMAINS:
+            difference = differences.get((row.name, domain))
+            p = NOTHING
+            if difference is not None:
+                p = p_value(adjusted[row.name, domain], settings.resamples, len(adjusted))
+            compared += [NOTHING if difference is None else _interval(difference, signed), p]
+        lines.append(
+            [
+                row.name,
+                grid.cells[row.name].says,
+                _seeds(row, grid.seeds),
+                *(_mean(row, domain, settings) for domain in DOMAINS),
+                *compared,
+                f"{np.mean(seconds):.0f} s" if seconds else NOTHING,
+            ]
+        )
+    sure = percent(settings.confidence, digits=0)
+    domains = [domain.replace("_", "-") for domain in DOMAINS]
+    headers = ["cell", "what it shows", "seeds", *(f"{domain} MAP ({sure})" for domain in domains)]
+    for domain in domains:
+        headers += [f"{domain}, cell − {whole.name} ({sure})", "p (Holm)"]
+    parts = [f"### {track}", table([*headers, "training"], lines)]
+    notes = _notes(rows, len(adjusted))
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)] if notes else parts)
+
+
+def _row(name: str, seeds: Sequence[int], found: Mapping[tuple[str, int], Result], read: ReadQueries) -> _Row:
+    results = {seed: found[name, seed] for seed in seeds if (name, seed) in found}
+    queries = {seed: read(result) for seed, result in results.items() if not result.fault}
+    for domain in DOMAINS:
+        if len({one[domain].split for one in queries.values() if domain in one}) > 1:
+            raise DecantError(
+                f"{name}: its seeds were tested on different {domain.replace('_', '-')} test splits",
+                f"remove the rows of {name} from the results, and run it again",
+            )
+    return _Row(name, results, queries)
+
+
+def _values(row: _Row, domain: str, seeds: Sequence[int]) -> Values | None:
+    """Shape (seeds, queries); None where a seed has no such set, or there is no seed."""
+    values = [row.queries[seed][domain].values for seed in seeds if domain in row.queries[seed]]
+    return np.stack(values) if values and len(values) == len(seeds) else None
+
+
+def _mean(row: _Row, domain: str, settings: TestSettings) -> str:
+    values = _values(row, domain, list(row.queries))
+    if values is None:
+        return NOTHING
+    one = aggregate(values, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
+    return f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
+
+
+def _difference(row: _Row, whole: _Row, domain: str, settings: TestSettings) -> SeedDifference | None:
+    """A cell minus the whole recipe, over the seeds that both have; None where nothing can be paired."""
+    seeds = [seed for seed in row.queries if seed in whole.queries]
+    one, other = (_values(side, domain, seeds) for side in (row, whole))
+    if one is None or other is None or not _same_split(row, whole, domain, seeds[0]):
+        return None
+    return seed_difference(one, other, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
+
+
+def _same_split(row: _Row, whole: _Row, domain: str, seed: int) -> bool:
+    return row.queries[seed][domain].split == whole.queries[seed][domain].split
+
+
+def _interval(one: SeedDifference, write: Callable[[float], str]) -> str:
+    return f"{write(one.mean)} ({write(one.low)} … {write(one.high)})"
+
+
+def _seeds(row: _Row, seeds: Sequence[int]) -> str:
+    """How many seeds are behind a row, and what became of the others."""
+    failed = sum(bool(result.fault) for result in row.results.values())
+    missing = len(seeds) - len(row.results)
+    told = [f"{len(row.queries)} of {len(seeds)}" if failed or missing else str(len(seeds))]
+    return ", ".join([*told, *([f"{failed} failed"] if failed else []), *([f"{missing} not run"] if missing else [])])
+
+
+def _notes(rows: Sequence[_Row], tests: int) -> list[str]:
+    notes = []
+    if tests > 1:
+        notes.append(f"p (Holm) is adjusted for the {tests} differences of this table.")
+    fewest = min((len(row.queries) for row in rows if row.queries), default=0)
+    if fewest == 1:
+        notes.append("Where one seed is behind a row, its intervals are over queries alone.")
+    notes += [
+        f"{row.name}, seed {seed} failed: {result.fault}"
+        for row in rows
+        for seed, result in row.results.items()
+        if result.fault
+    ]
+    revisions = list(dict.fromkeys(result.revision for row in rows for result in row.results.values()))
+    return [*notes, f"Run at {', '.join(revisions)}."] if revisions else notes

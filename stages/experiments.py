@@ -1,0 +1,160 @@
+"""DVC's queue of experiments, for commands that run many of them and go on after a kill.
+
+`dvc queue start` gives the queue a worker of its own, which goes on when the command that started it is killed; what
+the worker has done meanwhile is found in the queue. What a worker had under way when it was killed itself stays
+"running" there for ever: `tend` gives that up.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from decant.errors import DecantError
+
+State = Literal["queued", "running", "done", "failed"]
+PINGS = 5  # a worker on a busy machine may not answer the first
+PATIENCE = 60.0  # seconds that an interrupted stage may take to end
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An entry of the queue.
+
+    Args:
+        name: of the experiment.
+        state: of it.
+        revision: a commit that holds its params; of a finished one, its results too.
+        baseline: the commit that it started from.
+        log: what it has printed; there may be nothing yet.
+    """
+
+    name: str
+    state: State
+    revision: str
+    baseline: str
+    log: Path
+
+    def read(self, path: str) -> str:
+        """A file of the experiment's that git holds."""
+        return _run("git", "show", f"{self.revision}:./{path}")
+
+    def fault(self) -> str:
+        """Why it failed: the first line of what its stage said, or the last line of all."""
+        lines = (
+            [line.strip() for line in self.log.read_text(errors="replace").splitlines()] if self.log.exists() else []
+        )
+        lines = [line for line in lines if line]
+        stage = next((line.split("'")[1] for line in reversed(lines) if "failed to reproduce '" in line), None)
+        said = [line for line in lines if stage and line.startswith(f"{stage}: ")]
+        return (said or lines or ["it ended without a word"])[-1]
+
+
+class ExperimentQueue:
+    """The queue of the project in the working folder."""
+
+    def __init__(self) -> None:
+        from dvc.repo import Repo  # slow to import
+
+        # DVC starts its worker, and the stages their interpreter, by name.
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._queue: Any = Repo().experiments.celery_queue
+
+    def entries(self) -> list[Experiment]:
+        """All experiments of the queue."""
+        queue = self._queue
+        states: list[tuple[State, Any]] = [("queued", queue.iter_queued()), ("running", queue.iter_active())]
+        found = [self._experiment(entry, state, entry.stash_rev) for state, entries in states for entry in entries]
+        for entry, result in queue.iter_done():
+            if result and result.exp_hash and result.ref_info:
+                commit = _run("git", "rev-parse", "--verify", "--quiet", str(result.ref_info), check=False).strip()
+                found.append(self._experiment(entry, "done" if commit else "failed", commit or entry.stash_rev))
+            else:
+                found.append(self._experiment(entry, "failed", entry.stash_rev))
+        return found
+
+    def put(self, name: str, overrides: Mapping[str, Any], targets: Sequence[str]) -> None:
+        """Queue an experiment; an earlier one of that name and the same commit goes.
+
+        Args:
+            name: of the experiment.
+            overrides: dotted path in params.yaml → value.
+            targets: stages that it runs, and those before them.
+
+        Raises:
+            DecantError: DVC refuses.
+        """
+        head = _run("git", "rev-parse", "HEAD").strip()
+        if _run("git", "for-each-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}"):
+            _dvc("exp", "remove", name)
+        sets = [part for key, value in overrides.items() for part in ("-S", f"{key}={_written(value)}")]
+        _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
+
+    def tend(self) -> None:
+        """Give the queue a worker where it needs one; what a dead one left under way is given up, and has failed."""
+        if self._has_worker():
+            return
+        for _ in range(2):  # the first kill ends a process that outlived its worker, the second one records that
+            if left := self._running():
+                _dvc("queue", "kill", "--force", *left, check=False)
+        if any(experiment.state == "queued" for experiment in self.entries()):
+            _dvc("queue", "start", "--jobs", "1")
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Take experiments that are queued or ended off the queue; their results stay, as `dvc exp list` shows."""
+        if names:
+            _dvc("queue", "remove", *names)
+
+    def stop(self) -> None:
+        """End the worker, and what it has under way; what is queued stays queued."""
+        if not self._has_worker():
+            return
+        running = self._running()
+        # Interrupts all of the worker's processes, the stage included; `--force` would leave the stage running.
+        _dvc(*(("queue", "kill", *running) if running else ("queue", "stop")), check=False)
+        last = time.monotonic() + PATIENCE
+        while self._running() and time.monotonic() < last:
+            time.sleep(0.5)
+
+    def _running(self) -> list[str]:
+        return [experiment.name for experiment in self.entries() if experiment.state == "running"]
+
+    def _has_worker(self) -> bool:
+        return any(self._queue.worker_status() for _ in range(PINGS))
+
+    def _experiment(self, entry: Any, state: State, revision: str) -> Experiment:
+        log = Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"
+        return Experiment(entry.name, state, revision, entry.baseline_rev, log)
+
+
+def _written(value: Any) -> str:
+    """A value in the notation of `dvc exp run -S`."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _dvc(*arguments: str, check: bool = True) -> str:
+    return _run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+
+def _run(*command: str, check: bool = True) -> str:
+    """Run a command in a session of its own, so that Ctrl-C does not cut it off: DVC is not to be left half-way."""
+    # To a file and not through a pipe, which the worker that DVC starts would hold open.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait()
+        except BaseException:
+            process.wait()
+            raise
+        output.seek(0)
+        said = output.read()
+    if check and code:
+        shown = " ".join(command[2:] if command[0] == sys.executable else command)
+        raise DecantError(f"`{shown}` ended with {code}: {said.strip()}", "mend what it names, and run this again")
+    return said
