@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo test test-all test-vllm test-ray lint lock clean
+.PHONY: help install install-dev demo ablations test test-all test-vllm test-ray lint lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -12,6 +12,9 @@ help:  ## what can be made
 demo: install  ## run the whole pipeline and print the comparison of both tracks
 	@dvc repro
 	@python -m stages.report --show
+
+ablations: install  ## run what docs/ablations.md has no result of yet, and write its tables
+	@python -m stages.ablate
 
 install: .venv/.installed  ## make .venv with the locked requirements
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -18,7 +18,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 class Cell(Block):
-    """One change of the recipe: the keys of params.yaml that are set, by their dotted paths. None is the recipe itself."""
+    """One change of the recipe: the keys of params.yaml that it sets, by dotted path. None is the recipe itself."""
 
     track: Literal["embedding", "reranker"]
     says: Annotated[str, Field(pattern=r"^[^|\n]+$")]
@@ -31,6 +31,14 @@ class Grid(Block):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     base: dict[str, Any]
     cells: Annotated[dict[Name, Cell], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _seeds(self) -> "Grid":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one stands there twice")
+        if named := [name for name, cell in self.cells.items() if "seed" in {**self.base, **cell.set}]:
+            raise ValueError(f"{named[0]} sets `seed`, or `base` does: `seeds` has them")
+        return self
 
     def overrides(self, cell: str, seed: int) -> dict[str, Any]:
         """What a cell sets, by dotted path."""
@@ -74,7 +82,7 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
         whole, *others = grid.of_track(track)
         if grid.cells[whole].set or any(not grid.cells[name].set for name in others):
             raise DecantError(
-                f"{path}: the {track} track needs one cell that is its whole recipe, with which the others are compared",
+                f"{path}: the {track} track needs one cell that is its whole recipe; the others are compared with it",
                 "give exactly one of its cells `set: {}`",
             )
         for name in others:

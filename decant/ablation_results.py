@@ -1,4 +1,4 @@
-"""What came out of each cell of a grid of ablations with each seed: figures as CSV, values of the queries as Parquet."""
+"""What came out of each cell of a grid with each seed: figures as CSV, the values of the queries as Parquet."""
 
 import csv
 import hashlib

@@ -1,16 +1,16 @@
 """The teacher's embeddings of the n-tuples' texts, looked up by what names a text in the trainers' labels."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from decant.scores import open_embeddings
 from decant.store.keys import digests
 
 Names = npt.NDArray[np.int64]
@@ -30,7 +30,7 @@ class TeacherEmbeddings:
         vectors: shape (texts, dimension), of any length.
     """
 
-    def __init__(self, roles: pa.Array, texts: pa.Array, vectors: npt.NDArray[np.floating]) -> None:
+    def __init__(self, roles: pa.Array, texts: pa.Array, vectors: npt.NDArray[np.floating[Any]]) -> None:
         self._vectors = torch.from_numpy(vectors)
         self.dimension: int = vectors.shape[1]
         self._found = {}
@@ -54,11 +54,16 @@ class TeacherEmbeddings:
         return normalize(found, dim=1)
 
 
-def read_embeddings(path: Path) -> TeacherEmbeddings:
-    """Read what `score` writes where `teacher.embeddings` is on."""
-    table = pq.read_table(path)
-    column = table.column("embedding").combine_chunks()
-    vectors = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    return TeacherEmbeddings(
-        table.column("role").combine_chunks(), table.column("text").combine_chunks(), vectors.copy()
-    )
+def read_embeddings(folder: Path) -> TeacherEmbeddings:
+    """Read the embeddings beside a track's scores, a row group at a time; see `decant.scores.open_embeddings`."""
+    with open_embeddings(folder) as file:
+        kind = file.schema_arrow.field("embedding").type
+        vectors = np.empty((file.metadata.num_rows, kind.list_size), dtype=kind.value_type.to_pandas_dtype())
+        roles, texts, start = [], [], 0
+        for batch in file.iter_batches():
+            part = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+            vectors[start : start + len(batch)] = part.reshape(len(batch), -1)
+            start += len(batch)
+            roles.append(batch.column("role"))
+            texts.append(batch.column("text"))
+    return TeacherEmbeddings(pa.concat_arrays(roles), pa.concat_arrays(texts), vectors)

@@ -1,6 +1,6 @@
 """What a reader of the tables would otherwise overlook: losses, free baselines, a slow student, an untrained start."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from decant.comparison import shown_models, test_sets
@@ -21,7 +21,8 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
         found += _track_notes(track, block, cost[track])
     for track, domain, entry in test_sets(comparison):
         place, block = f"{track}, {domain} ({entry['dataset']})", comparison[track]
-        found += _set_notes(place, entry["map"], block["resamples"])
+        same = block["baseline"] is not None and block["baseline"]["is_teacher"]  # then its line is the teacher's
+        found += _set_notes(place, entry["map"], block["resamples"], {"bm25"} if same else set(FREE))
         if domain == "out-of-domain" and -entry["map"]["change"]["mean"] > block["guard"]["max_loss"]:
             found.append(f"{place}: that is more than the {block['guard']['max_loss']:g} that guard.max_loss allows.")
     if "labels_only" not in shown_models(comparison):
@@ -68,15 +69,16 @@ def _speed(track: str, teacher: Mapping[str, Any], student: Mapping[str, Any]) -
     )
 
 
-def _set_notes(place: str, values: Mapping[str, Any], resamples: int) -> Iterator[str]:
+def _set_notes(place: str, values: Mapping[str, Any], resamples: int, free: Collection[str]) -> Iterator[str]:
     change = values["change"]
     if change["mean"] < 0:
         yield f"{place}: MAP fell by {-change['mean']:.4f} ({_significance(change, resamples)})."
     if values["after"] < values.get("teacher", 0):
-        yield f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher."
+        also = "" if "baseline" in free else ", which is the untouched model"
+        yield f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher{also}."
     for name, words in FREE.items():
         over = values.get(f"over_{name}")
-        if over and over["mean"] < 0:
+        if name in free and over and over["mean"] < 0:
             tested = _significance(over, resamples)
             yield f"{place}: the student stays {-over['mean']:.4f} MAP below {words}, which is free ({tested})."
 

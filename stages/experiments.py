@@ -98,18 +98,19 @@ class ExperimentQueue:
 
     def tend(self) -> None:
         """Give the queue a worker where it needs one; what a dead one left under way is given up, and has failed."""
-        if self._has_worker():
+        entries = self.entries()
+        if not any(experiment.state in ("queued", "running") for experiment in entries) or self._has_worker():
             return
         for _ in range(2):  # the first kill ends a process that outlived its worker, the second one records that
             if left := self._running():
                 _dvc("queue", "kill", "--force", *left, check=False)
-        if any(experiment.state == "queued" for experiment in self.entries()):
+        if any(experiment.state == "queued" for experiment in entries):
             _dvc("queue", "start", "--jobs", "1")
 
     def remove(self, names: Sequence[str]) -> None:
         """Take experiments that are queued or ended off the queue; their results stay, as `dvc exp list` shows."""
         if names:
-            _dvc("queue", "remove", *names)
+            self._queue.remove(list(names))
 
     def stop(self) -> None:
         """End the worker, and what it has under way; what is queued stays queued."""

@@ -219,6 +219,8 @@ def _write(work: Work, sample: Sample, folder: Path) -> dict[str, Any]:
         manifest["embeddings"] = described = write_embeddings(work.embedded, folder / EMBEDDINGS)
         kept = f"{described['dimension']} numbers each, {described['precision']}"
         print(f"{work.track}: embeddings of {described['texts']} texts, {kept}")
+    else:
+        (folder / EMBEDDINGS).touch()  # `train` depends on the file
     write_json(folder / "manifest.json", manifest)
     (folder / "README.md").write_text(data_card(manifest), encoding="utf-8")
     return files

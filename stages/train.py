@@ -151,7 +151,7 @@ def _loss_settings(
 def _loss(model: Student, settings: LossSettings, embeddings: Sequence[Path], processes: int) -> nn.Module:
     if not isinstance(model, SentenceTransformer):
         return CrossEncoderLoss(model, settings)
-    loss = BiEncoderLoss(model, settings, read_embeddings(embeddings[0]) if embeddings else None)
+    loss = BiEncoderLoss(model, settings, read_embeddings(embeddings[0].parent) if embeddings else None)
     if processes > 1 and settings.name == "embed_distill" and loss.distance.projection is not None:
         raise DecantError(
             f"train.processes: {processes} processes would each train a projection of their own, of the student's "

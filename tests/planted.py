@@ -53,6 +53,7 @@ def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], Non
     )
     params["datasets"]["mine"] = block
     params["reranker"].update(in_domain="mine", out_of_domain=None)
+    params["reranker"]["guard"].update(dataset=None, replay=0.0, interpolate=False)
     model = tiny.qwen3(folder / "teacher", embedding=kind == "bi_encoder", planted=True)
     params["reranker"]["teacher"].update(
         kind=kind, engine=engine, model=f"path:{model.name}", sha256=None, max_length=300, batch_size=8

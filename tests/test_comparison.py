@@ -78,7 +78,23 @@ def comparison(after: float, *, fresh_head: bool = False, teacher: float = 0.6, 
     return whole(compare(models(before=0.5, after=after, teacher=teacher, **more), SETTINGS), fresh_head=fresh_head)
 
 
-def whole(entry: dict, *, fresh_head: bool = False, baseline: dict | None = None) -> dict:
+AFTER_ALONE = [{"alpha": 1.0, "in_domain": 0.7, "guard": None}]
+CURVE = [
+    {"alpha": 0.0, "in_domain": 0.5, "guard": 0.8},
+    {"alpha": 0.5, "in_domain": 0.6, "guard": 0.79},
+    {"alpha": 1.0, "in_domain": 0.7, "guard": 0.7},
+]
+
+
+def whole(
+    entry: dict,
+    *,
+    fresh_head: bool = False,
+    baseline: dict | None = None,
+    domain: str = "in_domain",
+    curve: list[dict] = AFTER_ALONE,
+    alpha: float = 1.0,
+) -> dict:
     """A comparison of one track on one test set."""
     counted = {"texts": 9, "exact": 0, "folded": 1, "near": 2}
     pairs = {pair: {"queries": counted, "candidates": counted} for pair in ("train-dev", "train-test", "dev-test")}
@@ -86,8 +102,9 @@ def whole(entry: dict, *, fresh_head: bool = False, baseline: dict | None = None
         "fresh_head": fresh_head,
         "resamples": 999,
         "confidence": 0.95,
-        "domains": {"in_domain": {"dataset": "own-set", **entry}},
+        "domains": {domain: {"dataset": "own-set", **entry}},
         "baseline": baseline,
+        "guard": {"dataset": "third", "max_loss": 0.02, "points": curve, "alpha": alpha},
         "overlap": {"own-set": pairs, "own-set → other": {"train-test": pairs["train-test"]}},
     }
     comparison = {"embedding": block}
@@ -225,6 +242,39 @@ def test_a_student_below_its_teacher_is_noted():
     below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher."
     assert below in notes(comparison(0.55), cost())
     assert not any("below its teacher" in note for note in notes(comparison(0.65), cost()))
+
+
+def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), SETTINGS)
+    made = whole(entry, baseline={"model": "package:a/b", "is_teacher": True, "is_student": False})
+    found = [note for note in notes(made, cost()) if "0.0500 MAP below" in note]
+    assert found == [
+        "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher, which is the untouched model."
+    ]
+
+
+@pytest.mark.parametrize(
+    "domain, after, told",
+    [
+        ("out_of_domain", 0.47, True),
+        ("out_of_domain", 0.49, False),  # within what is allowed
+        ("in_domain", 0.47, False),  # of another set nothing is said
+    ],
+)
+def test_a_loss_out_of_domain_beyond_what_is_allowed_is_told(domain, after, told):
+    made = whole(compare(models(before=0.5, after=after, teacher=0.6), SETTINGS), domain=domain)
+    said = "embedding, out-of-domain (own-set): that is more than the 0.02 that guard.max_loss allows."
+    found = notes(made, cost())
+    assert (said in found) == told
+    if told:
+        assert "MAP fell by" in " ".join(found[: found.index(said)])
+
+
+def test_the_point_between_before_and_after_is_told_where_there_is_a_guard_set():
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6), SETTINGS)
+    found = notes(whole(entry, curve=CURVE, alpha=0.5), cost())
+    assert any("is 0.5 of the way" in note and note.endswith("third 0.8000 → 0.7900.") for note in found)
+    assert not any("of the way" in note for note in notes(whole(entry), cost()))
 
 
 @pytest.mark.parametrize("fresh", [True, False])

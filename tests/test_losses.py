@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
+from losses_texts import COLUMNS, SCORES, labels_of, name_of, packed, teacher_of
 from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, MarginMSELoss, MSELoss
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss, DistillKLDivLoss, EmbedDistillLoss
 from sentence_transformers.sentence_transformer.losses import MarginMSELoss as CosineMarginMSELoss
 from sentence_transformers.util import pairwise_cos_sim
-from losses_texts import COLUMNS, SCORES, labels_of, name_of, packed, teacher_of
 from test_training import bi_encoder, cross_encoder
 from torch import Tensor, nn
 
@@ -81,9 +81,9 @@ def embed_distill(dimension: int, projection: dict[str, Tensor] | None) -> Tenso
 
 LIBRARY: dict[tuple[str, str], Callable[[Any], Tensor]] = {
     ("embedding", "kl"): lambda model: (
-        DistillKLDivLoss(
-            model, similarity_fct=pairwise_cos_sim, student_temperature=T, teacher_temperature=TT
-        )(features(), SCORES)
+        DistillKLDivLoss(model, similarity_fct=pairwise_cos_sim, student_temperature=T, teacher_temperature=TT)(
+            features(), SCORES
+        )
         / T**2
     ),
     ("embedding", "margin_mse"): lambda model: CosineMarginMSELoss(model, pairwise_cos_sim)(features(), SCALE * SCORES),
@@ -277,7 +277,9 @@ def test_in_batch_the_teachers_embeddings_tell_false_negatives() -> None:
 
 def test_a_teachers_embedding_is_found_by_role_and_text() -> None:
     teacher = TeacherEmbeddings(
-        pa.array(["query", "document", "query"]), pa.array(["a", "a", "b"]), torch.diag(torch.tensor([2.0, 3, 4])).numpy()
+        pa.array(["query", "document", "query"]),
+        pa.array(["a", "a", "b"]),
+        torch.diag(torch.tensor([2.0, 3, 4])).numpy(),
     )
     wanted = torch.stack([name_of(text) for text in "abca"], dim=1)
     assert teacher.dimension == 3

@@ -103,7 +103,9 @@ def test_what_is_calculated_again_repeats_the_dropout(make: Any) -> None:
     expected, found = step(make, 3, dropout=0.3), step(make, 3, recompute=True, dropout=0.3)
     for name, gradient in expected.gradients.items():
         assert torch.equal(found.gradients[name], gradient), name
-    assert any(not torch.allclose(gradient, found.gradients[name]) for name, gradient in step(make, 3).gradients.items())
+    assert any(
+        not torch.allclose(gradient, found.gradients[name]) for name, gradient in step(make, 3).gradients.items()
+    )
 
 
 @MAKES

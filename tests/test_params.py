@@ -117,6 +117,8 @@ def test_a_missing_key_is_named(path):
         ("train.precision", "fp16", "'bfloat16'"),
         ("train.freeze_embeddings", None, "boolean"),  # nothing to inherit from
         ("reranker.train.freeze_embeddings", 1, "boolean"),
+        ("train.dropout", 1.5, "less than or equal to 1"),
+        ("embedding.train.dropout", "none", "number"),
         ("embedding.train.chunk", 0, "greater than 0"),
         ("embedding.train.lr", "auto", "number"),
         ("embedding.train.precision", "tf32", "'auto'"),
@@ -193,7 +195,9 @@ def test_all_faults_are_told_at_once():
 
 
 def test_a_track_inherits_what_it_leaves_null():
-    params = parse_params(edited(reranker__train__lr=0.5, reranker__train__evaluations=7))
+    nothing = dict.fromkeys(document()["train"])
+    own = {**nothing, "lr": 0.5, "evaluations": 7}
+    params = parse_params(edited(embedding__train=nothing, reranker__train=own))
     assert params.training("embedding") == params.train
     own = params.training("reranker")
     assert (own.lr, own.evaluations) == (0.5, 7)

@@ -112,6 +112,7 @@ def test_a_set_of_the_users_own_is_possible():
                 "embedding__triplets__strategy": "band",
                 "embedding__triplets__band_from": 4,
                 "embedding__triplets__band_to": 9,
+                "embedding__triplets__negatives": 6,
             },
             "embedding.triplets",
             "6 negatives do not fit in a band of 5",
@@ -143,7 +144,11 @@ def test_a_set_of_the_users_own_is_possible():
             "embedding.guard",
             "`replay` is 0.5",
         ),
-        ({"reranker__guard__dataset": None}, "reranker.guard", "`interpolate` is true"),
+        (
+            {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": True, "max_loss": 0.02}},
+            "reranker.guard",
+            "`interpolate` is true",
+        ),
         # scores of pairs are made of no embeddings
         (
             {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__embeddings": True},
@@ -152,7 +157,11 @@ def test_a_set_of_the_users_own_is_possible():
         ),
         # each kind of student has its own losses
         ({"embedding__loss__name": "lambda"}, "embedding", "a loss of cross-encoders: set it to kl"),
-        ({"reranker__loss__name": "embed_distill"}, "reranker", "loss.name is embed_distill, and a cross-encoder makes"),
+        (
+            {"reranker__loss__name": "embed_distill"},
+            "reranker",
+            "loss.name is embed_distill, and a cross-encoder makes",
+        ),
         ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross-encoder makes"),
         # embeddings are learnt from embeddings
         (
@@ -246,6 +255,7 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
             "embedding__triplets__strategy": "band",
             "embedding__triplets__band_from": 4,
             "embedding__triplets__band_to": 10,
+            "embedding__triplets__negatives": 6,
             "embedding__triplets__false_negative_margin": 0,
         },
         # mining in every way that a track's student can

@@ -59,7 +59,7 @@ def test_a_killed_training_ends_as_one_that_was_not(track: str, tmp_path: Path) 
 def test_a_projection_goes_on_with_the_student(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The teacher's embeddings have another dimension. What maps to them is the loss's own, and no part of the model."""
+    """Where the teacher's embeddings have another dimension, what maps to them is the loss's and not the model's."""
     project = TrainingProject(tmp_path, 0.1, epochs=2, evaluations=2, lr=1e-3)
     project.embeddings(8)
     project.train_here("embedding", monkeypatch)
@@ -73,9 +73,10 @@ def test_a_projection_goes_on_with_the_student(
         if step == 4:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Checkpoints, "commit", interrupted)
+    monkeypatch.setattr(Checkpoints, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         project.train_here("embedding", monkeypatch)
+    monkeypatch.setattr(Checkpoints, "commit", commit)
     saved = torch.load(*tmp_path.glob(".resume/train/embedding/*/checkpoint-4/logged_0.pth"))["of_loss"]
     assert {name: tuple(weight.shape) for name, weight in saved.items()} == {
         "distance.projection.weight": (8, 384),

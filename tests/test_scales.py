@@ -52,7 +52,14 @@ def test_a_teacher_that_tells_nothing_apart_divides_by_no_zero(path: Path) -> No
 
 def test_the_scale_brings_the_teachers_margins_to_the_students(path: Path) -> None:
     """Root mean squares over n-tuples, of the student before training; one with a fresh head has none."""
-    own = {("q0", "p0"): 1.0, ("q0", "n0"): -2.0, ("q1", "p1"): 0.0, ("q1", "n1"): 6.0, ("q2", "p2"): 5, ("q2", "n2"): 5}
+    own = {
+        ("q0", "p0"): 1.0,
+        ("q0", "n0"): -2.0,
+        ("q1", "p1"): 0.0,
+        ("q1", "n1"): 6.0,
+        ("q2", "p2"): 5,
+        ("q2", "n2"): 5,
+    }
 
     def student(queries: Sequence[str], candidates: Sequence[str]) -> Any:
         return np.array([own[pair] for pair in zip(queries, candidates, strict=True)], dtype=np.float32)

@@ -60,7 +60,7 @@ DEV = Split(
 )
 
 
-def settings(**changes: float) -> TrainSettings:
+def settings(**changes: Any) -> TrainSettings:
     values: dict[str, object] = {
         "lr": 3e-4,
         "epochs": 2.0,
@@ -78,7 +78,7 @@ def settings(**changes: float) -> TrainSettings:
         "save_steps": None,
         "seed": 0,
     }
-    return TrainSettings(**{**values, **changes})  # type: ignore[arg-type]
+    return TrainSettings(**{**values, **changes})
 
 
 def loss_of(model: Student, **changes: Any) -> torch.nn.Module:
@@ -86,10 +86,12 @@ def loss_of(model: Student, **changes: Any) -> torch.nn.Module:
     values = {"teacher_temperature": 0.05, "teacher_scale": 1.0, "label_weight": 0.5}
     if isinstance(model, SentenceTransformer):
         return BiEncoderLoss(model, LossSettings(**{"name": "kl", "student_temperature": 0.05, **values, **changes}))
-    return CrossEncoderLoss(model, LossSettings(**{"name": "margin_mse", "student_temperature": 1, **values, **changes}))
+    return CrossEncoderLoss(
+        model, LossSettings(**{"name": "margin_mse", "student_temperature": 1, **values, **changes})
+    )
 
 
-def train(model: Student, folder: Path, dataset: Dataset, **changes: float) -> Curves:
+def train(model: Student, folder: Path, dataset: Dataset, **changes: Any) -> Curves:
     torch.manual_seed(0)
     return train_student(model, loss_of(model), dataset, DEV, settings(**changes), 8, folder)
 
@@ -151,6 +153,23 @@ def test_frozen_embeddings_are_those_before_and_all_else_is_trained(make: Any, t
     assert len(frozen) == 1
     unused = {name for name in before if ".pooler." in name and make is bi_encoder}  # it takes the mean of the tokens
     assert moved == before.keys() - frozen - unused
+
+
+@pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
+def test_dropout_is_the_models_own_unless_it_is_given(make: Any, tmp_path: Path) -> None:
+    """MiniLM's own is 0.1 everywhere. It is no part of what is saved."""
+    without = make()
+    for module in without.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    cases = {"own": (make(), None), "0.1": (make(), 0.1), "0": (make(), 0.0), "without": (without, None)}
+    losses = {
+        case: train(model, tmp_path / case, tuples(), epochs=1.0, evaluations=1, dropout=given).loss
+        for case, (model, given) in cases.items()
+    }
+    assert losses["0.1"] == losses["own"]
+    assert losses["0"] == losses["without"] != losses["own"]
+    assert (tmp_path / "0/config.json").read_bytes() == (tmp_path / "own/config.json").read_bytes()
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])

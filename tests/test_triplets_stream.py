@@ -185,10 +185,21 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def write_scores_file(folder: Path, table: pa.Table) -> None:
-    path = folder / "train.parquet"
-    pq.write_table(table, path, row_group_size=4)
-    write_json(folder / "manifest.json", {"files": {path.name: {"sha256": sha256(path)}}})
+def write_scores_file(folder: Path, table: pa.Table, replay: pa.Table | None = None) -> None:
+    files = {}
+    for name, scores in (("train.parquet", table), ("replay.parquet", replay)):
+        if scores is not None:
+            pq.write_table(scores, folder / name, row_group_size=4)
+            files[name] = {"sha256": sha256(folder / name)}
+    write_json(folder / "manifest.json", {"files": files})
+
+
+def guarded(count: int) -> list[list[tuple]]:
+    """Rows of a guard set, whose labels are the opposite of what the teacher says."""
+    return [
+        [(f"g{number}", f"c{number}.{place}", int(place == 3), 1 - place / 4) for place in range(4)]
+        for number in range(count)
+    ]
 
 
 @pytest.mark.parametrize("last, labelled", [(ONE_QUERY, True), (UNLABELLED, False)], ids=["labelled", "unlabelled"])
@@ -199,6 +210,46 @@ def test_the_file_holds_the_tuples_and_says_whether_they_are_labelled(last, labe
     assert pq.read_table(folder / "tuples.parquet") == expected
     info = tuples_info(folder / "tuples.parquet")
     assert (info.count, info.labelled) == (3, labelled)
+
+
+@pytest.mark.parametrize(("share", "replayed"), [(0.0, 0), (0.5, 2), (1.25, 5), (9.0, 6)])
+def test_so_many_tuples_of_the_guard_set_stand_at_the_end(share, replayed, folder):
+    """Each of its queries gives one at most: the teacher's best with the ends of the rest of its ranking, labels aside.
+
+    The track's own are the same with them and without.
+    """
+    write_scores_file(folder, scored(*[ONE_QUERY] * 4), scored(*guarded(6)))
+    path = folder / "tuples.parquet"
+    write_tuples(folder, Draw("hardest", 1, 2, 3), path)
+    own = pq.read_table(path)
+    assert write_tuples(folder, Draw("hardest", 1, 2, 3), path, share, 7) == replayed
+    table, info = pq.read_table(path), tuples_info(path)
+    assert (info.count, info.labelled, info.replayed) == (4 + replayed, True, replayed)
+    assert table.slice(0, 4) == own
+    found = tuples(table.slice(4))
+    numbers = [int(query[1:]) for query, *_ in found]
+    assert numbers == sorted(set(numbers))
+    for number, one in zip(numbers, found, strict=True):
+        assert one == (f"g{number}", f"c{number}.0", [f"c{number}.1", f"c{number}.3"], [1.0, 0.75, 0.25])
+    again = folder / "again.parquet"
+    write_tuples(folder, Draw("hardest", 1, 2, 3), again, share, 7)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_which_are_replayed_is_drawn_by_the_seed(folder):
+    write_scores_file(folder, scored(ONE_QUERY, ONE_QUERY), scored(*guarded(40)))
+    drawn = []
+    for seed in (0, 1):
+        write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet", 2.0, seed)
+        drawn.append(pq.read_table(folder / "tuples.parquet")["query"].to_pylist()[2:])
+    assert drawn[0] != drawn[1]
+    assert not any(queries == [f"g{number}" for number in range(4)] for queries in drawn)  # nor the first
+
+
+def test_unlabelled_rows_stay_unlabelled_where_labelled_ones_are_replayed(folder):
+    write_scores_file(folder, scored(UNLABELLED), scored(*guarded(2)))
+    write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet", 1.0)
+    assert tuples_info(folder / "tuples.parquet").labelled is False
 
 
 def test_a_draw_that_fails_leaves_the_file_as_it_was(folder):

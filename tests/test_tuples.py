@@ -126,7 +126,9 @@ def test_what_is_packed_comes_out_to_the_bit(data: st.DataObject, count: int, ne
         return pa.ListArray.from_arrays(pa.array(range(0, count * size + 1, size), pa.int32()), values)
 
     columns = [queries, positives, lists(pa.array(others), negatives), lists(pa.array(scores), 1 + negatives)]
-    batch = pa.record_batch([column if isinstance(column, pa.Array) else pa.array(column) for column in columns], SCHEMA)
+    batch = pa.record_batch(
+        [column if isinstance(column, pa.Array) else pa.array(column) for column in columns], SCHEMA
+    )
     found = unpack(torch.tensor(trainer_columns(batch, np.array(labelled))["label"].to_pylist()))
     assert found.labelled.tolist() == labelled
     assert found.scores.numpy().tobytes() == scores.tobytes()

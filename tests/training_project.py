@@ -27,6 +27,28 @@ from stages.train import main
 
 FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig", "lime", "date", "peach"]
 
+# Whatever the committed params are.
+LOSS = {
+    "embedding": {"name": "kl", "student_temperature": 0.05, "teacher_temperature": 0.05},
+    "reranker": {"name": "margin_mse", "student_temperature": 1.0, "teacher_temperature": 1.0},
+}
+TRAIN = {
+    "lr": 1e-4,
+    "epochs": 3,
+    "batch_size": 4,
+    "accumulate": 1,
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "freeze_embeddings": False,
+    "dropout": None,
+    "evaluations": 3,
+    "precision": "float32",
+    "processes": 1,
+    "chunk": None,
+    "checkpointing": False,
+    "save_steps": None,
+}
+
 
 class TrainingProject:
     """A folder in which `python -m stages.train` runs, in seconds.
@@ -46,11 +68,15 @@ class TrainingProject:
         for track in ("embedding", "reranker"):
             block = self.params[track]
             block["student"].update(model="path:student", sha256=None, layers=None)
-            block["guard"].update(dataset=None, interpolate=False)
+            block["guard"].update(dataset=None, replay=0.0, interpolate=False)
             block["teacher"].update(embeddings=False)
+            block["loss"].update(LOSS[track], teacher_scale=1.0, label_weight=0.5, in_batch=False)
+            block["loss"].update(false_negative_margin=None)
+            block["train"].update(dict.fromkeys(block["train"]))
             self.write_tuples(track)
             self.write_dev(block["in_domain"], "colour", "red")
-        self.set(**{"lr": 1e-4, "epochs": 3, "batch_size": 4, "evaluations": 3, **train})
+        self.params["baselines"]["labels_only"] = False
+        self.set(**{**TRAIN, **train})
 
     def set(self, **train: object) -> None:
         """Change keys of `train`."""

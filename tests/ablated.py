@@ -1,0 +1,113 @@
+"""A project of three small stages in the place of the pipeline, whose ablations tests run through the real `dvc`.
+
+Sets, runs and metrics are as the project's own code writes them; `loss.label_weight` stands in for training: it is how
+well the checkpoint ranks. Training waits while there is a file `hold` beside the project, and writes a line to the file
+`trained` there; a `weight_decay` above 1 makes it fail.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from conftest import ROOT, Project, shrink
+
+from decant.dataset import Row, Split, read_split, write_split
+from decant.errors import DecantError
+from decant.evaluation import run_from_scores, write_runs
+from decant.files import read_json, write_json
+from decant.params import load_params
+from stages import cli
+
+PATHS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
+PIPELINE = """
+stages:
+  sets:
+    cmd: python -m ablated sets
+    params: [datasets.icd10]
+    outs: [data/sets]
+  train:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated train
+      deps: [data/sets]
+      params: [seed, "${item}.loss", train]
+      outs: ["models/${item}", {"metrics/cost/${item}/train.json": {cache: false}}]
+  evaluate_after:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated evaluate
+      deps: [data/sets, "models/${item}"]
+      outs: ["data/runs/${item}/after.parquet"]
+  other:
+    cmd: python -m ablated nothing
+"""
+GRID = """
+seeds: [0, 1]
+base:
+  datasets.icd10.test: 20
+cells:
+  full:
+    track: embedding
+    says: the whole recipe
+    set: {}
+  labels-alone:
+    track: embedding
+    says: labels without the teacher
+    set:
+      embedding.loss.label_weight: 1.0
+"""
+
+
+def sets() -> None:
+    for name in SETS.values():
+        rows = [Row(f"{name} {n}", [f"good {n}"], [f"bad {n} {m}" for m in range(6)]) for n in range(20)]
+        write_split(Path(f"data/sets/{name}/test.parquet"), Split(rows, ""))
+
+
+def train() -> None:
+    beside = Path(os.environ["ABLATED"])
+    params = load_params(cli.PARAMS)
+    with (beside / "trained").open("a") as file:
+        file.write(f"{params.embedding.loss.label_weight:g} {params.seed}\n")
+    while (beside / "hold").exists():
+        time.sleep(0.1)
+    if params.train.weight_decay > 1:
+        raise DecantError("the loss is nan at step 3", "lower train.lr")
+    write_json(Path("models/embedding/knobs.json"), {"skill": params.embedding.loss.label_weight, "seed": params.seed})
+    write_json(cli.COST / "embedding" / "train.json", {"seconds": 7.0})
+
+
+def evaluate() -> None:
+    knobs = read_json(Path("models/embedding/knobs.json"))
+    runs = {}
+    for domain, name in SETS.items():
+        rows = read_split(Path(f"data/sets/{name}/test.parquet")).rows
+        scores = np.random.default_rng(knobs["seed"]).normal(size=(len(rows), 7))
+        scores[:, 0] += 2 * knobs["skill"]
+        runs[domain] = run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")
+    write_runs(cli.RUNS / "embedding/after.parquet", runs)
+
+
+def make(folder: Path) -> Project:
+    """The project, committed, with nothing run."""
+    project = Project(folder)
+    (folder / "ablations").mkdir(parents=True)
+    (folder / "docs").mkdir()
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "ablations/grid.yaml").write_text(GRID)
+    for name in ("params.yaml", ".gitignore", "docs/ablations.md"):
+        shutil.copy(ROOT / name, folder / name)
+    project.edit_params(shrink)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.dvc("init", "--quiet")
+    project.commit()
+    return project
+
+
+if __name__ == "__main__":
+    stage = {"sets": sets, "train": train, "evaluate": evaluate, "nothing": lambda: None}[sys.argv[1]]
+    cli.run("train@embedding" if sys.argv[1] == "train" else sys.argv[1], stage)

@@ -1,0 +1,275 @@
+"""Ablations run through DVC's real queue: once each, whatever is killed, and what fails is told and tried again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ablated import PATHS, make
+from conftest import Project, ran
+from ruamel.yaml import YAML
+
+from decant.ablation_results import read_queries, read_results
+from decant.evaluation import read_metrics
+from decant.files import read_json
+from stages.ablate import GRID, PAGE, QUERIES, RESULTS
+
+
+def variables(project: Project) -> dict[str, str]:
+    return {**PATHS, "ABLATED": str(project.folder.parent)}
+
+
+def ablate(project: Project, *arguments: str, code: int = 0) -> str:
+    output = project.run(sys.executable, "-m", "stages.ablate", *arguments, code=code, **variables(project))
+    assert "Traceback" not in output
+    return output
+
+
+def trained(project: Project) -> list[str]:
+    """What was trained, in its order: the label weight and the seed."""
+    path = project.folder.parent / "trained"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def edit_grid(project: Project, edit: Callable[[dict], None]) -> None:
+    content = YAML(typ="safe").load(project.folder / GRID)
+    edit(content)
+    YAML().dump(content, project.folder / GRID)
+
+
+def copy(project: Project, folder: Path) -> Project:
+    (folder / "trained").write_text("")
+    return project.copy(folder / "a project")
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project with two cells and two seeds, of which nothing was run. Tests must not change it."""
+    return make(tmp_path_factory.mktemp("fresh") / "a project")
+
+
+@pytest.fixture(scope="module")
+def done(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after one run of the command. Tests must not change it."""
+    project = copy(fresh, tmp_path_factory.mktemp("done"))
+    output = ablate(project)
+    assert "4 experiments to run" in output
+    return project
+
+
+def test_every_cell_runs_once_with_every_seed(done: Project) -> None:
+    results = read_results(done.folder / RESULTS)
+    assert [(result.cell, result.seed) for result in results] == [
+        ("full", 0),
+        ("full", 1),
+        ("labels-alone", 0),
+        ("labels-alone", 1),
+    ]
+    weight = YAML(typ="safe").load(done.folder / "params.yaml")["embedding"]["loss"]["label_weight"]
+    assert trained(done) == [f"{weight:g} 0", f"{weight:g} 1", "1 0", "1 1"]
+    assert all(result.seconds == 7.0 and not result.fault for result in results)
+    assert done.git("rev-parse", "HEAD").startswith(results[0].revision)
+    assert results[3].metrics["in_domain"]["map"] > results[1].metrics["in_domain"]["map"] + 0.2
+
+
+def test_the_figures_are_those_of_the_experiments(done: Project, tmp_path: Path) -> None:
+    for result in read_results(done.folder / RESULTS)[1:3]:
+        name, path = f"{result.cell}-{result.seed}", tmp_path / result.cell
+        done.dvc("get", ".", "data/runs/embedding/after.parquet", "--rev", name, "--out", str(path))
+        run, kept = read_metrics(path), read_queries(done.folder / QUERIES / f"{name}.parquet")
+        assert set(run) == set(kept) == set(result.metrics) == {"in_domain", "out_of_domain"}
+        for domain, metrics in run.items():
+            assert kept[domain].values.tolist() == metrics["map"].tolist()
+            means = {metric: round(float(values.mean()), 6) for metric, values in metrics.items()}
+            assert result.metrics[domain] == means
+
+
+def test_a_second_call_runs_nothing(done: Project) -> None:
+    before = {path: path.read_bytes() for path in (done.folder / "ablations").rglob("*.*")}
+    assert "experiments to run" not in ablate(done)
+    assert len(trained(done)) == 4
+    assert {path: path.read_bytes() for path in (done.folder / "ablations").rglob("*.*")} == before
+    listed = ablate(done, "--list").splitlines()
+    assert [line.split(":")[0] for line in listed] == ["full-0", "full-1", "labels-alone-0", "labels-alone-1"]
+    assert all("in-domain MAP 0." in line and "trained in 7 s" in line for line in listed)
+
+
+def test_the_tables_stand_between_the_marks_and_the_rest_of_the_page_stays(done: Project) -> None:
+    page = (done.folder / PAGE).read_text()
+    assert page.startswith("# Ablations\n")
+    assert "| labels-alone | labels without the teacher | 2 |" in page
+    (done.folder / PAGE).write_text(page.replace("| labels-alone |", "| something |") + "\nThe end.\n")
+    ablate(done, "--render")
+    assert (done.folder / PAGE).read_text() == page + "\nThe end.\n"
+    (done.folder / PAGE).write_text(page)
+
+
+def test_the_queue_and_the_workspace_are_left_as_they_were(done: Project) -> None:
+    assert "No experiment tasks in the queue." in done.dvc("queue", "status")
+    changed = set(done.git("status", "--short").splitlines())
+    assert changed == {f" M {PAGE}", f"?? {QUERIES}/", f"?? {RESULTS}"}
+    assert "labels-alone-1" in done.dvc("exp", "list")
+
+
+def test_a_cell_that_fails_is_told_and_tried_anew_and_a_changed_one_runs_again(done: Project, tmp_path: Path) -> None:
+    project = copy(done, tmp_path)
+
+    def edit(grid: dict) -> None:
+        grid["seeds"] = [0]
+        grid["cells"]["full"]["says"] = "told in other words"  # which changes no figure
+        grid["cells"]["labels-alone"]["set"]["embedding.loss.label_weight"] = 0.9
+        broken = {"embedding.loss.label_weight": 0.6, "train.weight_decay": 2.0}
+        grid["cells"] = {"broken": {"track": "embedding", "says": "fails", "set": broken}, **grid["cells"]}
+
+    edit_grid(project, edit)
+    assert "labels-alone-0: changed since it was run" in ablate(project, "--list")
+    output = ablate(project, code=1)
+    fault = "train@embedding: the loss is nan at step 3"
+    assert f"broken-0: failed: {fault}" in output
+    assert "1 of 2 experiments failed: broken-0" in output
+    assert trained(project) == ["0.6 0", "0.9 0"]
+    results = {(result.cell, result.seed): result for result in read_results(project.folder / RESULTS)}
+    assert results["broken", 0].fault == fault
+    assert results["broken", 0].metrics == {}
+    assert not results["labels-alone", 0].fault
+    assert results["labels-alone", 1].seconds == 7.0  # an earlier result stays, though the grid has left that seed
+    assert f"- broken, seed 0 failed: {fault}" in (project.folder / PAGE).read_text()
+
+    edit_grid(project, lambda grid: grid["cells"]["broken"]["set"].update({"train.weight_decay": 0.5}))
+    ablate(project, "--only", "full")
+    assert len(trained(project)) == 2
+    ablate(project)
+    assert trained(project) == ["0.6 0", "0.9 0", "0.6 0"]
+    results = {(result.cell, result.seed): result for result in read_results(project.folder / RESULTS)}
+    assert not results["broken", 0].fault
+    assert len(results) == 5
+
+
+def worker_group(project: Project) -> int:
+    """The process group of the queue's worker and of all that it has started."""
+    return os.getpgid(read_json(project.folder / ".dvc/tmp/exps/celery/dvc-exp-worker-1.json")["pid"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came")
+
+
+def cut_off(project: Project, kill: Callable[["subprocess.Popen[str]"], None]) -> str:
+    """Start the command, and kill something while the second experiment is being trained; return what it said."""
+    hold = project.folder.parent / "hold"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "stages.ablate"],
+        cwd=project.folder,
+        env={**os.environ, **variables(project), "CI": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: bool(trained(project)))
+    hold.write_text("")
+    wait_for(lambda: len(trained(project)) == 2)
+    wait_for(lambda: len(read_results(project.folder / RESULTS)) == 1)
+    try:
+        kill(process)
+        return process.communicate(timeout=300)[0]
+    finally:
+        hold.unlink()
+
+
+@pytest.mark.slow
+def test_when_all_is_killed_the_same_command_repeats_the_unfinished_experiment_alone(
+    fresh: Project, tmp_path: Path
+) -> None:
+    project = copy(fresh, tmp_path)
+
+    def kill(process: "subprocess.Popen[str]") -> None:
+        process.kill()
+        os.killpg(worker_group(project), signal.SIGKILL)
+
+    cut_off(project, kill)
+    first = read_results(project.folder / RESULTS)
+    assert "4 experiments to run" not in (output := ablate(project))
+    assert "3 experiments to run, 2 of them in the queue already" in output
+    one, two, *rest = trained(project)
+    assert sorted([one, two, *rest]) == sorted([one, two, two, "1 0", "1 1"])
+    results = read_results(project.folder / RESULTS)
+    assert results[:1] == first
+    assert len(results) == 4
+    assert not any(result.fault for result in results)
+
+
+@pytest.mark.slow
+def test_when_the_command_alone_is_killed_its_worker_goes_on_and_nothing_is_repeated(
+    fresh: Project, tmp_path: Path
+) -> None:
+    project = copy(fresh, tmp_path)
+    cut_off(project, lambda process: process.kill())
+    wait_for(lambda: len(trained(project)) == 3)
+    assert "3 experiments to run, 3 of them in the queue already" in ablate(project)
+    assert len(trained(project)) == len(set(trained(project))) == 4
+    assert len(read_results(project.folder / RESULTS)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_experiment_too_and_the_same_command_goes_on(
+    fresh: Project, tmp_path: Path, signum: signal.Signals
+) -> None:
+    project = copy(fresh, tmp_path)
+    groups: list[int] = []
+
+    def interrupt(process: "subprocess.Popen[str]") -> None:
+        groups.append(worker_group(project))
+        process.send_signal(signum)
+        process.wait(300)
+
+    output = cut_off(project, interrupt)
+    assert "stopping the experiment under way" in output
+    assert "Traceback" not in output
+
+    def ended() -> bool:
+        try:
+            os.killpg(groups[0], 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_for(ended)
+    one, two = trained(project)
+    ablate(project)
+    assert sorted(trained(project)) == sorted([one, two, two, "1 0", "1 1"])
+    assert not any(result.fault for result in read_results(project.folder / RESULTS))
+
+
+@pytest.mark.slow
+def test_the_pipeline_itself_trains_one_track_and_scores_nothing_again(pipeline: Project, tmp_path: Path) -> None:
+    project = pipeline.copy(tmp_path / "a project")
+
+    def grid(content: dict) -> None:
+        cells = content["cells"]
+        whole = next(name for name, cell in cells.items() if cell["track"] == "embedding" and not cell["set"])
+        weight = {"track": "embedding", "says": "x", "set": {"embedding.loss.label_weight": 0.9}}
+        content.update(seeds=[0, 1], base={"train.epochs": 0.5}, cells={whole: cells[whole], "weight": weight})
+
+    shutil.rmtree(project.folder / QUERIES, ignore_errors=True)
+    (project.folder / RESULTS).unlink(missing_ok=True)
+    edit_grid(project, grid)
+    project.commit()
+    output = project.run(sys.executable, "-m", "stages.ablate")
+    assert "4 experiments to run, 0 of them in the queue already" in output
+    logs = [path.read_text() for path in (project.folder / ".dvc/tmp/exps/run").rglob("*.out")]
+    assert len(logs) == 4
+    assert set().union(*map(ran, logs)) == {"triplets@embedding", "train@embedding", "evaluate_after@embedding"}
+    results = read_results(project.folder / RESULTS)
+    assert [result.seed for result in results] == [0, 1, 0, 1]
+    assert all(result.metrics["in_domain"]["map"] > 0 and result.seconds for result in results)
