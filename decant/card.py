@@ -16,13 +16,14 @@ LOSSES = {
 }
 
 
-def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str, float]]) -> str:
+def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str, float]], alpha: float) -> str:
     """Describe a student: what it was made of, how it was trained, and its MAP on dev.
 
     Args:
         track: embedding or reranker.
         params: all of params.yaml, as plain data.
         dev: (step, MAP on the in-domain dev split) of every evaluation; the best one is the checkpoint.
+        alpha: how far the student is on the way from before to after training; see `decant.guard`.
 
     Returns:
         Markdown with the hub's metadata block. It holds nothing that varies from run to run.
@@ -36,6 +37,9 @@ def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str,
     settings = "\n".join(f"- {key}: {value}" for key, value in {**block["loss"], **triplets, **training}.items())
     layers = f", layers {student['layers']}" if student["layers"] is not None else ""
     revision = f", revision {teacher['revision']}" if teacher["revision"] else ""
+    guarded = (
+        f"\nIts weights are {alpha:g} of the way from those before training to that checkpoint's." if alpha < 1 else ""
+    )
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: {task}
@@ -60,7 +64,7 @@ model = {loader}("models/{track}")
 
 ## MAP on the dev split
 
-The checkpoint is that of step {best["step"]:.0f}. Results on the test splits are in `metrics/comparison.json`.
+The checkpoint is that of step {best["step"]:.0f}. Results on the test splits are in `metrics/comparison.json`.{guarded}
 
 | step | MAP |
 | --- | --- |

@@ -104,6 +104,8 @@ class BiEncoderLoss(nn.Module):
             rows = torch.cat(roles, dim=1).flatten()
             student = torch.stack(embeddings, dim=1).flatten(0, 1)
             known = rows >= 0  # the teacher could not read the others
+            if not known.any():
+                return student.sum() * 0
             loss = self.distance.compute_loss_from_embeddings([student[known]], [self.teacher.vectors(rows[known])])
         elif settings.name == "mse":
             loss = mse_loss(cosines, settings.teacher_scale * labels.scores)

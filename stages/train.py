@@ -19,6 +19,7 @@ from decant.embeddings import read_embeddings
 from decant.engines.sentence_transformers import scorer_of
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
+from decant.guard import choose
 from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
@@ -50,7 +51,9 @@ def main(track: str) -> None:
             curves = _train(params, track, False, tuples, folder)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points = keep_between(params, track, curves.best["map"], folder)
-            (folder / "README.md").write_text(model_card(track, params.model_dump(), curves.dev), encoding="utf-8")
+            alpha = choose(points, block.guard.max_loss).alpha
+            card = model_card(track, params.model_dump(), curves.dev, alpha)
+            (folder / "README.md").write_text(card, encoding="utf-8")
         with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
             if params.baselines.labels_only:
                 _train(params, track, True, tuples, folder)
