@@ -27,6 +27,7 @@ from decant.ablation_table import between_marks, render
 from decant.comparison import TestSettings as Settings
 from decant.errors import DecantError
 from decant.params import load_params
+from decant.schema_training import Train
 from decant.seeds import aggregate, seed_difference
 from decant.statistics import holm
 
@@ -126,6 +127,16 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
     ]
     assert len({first, *other}) == 1 + len(other) - 1  # the two ways to set epochs are one
     assert other[2] == other[3]
+
+
+def test_a_key_that_is_new_and_null_changes_no_digest() -> None:
+    class LaterTrain(Train):
+        later: int | None = None
+
+    params = changed(PARAMS, {}, "")
+    for value, same in ((None, True), (3, False)):
+        later = params.model_copy(update={"train": LaterTrain(**params.train.model_dump(), later=value)})
+        assert (digest(later, "embedding") == digest(params, "embedding")) is same
 
 
 def result(cell: str, seed: int, digests: Mapping[str, str], **values: Any) -> Result:
