@@ -62,7 +62,7 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
 
     Raises:
         DecantError: the file is missing or no grid, a key is unknown, a cell's params are impossible, a track's whole
-            recipe is not there exactly once, or a cell changes nothing.
+            recipe is not there exactly once, or a cell, or one of its keys, changes nothing.
     """
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -88,6 +88,8 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
         for name in others:
             if digests[name] == digests[whole]:
                 raise DecantError(f"{path}: {name} sets what {whole} has already", "set another value, or leave it out")
+            for key in grid.cells[name].set:
+                _check_effect(grid, name, key, params, digests[name], path)
     return grid, digests
 
 
@@ -112,6 +114,28 @@ def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) 
             raise DecantError(f"{name}: params.yaml has no key {path}", "correct it; docs/params.md lists them all")
         block[key] = value
     return parse_params(json.dumps(content), name)
+
+
+def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], whole: str, path: Path) -> None:
+    """Refuse a key that changes a value and no result, as `train.lr` does where `embedding.train.lr` overrides it."""
+    overrides = grid.overrides(name, grid.seeds[0])
+    value = overrides.pop(key)
+    try:
+        without = changed(params, overrides, f"{path}, {name}")
+    except DecantError:  # the cell needs the key
+        return
+    if digest(without, grid.cells[name].track) == whole and _value(without, key) != value:
+        raise DecantError(
+            f"{path}: {name} sets {key}, which changes nothing of the {grid.cells[name].track} track",
+            f"leave it out, or set the track's own key (`{grid.cells[name].track}.train.…` overrides `train.…`)",
+        )
+
+
+def _value(params: Params, key: str) -> Any:
+    value: Any = params.model_dump()
+    for part in key.split("."):
+        value = value[part]
+    return value
 
 
 def digest(params: Params, track: str) -> str:

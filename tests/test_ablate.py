@@ -259,7 +259,9 @@ def test_the_pipeline_itself_trains_one_track_and_scores_nothing_again(pipeline:
         cells = content["cells"]
         whole = next(name for name, cell in cells.items() if cell["track"] == "embedding" and not cell["set"])
         weight = {"track": "embedding", "says": "x", "set": {"embedding.loss.label_weight": 0.9}}
-        content.update(seeds=[0, 1], base={"train.epochs": 0.5}, cells={whole: cells[whole], "weight": weight})
+        content.update(
+            seeds=[0, 1], base={"embedding.train.epochs": 0.5}, cells={whole: cells[whole], "weight": weight}
+        )
 
     shutil.rmtree(project.folder / QUERIES, ignore_errors=True)
     (project.folder / RESULTS).unlink(missing_ok=True)
