@@ -101,7 +101,7 @@ def test_no_text_stands_in_two_splits_in_whatever_role(builds, name):
         assert (counts["exact"], counts["folded"], counts["share"], counts["any_role"]) == (0, 0, 0.0, 0)
         for role in ("queries", "candidates"):
             assert counts[role]["exact"] == counts[role]["folded"] == 0
-            assert counts[role]["near"] <= 0.06 * counts[role]["texts"]  # titles and summaries that differ in a word
+            assert counts[role]["near"] <= max(2, 0.06 * counts[role]["texts"])  # that differ in a word
 
 
 def test_icd10_splits_are_of_different_categories(builds):
