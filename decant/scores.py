@@ -66,14 +66,19 @@ class Embeddings:
         roles: "query" or "document", shape (texts,).
         texts: shape (texts,).
         vectors: shape (texts, dimension), in the precision that they are kept in.
+
+    Attributes:
+        vectors: as given.
+        rows: role → the places of its texts in `vectors`.
+        texts: role → the texts at these places.
     """
 
     def __init__(self, roles: pa.Array, texts: pa.Array, vectors: npt.NDArray[np.floating[Any]]) -> None:
         self.vectors = vectors
-        self._rows = {
+        self.rows = {
             role: np.flatnonzero(pc.equal(roles, role).to_numpy(zero_copy_only=False)) for role in ("query", "document")
         }
-        self._texts = {role: texts.take(pa.array(rows)) for role, rows in self._rows.items()}
+        self.texts = {role: texts.take(pa.array(rows)) for role, rows in self.rows.items()}
 
     def find(self, role: str, texts: pa.Array) -> npt.NDArray[np.int64]:
         """The places of texts in `vectors`, −1 for those that are not there; shape (texts,).
@@ -82,10 +87,10 @@ class Embeddings:
             role: "query" or "document": a model may put another prompt before each.
             texts: strings. One that stands there behind two prompts is found behind the train split's.
         """
-        found = pc.index_in(texts.cast(pa.large_string()), value_set=self._texts[role])
+        found = pc.index_in(texts.cast(pa.large_string()), value_set=self.texts[role])
         there = found.is_valid().to_numpy(zero_copy_only=False)
         places = np.full(len(texts), -1, dtype=np.int64)
-        places[there] = self._rows[role][found.drop_null().to_numpy()]
+        places[there] = self.rows[role][found.drop_null().to_numpy()]
         return places
 
 

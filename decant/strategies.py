@@ -170,9 +170,7 @@ STRATEGIES = {
     "mixed": Strategy(label_positives, mixed),
     "all_pairs": Strategy(label_positives_with_negatives, all_pairs),  # the published embedding recipe
     "teacher_top_k": Strategy(teacher_top_k, hardest),  # the published reranker recipe: the next n of the ranking
-    "replay": Strategy(
-        teacher_top_k, by_rank
-    ),  # of text without labels: the teacher's best, and the rest of its ranking
+    "replay": Strategy(teacher_top_k, by_rank),  # labels aside, the teacher's best and the rest of its ranking
 }
 
 

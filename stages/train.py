@@ -15,7 +15,7 @@ from torch import nn
 from decant.card import model_card
 from decant.dataset import read_split
 from decant.distributed import from_main, in_group, is_main, launch
-from decant.embeddings import read_embeddings
+from decant.embeddings import TeacherEmbeddings
 from decant.engines.sentence_transformers import scorer_of
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
@@ -24,7 +24,7 @@ from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
 from decant.scales import teacher_scale, teacher_temperature
-from decant.scores import EMBEDDINGS
+from decant.scores import EMBEDDINGS, read_embeddings
 from decant.training import Curves, Student, TrainSettings, train_student
 from decant.tuples import arrow_file, open_dataset, tuples_info
 from stages import cli
@@ -98,8 +98,10 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
     torch.manual_seed(params.seed)
     model = make_student(params, track)
     settings = from_main(lambda: _loss_settings(params, track, labels_only, inputs[0], model, dev.task))
+    teacher = None
     if block.teacher.embeddings:
         inputs.append(cli.SCORES / track / EMBEDDINGS)
+        teacher = TeacherEmbeddings(read_embeddings(cli.SCORES / track))
     info = tuples_info(inputs[0])
     # The baseline takes as many steps without the replayed n-tuples as the student takes with them.
     steps = round(-(-info.count // (shared.batch_size * shared.accumulate)) * shared.epochs)
@@ -116,7 +118,7 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
         checkpoints = Checkpoints(resume, shared.save_steps)
     return train_student(
         model,
-        _loss(model, settings, inputs[2:], shared.processes),
+        _loss(model, settings, teacher, shared.processes),
         open_dataset(tuples).select(range(info.count - info.replayed)) if labels_only else open_dataset(tuples),
         dev,
         TrainSettings(**shared.model_dump(), seed=params.seed),
@@ -151,10 +153,10 @@ def _loss_settings(
     return LossSettings(**values)
 
 
-def _loss(model: Student, settings: LossSettings, embeddings: Sequence[Path], processes: int) -> nn.Module:
+def _loss(model: Student, settings: LossSettings, teacher: TeacherEmbeddings | None, processes: int) -> nn.Module:
     if not isinstance(model, SentenceTransformer):
         return CrossEncoderLoss(model, settings)
-    loss = BiEncoderLoss(model, settings, read_embeddings(embeddings[0].parent) if embeddings else None)
+    loss = BiEncoderLoss(model, settings, teacher)
     if processes > 1 and settings.name == "embed_distill" and loss.distance.projection is not None:
         raise DecantError(
             f"train.processes: {processes} processes would each train a projection of their own, of the student's "

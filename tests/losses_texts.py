@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from decant.embeddings import TeacherEmbeddings, names
+from decant.scores import Embeddings
 from decant.triplets import SCHEMA
 from decant.tuples import Labels, trainer_columns, unpack
 
@@ -54,4 +55,4 @@ def teacher_of(
     rows = {("query", text) for text in query} | {("document", text) for text in documents}
     roles, texts = zip(*sorted(rows - set(without)), strict=True)
     vectors = np.random.default_rng(0).normal(size=(len(texts), dimension)).astype(np.float32)
-    return TeacherEmbeddings(pa.array(roles), pa.array(texts), vectors)
+    return TeacherEmbeddings(Embeddings(pa.array(roles), pa.array(texts), vectors))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from decant.embeddings import TeacherEmbeddings
 from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
+from decant.scores import Embeddings
 from decant.training import TERMS, Student
 from decant.tuples import Labels
 
@@ -276,10 +277,9 @@ def test_in_batch_the_teachers_embeddings_tell_false_negatives() -> None:
 
 
 def test_a_teachers_embedding_is_found_by_role_and_text() -> None:
+    vectors = torch.diag(torch.tensor([2.0, 3, 4])).numpy()
     teacher = TeacherEmbeddings(
-        pa.array(["query", "document", "query"]),
-        pa.array(["a", "a", "b"]),
-        torch.diag(torch.tensor([2.0, 3, 4])).numpy(),
+        Embeddings(pa.array(["query", "document", "query"]), pa.array(["a", "a", "b"]), vectors)
     )
     wanted = torch.stack([name_of(text) for text in "abca"], dim=1)
     assert teacher.dimension == 3
