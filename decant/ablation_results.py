@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -61,11 +62,13 @@ class Queries:
 
     Args:
         split: stands for the queries and their labels; only values of the same split can be paired.
-        values: in the split's order, shape (queries,).
+        values: the student's, in the split's order, shape (queries,).
+        teacher: its teacher's, likewise.
     """
 
     split: str
     values: Values
+    teacher: Values
 
 
 def current(grid: Grid, results: Sequence[Result], digests: Mapping[str, str]) -> dict[tuple[str, int], Result]:
@@ -133,7 +136,8 @@ def _result(row: Mapping[str, str]) -> Result:
 def write_queries(path: Path, queries: Mapping[str, Queries]) -> None:
     """Write the values of each domain's queries, a row a query."""
     domains = [domain for domain, found in queries.items() for _ in found.values]
-    table = pa.table({"domain": domains, "map": [value for found in queries.values() for value in found.values]})
+    columns = {"map": [one.values for one in queries.values()], "teacher": [one.teacher for one in queries.values()]}
+    table = pa.table({"domain": domains, **{name: np.concatenate(parts) for name, parts in columns.items()}})
     splits = {domain: found.split for domain, found in queries.items()}
     with atomic_file(path) as partial:
         pq.write_table(table.replace_schema_metadata(splits), partial, compression="zstd")
@@ -150,9 +154,13 @@ def read_queries(path: Path) -> dict[str, Queries]:
             f"{path}: there is no such file", f"`git checkout -- {path}`, or remove its row from the results, to run it"
         )
     table = pq.read_table(path)
-    domains, values = table["domain"].to_numpy(zero_copy_only=False), table["map"].to_numpy()
+    domains = table["domain"].to_numpy(zero_copy_only=False)
+    values, teacher = table["map"].to_numpy(), table["teacher"].to_numpy()
     splits = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    return {domain: Queries(splits[domain], values[domains == domain]) for domain in dict.fromkeys(domains.tolist())}
+    return {
+        domain: Queries(splits[domain], values[domains == domain], teacher[domains == domain])
+        for domain in dict.fromkeys(domains.tolist())
+    }
 
 
 def split_digest(queries: Sequence[str], labels: Sequence[Sequence[int]]) -> str:

@@ -11,12 +11,10 @@ from decant.comparison import TestSettings
 from decant.errors import DecantError
 from decant.evaluation import DOMAINS
 from decant.figures import p_value, percent, signed
-from decant.seeds import SeedDifference, aggregate, seed_difference
+from decant.seeds import SeedDifference, aggregate, ratio, seed_difference
 from decant.statistics import Values, holm
 from decant.table import table
 
-BEGIN = "<!-- ablations: of ablations/results.csv, by python -m stages.ablate --render -->\n"
-END = "<!-- end of ablations -->"
 NOTHING = "–"
 
 ReadQueries = Callable[[Result], Mapping[str, Queries]]
@@ -61,19 +59,27 @@ def render(
     return "\n\n".join(_track(grid, track, found, read, settings) for track in tracks) + "\n"
 
 
-def between_marks(page: str, content: str, name: str) -> str:
-    """The page with `content` between its two marks.
+def between_marks(page: str, content: str, grid: str, name: str) -> str:
+    """The page with `content` between the two marks of a grid.
+
+    Args:
+        page: with marks of this grid, and maybe of others.
+        content: that is to stand there.
+        grid: its name.
+        name: of the page, for messages.
 
     Raises:
         DecantError: a mark is missing.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first = f"<!-- {grid}: of ablations/{grid}.csv, by python -m stages.ablate --grid {grid} --render -->\n"
+    last = f"<!-- end of {grid} -->"
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
         raise DecantError(
-            f"{name}: the lines {BEGIN.strip()} and {END} are not both there", f"`git checkout -- {name}`"
+            f"{name}: the lines {first.strip()} and {last} are not both there", "put them where the tables belong"
         )
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    return f"{before}{first}\n{content}\n{last}{after}"
 
 
 def _track(
@@ -107,14 +113,16 @@ def _track(
                 row.name,
                 grid.cells[row.name].says,
                 _seeds(row, grid.seeds),
-                *(_mean(row, domain, settings) for domain in DOMAINS),
+                *(write(row, domain, settings) for domain in DOMAINS for write in (_mean, _over_teacher)),
                 *compared,
                 f"{np.mean(seconds):.0f} s" if seconds else NOTHING,
             ]
         )
     sure = percent(settings.confidence, digits=0)
     domains = [domain.replace("_", "-") for domain in DOMAINS]
-    headers = ["cell", "what it shows", "seeds", *(f"{domain} MAP ({sure})" for domain in domains)]
+    headers = ["cell", "what it shows", "seeds"]
+    for domain in domains:
+        headers += [f"{domain} MAP ({sure})", f"{domain}, × the teacher's ({sure})"]
     for domain in domains:
         headers += [f"{domain}, cell − {whole.name} ({sure})", "p (Holm)"]
     parts = [f"### {track}", table([*headers, "training"], lines)]
@@ -146,6 +154,15 @@ def _mean(row: _Row, domain: str, settings: TestSettings) -> str:
         return NOTHING
     one = aggregate(values, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
     return f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
+
+
+def _over_teacher(row: _Row, domain: str, settings: TestSettings) -> str:
+    values = _values(row, domain, list(row.queries))
+    if values is None:
+        return NOTHING
+    teacher = next(iter(row.queries.values()))[domain].teacher
+    one = ratio(values, teacher, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
+    return f"{one.mean:.3f} ({one.low:.3f} … {one.high:.3f})"
 
 
 def _difference(row: _Row, whole: _Row, domain: str, settings: TestSettings) -> SeedDifference | None:

@@ -100,6 +100,29 @@ def seed_difference(one: Values, other: Values, *, resamples: int, confidence: f
     return SeedDifference(**vars(found), p_value=p_value)
 
 
+def ratio(values: Values, reference: Values, *, resamples: int, confidence: float, seed: int) -> Aggregate:
+    """How many times another model's mean a model's mean over its seeds is.
+
+    The interval is `aggregate`'s of what is left of the values when the ratio times the reference is taken from them,
+    paired by query: the linearised ratio (delta method; Cochran, Sampling Techniques, 1977, section 6.3).
+
+    Args:
+        values: metric of each query, shape (seeds, queries).
+        reference: the other model's, of which there is one alone, shape (queries,), in the same order; not all 0.
+        resamples: of the bootstrap over queries, which one seed alone takes.
+        confidence: of the interval.
+        seed: of the bootstrap.
+
+    Raises:
+        DecantError: there is no value.
+    """
+    unit = float(reference.mean())
+    found = float(values.mean()) / unit
+    rest = aggregate(values - found * reference, resamples=resamples, confidence=confidence, seed=seed)
+    deviation = float(values.mean(axis=1).std(ddof=1)) / unit if len(values) > 1 else None
+    return Aggregate(found, found + rest.low / unit, found + rest.high / unit, deviation, rest.seeds, rest.queries)
+
+
 def _half_width(values: Values, confidence: float) -> float:
     """Half the interval of the mean of a crossed design, shape (seeds, queries), by Satterthwaite's approximation."""
     seeds, queries = values.shape

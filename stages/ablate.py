@@ -1,22 +1,22 @@
-"""Run the grid of ablations as queued DVC experiments, and collect what comes out as it comes.
+"""Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes.
 
-`python -m stages.ablate` runs what ablations/grid.yaml has and ablations/results.csv has not, in DVC's queue, and
-writes the tables of docs/ablations.md. Killed at any point, the same command goes on. A cell that fails is recorded,
-and tried anew the next time.
+`python -m stages.ablate` runs what ablations/parts.yaml has and ablations/parts.csv has not, in DVC's queue, and
+writes its tables in docs/ablations.md; `--grid` names another grid. Killed at any point, the same command goes on. A
+cell that fails is recorded, and tried anew the next time.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
-from decant.ablation import Grid, digest, read_grid
+from decant.ablation import digest, read_grid
 from decant.ablation_results import (
     Queries,
     Result,
@@ -38,16 +38,15 @@ from stages import cli
 from stages.experiments import Experiment, ExperimentQueue
 from stages.revisions import Revision
 
-GRID = Path("ablations/grid.yaml")
-RESULTS = Path("ablations/results.csv")
-QUERIES = Path("ablations/queries")
+FOLDER = Path("ablations")
 PAGE = Path("docs/ablations.md")
+DEFAULT = "parts"
 POLL = 2.0  # seconds from one look at the queue to the next
 TEND = 30.0  # seconds from one look at the queue's worker to the next
 
 
 class Job(NamedTuple):
-    """One cell with one seed; `str` of it is the name of its experiment."""
+    """One cell with one seed."""
 
     cell: str
     seed: int
@@ -56,116 +55,168 @@ class Job(NamedTuple):
         return f"{self.cell}-{self.seed}"
 
 
-def main(only: Sequence[str]) -> None:
-    """Run what has no result, then write the tables.
+class Ablations:
+    """A grid, its results and its tables.
+
+    Args:
+        name: of the grid: of its YAML file, of the CSV file of its results beside it, and of its marks on the page.
+        jobs: experiments at a time.
 
     Raises:
-        DecantError: the grid is not sound, or an experiment failed.
+        DecantError: the grid is not sound.
     """
-    grid, digests = _grid()
-    if unknown := [name for name in only if name not in grid.cells]:
-        raise DecantError(f"--only {', '.join(unknown)}: no such cell", f"{GRID} has {', '.join(grid.cells)}")
-    jobs, failed = _missing(grid, digests, only), []
-    if jobs:
-        queue = ExperimentQueue()
-        try:
-            _fill(queue, grid, digests, jobs)
-            failed = _collect(queue, grid, digests, jobs)
-        except cli.Interrupted:
-            print("\nstopping the experiment under way; the same command goes on with it", flush=True)
+
+    def __init__(self, name: str, jobs: int = 1) -> None:
+        self.name, self.jobs = name, jobs
+        self.results = FOLDER / f"{name}.csv"
+        params = cli.params()  # its faults are told better than those of a changed one
+        self.settings = TestSettings(**params.report.model_dump(), seed=params.seed)
+        content = YAML(typ="safe", pure=True).load(cli.PARAMS.read_text(encoding="utf-8"))
+        self.grid, self.digests = read_grid(FOLDER / f"{name}.yaml", content)
+
+    def run(self, only: Sequence[str]) -> None:
+        """Run what has no result, then write the tables.
+
+        Raises:
+            DecantError: a cell is unknown, or an experiment failed.
+        """
+        if unknown := [name for name in only if name not in self.grid.cells]:
+            has = f"{FOLDER / self.name}.yaml has {', '.join(self.grid.cells)}"
+            raise DecantError(f"--only {', '.join(unknown)}: no such cell", has)
+        missing, failed = self._missing(only), []
+        if missing:
+            queue = ExperimentQueue(self.jobs)
+            try:
+                self._fill(queue, missing)
+                failed = self._collect(queue, missing)
+            except cli.Interrupted:
+                print("\nstopping the experiment under way; the same command goes on with it", flush=True)
+                queue.stop()
+                raise
+        self.show()
+        if failed:
+            raise DecantError(
+                f"{len(failed)} of {len(missing)} experiments failed: {', '.join(map(str, failed))}",
+                f"{self.results} says why; the same command tries them anew",
+            )
+
+    def show(self) -> None:
+        """Write the tables of what there is into docs/ablations.md."""
+        tables = render(
+            self.grid,
+            read_results(self.results),
+            self.digests,
+            lambda result: read_queries(self.queries(Job(result.cell, result.seed))),
+            self.settings,
+        )
+        page = between_marks(PAGE.read_text(encoding="utf-8"), tables, self.name, str(PAGE))
+        with atomic_file(PAGE) as partial:
+            partial.write_text(page, encoding="utf-8")
+
+    def list_all(self) -> None:
+        """Print what is done and what is not."""
+        results = read_results(self.results)
+        found = current(self.grid, results, self.digests)
+        earlier = {(result.cell, result.seed) for result in results}
+        for job in (Job(cell, seed) for cell in self.grid.cells for seed in self.grid.seeds):
+            state = "changed since it was run" if job in earlier else "not run"
+            print(f"{job}: {_told(found[job]) if job in found else state}")
+
+    def queries(self, job: Job) -> Path:
+        """Where the values of a job's queries are kept."""
+        return FOLDER / "queries" / self.name / f"{job}.parquet"
+
+    def _missing(self, only: Sequence[str]) -> list[Job]:
+        """What is to be run: all seeds of one cell after the other."""
+        found = current(self.grid, read_results(self.results), self.digests)
+        done = {key for key, result in found.items() if not result.fault}
+        jobs = [Job(cell, seed) for cell in (only or self.grid.cells) for seed in self.grid.seeds]
+        return [job for job in jobs if job not in done]
+
+    def _experiment(self, job: Job) -> str:
+        return f"{self.name}-{job}"
+
+    def _fill(self, queue: ExperimentQueue, jobs: Sequence[Job]) -> None:
+        """Queue the jobs that an earlier run of this command has not left in the queue, under way or done."""
+        wanted = {self._experiment(job): job for job in jobs}
+        queue.tend()
+        entries = [one for one in queue.entries() if one.name in wanted]
+        stale = [one for one in entries if not self._is_of(one, wanted[one.name])]
+        if any(experiment.state == "running" for experiment in stale):
             queue.stop()
-            raise
-    show()
-    if failed:
-        raise DecantError(
-            f"{len(failed)} of {len(jobs)} experiments failed: {', '.join(map(str, failed))}",
-            f"{RESULTS} says why; the same command tries them anew",
-        )
+        queue.remove([experiment.name for experiment in stale])
+        queued = {experiment.name for experiment in queue.entries()}
+        new = [job for name, job in wanted.items() if name not in queued]
+        print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
+        for job in new:
+            track = self.grid.cells[job.cell].track
+            stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
+            queue.put(self._experiment(job), self.grid.overrides(*job), stages)
 
-
-def _missing(grid: Grid, digests: Mapping[str, str], only: Sequence[str]) -> list[Job]:
-    """What is to be run: all seeds of one cell after the other."""
-    done = {key for key, result in current(grid, read_results(RESULTS), digests).items() if not result.fault}
-    jobs = [Job(cell, seed) for cell in (only or grid.cells) for seed in grid.seeds]
-    return [job for job in jobs if job not in done]
-
-
-def _fill(queue: ExperimentQueue, grid: Grid, digests: Mapping[str, str], jobs: Sequence[Job]) -> None:
-    """Queue the jobs that an earlier run of this command has not left in the queue, under way or done."""
-    wanted = {str(job): job for job in jobs}
-    queue.tend()
-    stale = [one for one in queue.entries() if one.name in wanted and not _is_of(one, grid, digests, wanted[one.name])]
-    if any(experiment.state == "running" for experiment in stale):
-        queue.stop()
-    queue.remove([experiment.name for experiment in stale])
-    queued = {experiment.name for experiment in queue.entries()}
-    new = [job for job in jobs if str(job) not in queued]
-    print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
-    for job in new:
-        track = grid.cells[job.cell].track
-        queue.put(str(job), grid.overrides(*job), [f"train@{track}", f"evaluate_after@{track}"])
-
-
-def _is_of(experiment: Experiment, grid: Grid, digests: Mapping[str, str], job: Job) -> bool:
-    """Whether an experiment is of the cell as it stands in the grid, and worth waiting for."""
-    if experiment.state == "failed":
-        return False
-    try:
-        ran = parse_params(experiment.read(str(cli.PARAMS)), experiment.name)
-    except DecantError:  # of another version of the schema
-        return False
-    return ran.seed == job.seed and digest(ran, grid.cells[job.cell].track) == digests[job.cell]
-
-
-def _collect(queue: ExperimentQueue, grid: Grid, digests: Mapping[str, str], jobs: Sequence[Job]) -> list[Job]:
-    """Record every job's result when it ends; return those that failed."""
-    pending, failed = {str(job): job for job in jobs}, []
-    tended = -TEND
-    with progress(len(jobs), "experiments") as bar:
-        while pending:
-            entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
-            ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
-            for experiment in ended:
-                job = pending.pop(experiment.name)
-                result = _record(experiment, job, grid.cells[job.cell].track, digests[job.cell])
-                if result.fault:
-                    failed.append(job)
-                queue.remove([experiment.name])
-                bar.write(f"{job}: {_told(result)}", file=sys.stdout)
-                bar.update()
-            for name in [name for name in pending if name not in entries]:
-                failed.append(pending.pop(name))
-                bar.write(f"{name}: somebody took it off the queue", file=sys.stdout)
-            if time.monotonic() - tended > TEND:
-                queue.tend()
-                tended = time.monotonic()
-            time.sleep(POLL if pending else 0)
-    return failed
-
-
-def _record(experiment: Experiment, job: Job, track: str, digest_: str) -> Result:
-    """Write the values of an experiment's queries, then its result."""
-    result = Result(*job, track=track, digest=digest_, revision=experiment.baseline[:10])
-    try:
+    def _is_of(self, experiment: Experiment, job: Job) -> bool:
+        """Whether an experiment is of the cell as it stands in the grid, and worth waiting for."""
         if experiment.state == "failed":
-            raise DecantError(experiment.fault(), "")
-        runs = Revision(experiment.revision).runs(track, "after")
-        queries = {
-            domain: Queries(split_digest(run.queries, run.labels), run.metrics["map"]) for domain, run in runs.items()
-        }
-        write_queries(QUERIES / f"{job}.parquet", queries)
-        result = replace(
-            result,
-            metrics={
-                domain: {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
+            return False
+        try:
+            ran = parse_params(experiment.read(str(cli.PARAMS)), experiment.name)
+        except DecantError:  # of another version of the schema
+            return False
+        return ran.seed == job.seed and digest(ran, self.grid.cells[job.cell].track) == self.digests[job.cell]
+
+    def _collect(self, queue: ExperimentQueue, jobs: Sequence[Job]) -> list[Job]:
+        """Record every job's result when it ends; return those that failed."""
+        pending, failed = {self._experiment(job): job for job in jobs}, []
+        tended = -TEND
+        with progress(len(jobs), "experiments") as bar:
+            while pending:
+                entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
+                ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
+                for experiment in ended:
+                    job = pending.pop(experiment.name)
+                    result = self._record(experiment, job)
+                    if result.fault:
+                        failed.append(job)
+                    queue.remove([experiment.name])
+                    bar.write(f"{job}: {_told(result)}", file=sys.stdout)
+                    sys.stdout.flush()
+                    bar.update()
+                for name in [name for name in pending if name not in entries]:
+                    failed.append(pending.pop(name))
+                    bar.write(f"{name}: somebody took it off the queue", file=sys.stdout)
+                if time.monotonic() - tended > TEND:
+                    queue.tend()
+                    tended = time.monotonic()
+                time.sleep(POLL if pending else 0)
+        return failed
+
+    def _record(self, experiment: Experiment, job: Job) -> Result:
+        """Write the values of an experiment's queries, then its result."""
+        track = self.grid.cells[job.cell].track
+        result = Result(*job, track=track, digest=self.digests[job.cell], revision=experiment.baseline[:10])
+        try:
+            if experiment.state == "failed":
+                raise DecantError(experiment.fault(), "")
+            revision = Revision(experiment.revision)
+            runs, teachers = revision.runs(track, "after"), revision.runs(track, "teacher")
+            queries = {
+                domain: Queries(
+                    split_digest(run.queries, run.labels), run.metrics["map"], teachers[domain].metrics["map"]
+                )
                 for domain, run in runs.items()
-            },
-            seconds=json.loads(experiment.read(str(cli.COST / track / "train.json")))["seconds"],
-        )
-    except DecantError as error:
-        result = replace(result, fault=error.problem)
-    write_results(RESULTS, put_result(read_results(RESULTS), result))
-    return result
+            }
+            write_queries(self.queries(job), queries)
+            result = replace(
+                result,
+                metrics={
+                    domain: {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
+                    for domain, run in runs.items()
+                },
+                seconds=json.loads(experiment.read(str(cli.COST / track / "train.json")))["seconds"],
+            )
+        except DecantError as error:
+            result = replace(result, fault=error.problem)
+        write_results(self.results, put_result(read_results(self.results), result))
+        return result
 
 
 def _told(result: Result) -> str:
@@ -175,48 +226,28 @@ def _told(result: Result) -> str:
     return ", ".join([*means, f"trained in {result.seconds:.0f} s"])
 
 
-def show() -> None:
-    """Write the tables of what there is into docs/ablations.md."""
-    grid, digests = _grid()
-    params = cli.params()
-    settings = TestSettings(**params.report.model_dump(), seed=params.seed)
-    tables = render(
-        grid,
-        read_results(RESULTS),
-        digests,
-        lambda result: read_queries(QUERIES / f"{result.cell}-{result.seed}.parquet"),
-        settings,
-    )
-    page = between_marks(PAGE.read_text(encoding="utf-8"), tables, str(PAGE))
-    with atomic_file(PAGE) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
-def list_all() -> None:
-    """Print what is done and what is not."""
-    grid, digests = _grid()
-    results = read_results(RESULTS)
-    found = current(grid, results, digests)
-    earlier = {(result.cell, result.seed) for result in results}
-    for cell in grid.cells:
-        for seed in grid.seeds:
-            state = "changed since it was run" if (cell, seed) in earlier else "not run"
-            print(f"{Job(cell, seed)}: {_told(found[cell, seed]) if (cell, seed) in found else state}")
-
-
-def _grid() -> tuple[Grid, dict[str, str]]:
-    cli.params()  # its faults are told better than those of a changed one
-    return read_grid(GRID, YAML(typ="safe", pure=True).load(cli.PARAMS.read_text(encoding="utf-8")))
+def _grids() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grid", default=DEFAULT, choices=_grids(), help=f"a file in {FOLDER}/ (default: {DEFAULT})")
     parser.add_argument("--only", help="run these cells alone, their names joined by commas")
+    parser.add_argument("--jobs", type=int, choices=range(1, 65), metavar="N", default=1, help="experiments at a time")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show what is done, and run nothing")
     what.add_argument("--render", action="store_true", help="write the tables anew, and run nothing")
     arguments = parser.parse_args()
-    only = arguments.only.split(",") if arguments.only else ()
-    steps = {"list": list_all, "render": show}
-    chosen = next((steps[name] for name in steps if getattr(arguments, name)), lambda: main(only))
-    cli.run("ablate --grid", chosen)
+
+    def chosen() -> None:
+        """What the arguments ask for."""
+        ablations = Ablations(arguments.grid, arguments.jobs)
+        if arguments.list:
+            ablations.list_all()
+        elif arguments.render:
+            ablations.show()
+        else:
+            ablations.run(arguments.only.split(",") if arguments.only else ())
+
+    cli.run("ablate", chosen)

@@ -57,13 +57,20 @@ class Experiment:
 
 
 class ExperimentQueue:
-    """The queue of the project in the working folder."""
+    """The queue of the project in the working folder.
 
-    def __init__(self) -> None:
+    Args:
+        jobs: experiments at a time.
+    """
+
+    def __init__(self, jobs: int = 1) -> None:
         from dvc.repo import Repo  # slow to import
 
         # DVC starts its worker, and the stages their interpreter, by name.
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        if jobs > 1:  # each would take all cores
+            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+        self._jobs = jobs
         self._queue: Any = Repo().experiments.celery_queue
 
     def entries(self) -> list[Experiment]:
@@ -105,7 +112,7 @@ class ExperimentQueue:
             if left := self._running():
                 _dvc("queue", "kill", "--force", *left, check=False)
         if any(experiment.state == "queued" for experiment in entries):
-            _dvc("queue", "start", "--jobs", "1")
+            _dvc("queue", "start", "--jobs", str(self._jobs))
 
     def remove(self, names: Sequence[str]) -> None:
         """Take experiments that are queued or ended off the queue; their results stay, as `dvc exp list` shows."""

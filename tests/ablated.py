@@ -42,6 +42,12 @@ stages:
       cmd: python -m ablated evaluate
       deps: [data/sets, "models/${item}"]
       outs: ["data/runs/${item}/after.parquet"]
+  evaluate_teacher:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated teacher
+      deps: [data/sets]
+      outs: ["data/runs/${item}/teacher.parquet"]
   other:
     cmd: python -m ablated nothing
 """
@@ -83,13 +89,17 @@ def train() -> None:
 
 def evaluate() -> None:
     knobs = read_json(Path("models/embedding/knobs.json"))
+    rank("after", knobs["skill"], knobs["seed"])
+
+
+def rank(model: str, skill: float, seed: int) -> None:
     runs = {}
     for domain, name in SETS.items():
         rows = read_split(Path(f"data/sets/{name}/test.parquet")).rows
-        scores = np.random.default_rng(knobs["seed"]).normal(size=(len(rows), 7))
-        scores[:, 0] += 2 * knobs["skill"]
+        scores = np.random.default_rng(seed).normal(size=(len(rows), 7))
+        scores[:, 0] += 2 * skill
         runs[domain] = run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")
-    write_runs(cli.RUNS / "embedding/after.parquet", runs)
+    write_runs(cli.RUNS / f"embedding/{model}.parquet", runs)
 
 
 def make(folder: Path) -> Project:
@@ -98,7 +108,7 @@ def make(folder: Path) -> Project:
     (folder / "ablations").mkdir(parents=True)
     (folder / "docs").mkdir()
     (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / "ablations/grid.yaml").write_text(GRID)
+    (folder / "ablations/parts.yaml").write_text(GRID)
     for name in ("params.yaml", ".gitignore", "docs/ablations.md"):
         shutil.copy(ROOT / name, folder / name)
     project.edit_params(shrink)
@@ -109,5 +119,6 @@ def make(folder: Path) -> Project:
 
 
 if __name__ == "__main__":
-    stage = {"sets": sets, "train": train, "evaluate": evaluate, "nothing": lambda: None}[sys.argv[1]]
+    steps = {"sets": sets, "train": train, "evaluate": evaluate, "teacher": lambda: rank("teacher", 0.5, 99)}
+    stage = steps.get(sys.argv[1], lambda: None)
     cli.run("train@embedding" if sys.argv[1] == "train" else sys.argv[1], stage)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ablated import PATHS, make
 from conftest import Project, ran
@@ -17,7 +18,11 @@ from ruamel.yaml import YAML
 from decant.ablation_results import read_queries, read_results
 from decant.evaluation import read_metrics
 from decant.files import read_json
-from stages.ablate import GRID, PAGE, QUERIES, RESULTS
+from stages.ablate import DEFAULT, FOLDER, PAGE
+
+Runs = dict[str, dict[str, np.ndarray]]
+
+GRID, RESULTS, QUERIES = FOLDER / f"{DEFAULT}.yaml", FOLDER / f"{DEFAULT}.csv", FOLDER / "queries" / DEFAULT
 
 
 def variables(project: Project) -> dict[str, str]:
@@ -77,14 +82,24 @@ def test_every_cell_runs_once_with_every_seed(done: Project) -> None:
     assert results[3].metrics["in_domain"]["map"] > results[1].metrics["in_domain"]["map"] + 0.2
 
 
+def get(project: Project, model: str, name: str, folder: Path) -> Runs:
+    """A model's run of a finished experiment."""
+    path = folder / f"{model}-{name}"
+    source = f"data/runs/embedding/{model}.parquet"
+    project.dvc("get", ".", source, "--rev", f"{DEFAULT}-{name}", "--out", str(path))
+    return read_metrics(path)
+
+
 def test_the_figures_are_those_of_the_experiments(done: Project, tmp_path: Path) -> None:
     for result in read_results(done.folder / RESULTS)[1:3]:
-        name, path = f"{result.cell}-{result.seed}", tmp_path / result.cell
-        done.dvc("get", ".", "data/runs/embedding/after.parquet", "--rev", name, "--out", str(path))
-        run, kept = read_metrics(path), read_queries(done.folder / QUERIES / f"{name}.parquet")
+        name = f"{result.cell}-{result.seed}"
+        kept = read_queries(done.folder / QUERIES / f"{name}.parquet")
+        teacher = get(done, "teacher", name, tmp_path)
+        run = get(done, "after", name, tmp_path)
         assert set(run) == set(kept) == set(result.metrics) == {"in_domain", "out_of_domain"}
         for domain, metrics in run.items():
             assert kept[domain].values.tolist() == metrics["map"].tolist()
+            assert kept[domain].teacher.tolist() == teacher[domain]["map"].tolist() != metrics["map"].tolist()
             means = {metric: round(float(values.mean()), 6) for metric, values in metrics.items()}
             assert result.metrics[domain] == means
 
@@ -112,8 +127,8 @@ def test_the_tables_stand_between_the_marks_and_the_rest_of_the_page_stays(done:
 def test_the_queue_and_the_workspace_are_left_as_they_were(done: Project) -> None:
     assert "No experiment tasks in the queue." in done.dvc("queue", "status")
     changed = set(done.git("status", "--short").splitlines())
-    assert changed == {f" M {PAGE}", f"?? {QUERIES}/", f"?? {RESULTS}"}
-    assert "labels-alone-1" in done.dvc("exp", "list")
+    assert changed == {f" M {PAGE}", "?? ablations/queries/", f"?? {RESULTS}"}
+    assert "parts-labels-alone-1" in done.dvc("exp", "list")
 
 
 def test_a_cell_that_fails_is_told_and_tried_anew_and_a_changed_one_runs_again(done: Project, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from decant.comparison import TestSettings as Settings
 from decant.errors import DecantError
 from decant.params import load_params
 from decant.schema_training import Train
-from decant.seeds import aggregate, seed_difference
+from decant.seeds import aggregate, ratio, seed_difference
 from decant.statistics import holm
 
 PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
@@ -53,20 +53,21 @@ def write(path: Path, edit: Callable[[dict], object] = dict) -> Path:
     return path / "grid.yaml"
 
 
-def test_the_committed_grid_is_sound_and_its_page_shows_the_committed_results() -> None:
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml")))
+def test_the_committed_grids_are_sound_and_their_page_shows_the_committed_results(name: str) -> None:
     committed = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-    grid, digests = read_grid(ROOT / "ablations/grid.yaml", committed)
+    grid, digests = read_grid(ROOT / f"ablations/{name}.yaml", committed)
     assert len(grid.seeds) >= 3
     params = load_params(ROOT / "params.yaml")
     tables = render(
         grid,
-        read_results(ROOT / "ablations/results.csv"),
+        read_results(ROOT / f"ablations/{name}.csv"),
         digests,
-        lambda result: read_queries(ROOT / f"ablations/queries/{result.cell}-{result.seed}.parquet"),
+        lambda result: read_queries(ROOT / f"ablations/queries/{name}/{result.cell}-{result.seed}.parquet"),
         Settings(**params.report.model_dump(), seed=params.seed),
     )
     page = (ROOT / "docs/ablations.md").read_text()
-    assert between_marks(page, tables, "page") == page
+    assert between_marks(page, tables, name, "page") == page
 
 
 @pytest.mark.parametrize(
@@ -172,12 +173,15 @@ def test_results_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
 
 
 def test_values_of_queries_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
-    queries = {"in_domain": Queries("s1", np.array([0.1, 1 / 3])), "out_of_domain": Queries("s2", np.array([1.0]))}
+    queries = {
+        "in_domain": Queries("s1", np.array([0.1, 1 / 3]), np.array([0.0, 0.7])),
+        "out_of_domain": Queries("s2", np.array([1.0]), np.array([0.4])),
+    }
     write_queries(tmp_path / "q.parquet", queries)
     found = read_queries(tmp_path / "q.parquet")
-    assert {name: (one.split, one.values.tolist()) for name, one in found.items()} == {
-        "in_domain": ("s1", [0.1, 1 / 3]),
-        "out_of_domain": ("s2", [1.0]),
+    assert {name: (one.split, one.values.tolist(), one.teacher.tolist()) for name, one in found.items()} == {
+        "in_domain": ("s1", [0.1, 1 / 3], [0.0, 0.7]),
+        "out_of_domain": ("s2", [1.0], [0.4]),
     }
     with pytest.raises(DecantError, match="there is no such file"):
         read_queries(tmp_path / "none.parquet")
@@ -191,10 +195,11 @@ class Made:
         self.grid, self.digests = read_grid(write(folder), PARAMS)
         draw = np.random.default_rng(0)
         lift = {"whole": 0.5, "kind": 0.4}
+        teacher = {"in_domain": draw.uniform(0.4, 0.7, 40), "out_of_domain": draw.uniform(0.6, 0.9, 30)}
         self.values = {
             (cell, seed): {
-                "in_domain": Queries("s1", np.clip(draw.normal(mean, 0.1, 40), 0, 1)),
-                "out_of_domain": Queries("s2", np.clip(draw.normal(0.7, 0.1, 30), 0, 1)),
+                "in_domain": Queries("s1", np.clip(draw.normal(mean, 0.1, 40), 0, 1), teacher["in_domain"]),
+                "out_of_domain": Queries("s2", np.clip(draw.normal(0.7, 0.1, 30), 0, 1), teacher["out_of_domain"]),
             }
             for cell, mean in lift.items()
             for seed in (0, 1)
@@ -227,30 +232,33 @@ def test_the_figures_are_those_of_the_statistics(made: Made) -> None:
         whole, kind = (made.stacked(cell, domain) for cell in ("whole", "kind"))
         for cell, values in (("whole", whole), ("kind", kind)):
             one = aggregate(values, resamples=199, confidence=0.95, seed=0)
-            assert rows[cell][2 + place] == f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
+            assert rows[cell][2 + 2 * place] == f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
+            teacher = made.values[cell, 0][domain].teacher
+            times = ratio(values, teacher, resamples=199, confidence=0.95, seed=0)
+            assert rows[cell][3 + 2 * place] == f"{times.mean:.3f} ({times.low:.3f} … {times.high:.3f})"
         difference = seed_difference(kind, whole, resamples=199, confidence=0.95, seed=0)
         differences.append(difference)
         shown = f"{difference.mean:+.4f} ({difference.low:+.4f} … {difference.high:+.4f})"
-        assert rows["kind"][4 + 2 * place] == shown
-        assert rows["whole"][4 + 2 * place] == "–"
+        assert rows["kind"][6 + 2 * place] == shown
+        assert rows["whole"][6 + 2 * place] == "–"
     adjusted = holm([difference.p_value for difference in differences])
-    assert [rows["kind"][5], rows["kind"][7]] == [f"{one:.4f}" for one in adjusted]
+    assert [rows["kind"][7], rows["kind"][9]] == [f"{one:.4f}" for one in adjusted]
     assert min(adjusted) == 2 * min(difference.p_value for difference in differences) > 0.02
     assert rows["kind"][1] == "2"
-    assert rows["kind"][8] == "12 s"
+    assert rows["kind"][10] == "12 s"
     assert "p (Holm) is adjusted for the 2 differences of this table." in made.page
 
 
 def test_what_was_not_run_or_failed_or_changed_shows_as_such(made: Made) -> None:
     made.results[3] = replace(made.results[3], metrics={}, seconds=None, fault="train@embedding: the loss is nan")
     rows = made.render()
-    assert rows["rate"][1:] == ["0 of 2, 2 not run", *["–"] * 7]
+    assert rows["rate"][1:] == ["0 of 2, 2 not run", *["–"] * 9]
     assert rows["kind"][1] == "1 of 2, 1 failed"
-    assert rows["kind"][8] == "10 s"
+    assert rows["kind"][10] == "10 s"
     assert "- kind, seed 1 failed: train@embedding: the loss is nan" in made.page
     assert "its intervals are over queries alone" in made.page
     one = made.values["kind", 0]["in_domain"].values - made.values["whole", 0]["in_domain"].values
-    assert rows["kind"][4].startswith(f"{one.mean():+.4f} ")  # paired with the same seed alone
+    assert rows["kind"][6].startswith(f"{one.mean():+.4f} ")  # paired with the same seed alone
     made.results[2] = replace(made.results[2], digest="of other params")
     assert made.render()["kind"][1:4] == ["0 of 2, 1 failed, 1 not run", "–", "–"]
     assert set(current(made.grid, made.results, made.digests)) == {("whole", 0), ("whole", 1), ("kind", 1)}
@@ -260,16 +268,16 @@ def test_without_the_whole_recipe_nothing_is_compared(made: Made) -> None:
     made.results = made.results[2:]
     rows = made.render()
     assert rows["kind"][2] != "–"
-    assert rows["kind"][4:8] == ["–"] * 4
+    assert rows["kind"][6:10] == ["–"] * 4
 
 
 def test_other_test_splits_are_never_paired(made: Made) -> None:
     for seed in (0, 1):
-        made.values["kind", seed]["in_domain"] = Queries("other", made.values["kind", seed]["in_domain"].values)
+        made.values["kind", seed]["in_domain"] = replace(made.values["kind", seed]["in_domain"], split="other")
     rows = made.render()
     assert rows["kind"][2] != "–"
-    assert rows["kind"][4:6] == ["–", "–"]
-    assert rows["kind"][6] != "–"
+    assert rows["kind"][6:8] == ["–", "–"]
+    assert rows["kind"][8] != "–"
     made.values["kind", 0]["in_domain"] = made.values["whole", 0]["in_domain"]
     with pytest.raises(DecantError, match="kind: its seeds were tested on different in-domain test splits"):
         made.render()
@@ -279,13 +287,13 @@ def test_a_track_without_an_out_of_domain_set_has_dashes(made: Made) -> None:
     for queries in made.values.values():
         del queries["out_of_domain"]
     rows = made.render()
-    assert rows["kind"][3] == "–"
-    assert rows["kind"][6:8] == ["–", "–"]
-    assert rows["kind"][5] == "≤ 0.0100"  # adjusted for one difference alone
+    assert rows["kind"][4:6] == ["–", "–"]
+    assert rows["kind"][8:10] == ["–", "–"]
+    assert rows["kind"][7] == "≤ 0.0100"  # adjusted for one difference alone
 
 
 def test_a_page_without_its_marks_is_told() -> None:
     page = (ROOT / "docs/ablations.md").read_text()
-    assert "\nnew tables\n" in between_marks(page, "new tables", "page")
+    assert "\nnew tables\n" in between_marks(page, "new tables", "parts", "page")
     with pytest.raises(DecantError, match="are not both there"):
-        between_marks(page.replace("<!-- end of ablations -->", ""), "x", "page")
+        between_marks(page.replace("<!-- end of parts -->", ""), "x", "parts", "page")

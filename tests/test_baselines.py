@@ -52,12 +52,11 @@ def test_the_report_shows_the_baselines_and_what_splits_share(pipeline: Project)
     comparison = json.loads((pipeline.folder / "metrics/comparison.json").read_text())
     for block in comparison.values():
         for entry in block["domains"].values():
-            for name in ("bm25", "baseline"):
+            for name, words in (("bm25", "BM25"), ("baseline", "its teacher, which is the untouched model")):
                 assert entry["map"][f"over_{name}"]["mean"] == pytest.approx(
                     entry["map"]["after"] - entry["map"][name], abs=2e-6
                 )
                 below = entry["map"]["after"] < entry["map"][name]
-                words = {"bm25": "BM25", "baseline": "the untouched model"}[name]
                 told = f"({entry['dataset']}): the student stays {entry['map'][name] - entry['map']['after']:.4f} MAP"
                 assert (f"{told} below {words}" in table) == below
 

@@ -59,6 +59,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(folder)
     stage(project, "fetch", "pairs")
     stage(project, "fetch", "queries")
+    stage(project, "fetch", "cwe")
     return project
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t
 
 from decant.errors import DecantError
-from decant.seeds import Aggregate, aggregate, seed_difference
+from decant.seeds import Aggregate, aggregate, ratio, seed_difference
 from decant.statistics import paired_difference
 
 SETTINGS = {"resamples": 999, "confidence": 0.95, "seed": 0}
@@ -126,3 +126,26 @@ def test_shapes_that_do_not_fit_are_refused():
     for shape in ((5,), (0, 5), (2, 0)):
         with pytest.raises(DecantError, match="shape"):
             aggregate(np.zeros(shape), **SETTINGS)
+
+
+def test_the_interval_of_a_ratio_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        hard = rng.normal(size=300)  # queries that are hard for the one are hard for the other
+        reference = 0.5 + 0.15 * hard + 0.05 * rng.normal(size=300)
+        values = 0.6 + 0.15 * hard + 0.01 * rng.normal(size=(3, 1)) + 0.05 * rng.normal(size=(3, 300))
+        found = ratio(values, reference, **SETTINGS)
+        assert found.mean == values.mean() / reference.mean()
+        held += found.low <= 1.2 <= found.high
+    assert 0.91 <= held / 400 <= 0.98
+
+
+def test_a_ratio_to_the_model_itself_is_one_for_certain_and_one_seed_knows_the_queries_alone():
+    values = np.random.default_rng(0).uniform(size=(1, 200))
+    same = ratio(values, values[0], **SETTINGS)
+    assert (same.mean, same.low, same.high, same.seed_deviation) == (1.0, 1.0, 1.0, None)
+    doubled = ratio(2 * values, values[0], **SETTINGS)
+    assert (doubled.mean, doubled.low, doubled.high) == pytest.approx((2.0, 2.0, 2.0))
+    other = ratio(values, values[0, ::-1], **SETTINGS)
+    assert other.low < 1.0 < other.high

@@ -114,7 +114,7 @@ def test_dvc_gets_the_earlier_outputs_back_after_a_failure(project: Project) -> 
     earlier = snapshot(project.folder / "models/embedding")
     path = project.folder / "params.yaml"
     content = path.read_text()
-    path.write_text(content.replace("lr: 0.0003", "lr: 1000000.0"))
+    path.write_text(content.replace("lr: 0.0005", "lr: 1000000.0"))
     output = project.dvc("repro", "train@embedding", code=None)
     if (
         "the loss is" not in output

@@ -59,7 +59,7 @@ def build_icd10(source: Path, sizes: Mapping[str, int], negatives: int, seed: in
             f"{path}: the ICD-10-CM tabular list is not there",
             "install the version of simple-icd-10-cm that params.yaml names",
         )
-    codes = list(_read_codes(ElementTree.parse(path).getroot()))
+    codes = list(read_codes(ElementTree.parse(path).getroot()))
     per_category: dict[str, int] = {}
     for code in codes:
         per_category[code.category] = per_category.get(code.category, 0) + 1
@@ -80,7 +80,8 @@ def build_icd10(source: Path, sizes: Mapping[str, int], negatives: int, seed: in
     return splits
 
 
-def _read_codes(root: ElementTree.Element) -> Iterator[Code]:
+def read_codes(root: ElementTree.Element) -> Iterator[Code]:
+    """All codes that have a title, in the order of the tabular list."""
     for diag in root.iter("diag"):
         name, title = diag.findtext("name"), diag.findtext("desc")
         if name and title:
