@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Project, ran
 
+from decant.params import load_params
+
 TRACKS = ("embedding", "reranker")
 
 
@@ -49,6 +51,7 @@ def test_two_forced_runs_give_the_same_metrics_and_models_to_the_byte(project: P
 
 
 def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: Project) -> None:
+    lr = load_params(project.folder / "params.yaml").train.lr
     output = project.dvc("exp", "run", "--name", "slow", "-S", "train.lr=2e-5")
     assert ran(output) == {
         "check",
@@ -65,7 +68,7 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
     assert shown["metrics/reranker/after.json"]["in_domain.map"].keys() == {"old", "new", "diff"}
     shown = json.loads(project.dvc("params", "diff", "--json"))
     assert list(shown["params.yaml"]) == ["train.lr"]
-    assert (shown["params.yaml"]["train.lr"]["old"], shown["params.yaml"]["train.lr"]["new"]) == (0.0005, 2e-05)
+    assert (shown["params.yaml"]["train.lr"]["old"], shown["params.yaml"]["train.lr"]["new"]) == (lr, 2e-05)
     assert "slow" in project.dvc("exp", "show", "--csv")
 
 

@@ -1,6 +1,7 @@
 """Each stage, run as DVC runs it, on bad input and when it is cut off: one message, no half-written output."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -114,7 +115,7 @@ def test_dvc_gets_the_earlier_outputs_back_after_a_failure(project: Project) -> 
     earlier = snapshot(project.folder / "models/embedding")
     path = project.folder / "params.yaml"
     content = path.read_text()
-    path.write_text(content.replace("lr: 0.0005", "lr: 1000000.0"))
+    path.write_text(re.sub(r"(?m)^  lr: \S+", "  lr: 1000000.0", content))
     output = project.dvc("repro", "train@embedding", code=None)
     if (
         "the loss is" not in output
