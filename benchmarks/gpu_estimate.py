@@ -116,7 +116,7 @@ def estimate(size: str) -> list[tuple[str, float, float, float]]:
     stages.append((f"({reranker.name}, shared prefixes cached)", sum(count for count, _ in pairs), tokens, flops))
     # Students' tokens: 2 special ones a text, 4 a pair. A step on an n-tuple reads every text, the query included.
     tuples = TRAININGS * (SCIDOCS.queries - SCIDOCS_DEV) * 5
-    stage("train, bge-m3, texts", student, [(tuples, SCIDOCS.query + 2), (21 * tuples, SCIDOCS.document + 2)], 3)
+    stage("train, bge-m3, texts", student, [(tuples, SCIDOCS.query + 2), (6 * tuples, SCIDOCS.document + 2)], 3)
     tuples = TRAININGS * (STACK_TRAIN.queries - STACK_DEV) * STACK_TRAIN.positives
     pair = STACK_TRAIN.query + STACK_TRAIN.document + 4
     stage("train, bge-reranker-v2-m3, pairs", cross_encoder, [(9 * tuples, pair)], 3)

@@ -250,4 +250,4 @@ if __name__ == "__main__":
         else:
             ablations.run(arguments.only.split(",") if arguments.only else ())
 
-    cli.run("ablate", chosen)
+    cli.run(f"ablate --grid {arguments.grid}", chosen)
