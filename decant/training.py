@@ -61,6 +61,10 @@ class TrainSettings:
     save_steps: int | None
     seed: int
 
+    def steps(self, tuples: int) -> int:
+        """How many steps of the optimiser `epochs` makes of so many n-tuples."""
+        return round(-(-tuples // (self.batch_size * self.accumulate)) * self.epochs)
+
 
 @dataclass
 class Curves:
@@ -124,8 +128,7 @@ def train_student(
     curves = Curves()
     keep_best = _KeepBest(scorer_of(model, eval_batch_size), dev, curves, folder)
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
-    steps_per_epoch = -(-len(tuples) // (settings.batch_size * settings.accumulate))
-    total = round(steps_per_epoch * settings.epochs) if steps is None else steps
+    total = settings.steps(len(tuples)) if steps is None else steps
     last = from_main(checkpoints.last) if checkpoints else None
     if last is None:
         with distributed_evaluation(model) as evaluates:

@@ -103,8 +103,7 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
         inputs.append(cli.SCORES / track / EMBEDDINGS)
         teacher = TeacherEmbeddings(read_embeddings(cli.SCORES / track))
     info = tuples_info(inputs[0])
-    # The baseline takes as many steps without the replayed n-tuples as the student takes with them.
-    steps = round(-(-info.count // (shared.batch_size * shared.accumulate)) * shared.epochs)
+    training = TrainSettings(**shared.model_dump(), seed=params.seed)
     checkpoints = None
     if shared.save_steps is not None:
         decides = {
@@ -121,11 +120,11 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
         _loss(model, settings, teacher, shared.processes),
         open_dataset(tuples).select(range(info.count - info.replayed)) if labels_only else open_dataset(tuples),
         dev,
-        TrainSettings(**shared.model_dump(), seed=params.seed),
+        training,
         params.evaluate.batch_size,
         folder,
         checkpoints,
-        steps,
+        training.steps(info.count),  # the baseline takes as many without the replayed n-tuples
     )
 
 

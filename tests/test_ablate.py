@@ -165,6 +165,24 @@ def test_a_cell_that_fails_is_told_and_tried_anew_and_a_changed_one_runs_again(d
     assert len(results) == 5
 
 
+def test_another_grid_has_results_and_tables_of_its_own(done: Project, tmp_path: Path) -> None:
+    project = copy(done, tmp_path)
+    parts = (project.folder / RESULTS).read_bytes()
+    content = YAML(typ="safe").load(project.folder / GRID)
+    content["cells"]["full"]["says"] = "of the other grid"
+    content["base"] = {"train.weight_decay": 0.5}
+    YAML().dump(content, project.folder / "ablations/thorough.yaml")
+    assert "4 experiments to run" in ablate(project, "--grid", "thorough", "--jobs", "2")
+    assert sorted(trained(project)) == sorted(trained(done))
+    assert len(read_results(project.folder / "ablations/thorough.csv")) == 4
+    assert (project.folder / "ablations/queries/thorough/full-1.parquet").exists()
+    assert (project.folder / RESULTS).read_bytes() == parts
+    before, page = (one.folder.joinpath(PAGE).read_text().split("<!-- thorough: ") for one in (done, project))
+    assert page[0] == before[0]
+    assert "| full | of the other grid | 2 |" in page[1]
+    assert "invalid choice: 'thorouhg'" in ablate(project, "--grid", "thorouhg", code=2)
+
+
 def worker_group(project: Project) -> int:
     """The process group of the queue's worker and of all that it has started."""
     return os.getpgid(read_json(project.folder / ".dvc/tmp/exps/celery/dvc-exp-worker-1.json")["pid"])

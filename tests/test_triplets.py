@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decant.errors import DecantError
+from decant.params import load_params
 from decant.scores import SCHEMA as SCORES
 from decant.strategies import STRATEGIES
 from decant.triplets import SCHEMA, Draw
@@ -136,6 +138,20 @@ def test_the_same_seed_draws_the_same_tuples(strategy):
     first, second, other = (draw(scored(*rows), strategy, positives, count, seed).table for seed in (7, 7, 8))
     assert first.equals(second)
     assert first.equals(other) == (strategy in ("all_pairs", "teacher_top_k", "replay"))
+
+
+def test_of_the_shape_of_scidocs_the_presets_encode_less_than_a_tenth_of_the_published_texts():
+    rows = [("q", f"p{n}", 1, n / 8) for n in range(5)] + [("q", f"n{n}", 0, n / 32) for n in range(25)]
+
+    def texts(preset: str) -> int:
+        keys = load_params(ROOT / f"presets/{preset}.yaml").embedding.triplets
+        return sum(
+            2 + len(drawn[2])
+            for drawn in tuples(draw(scored(rows), keys.strategy, keys.positives, keys.negatives, seed=0).table)
+        )
+
+    assert texts("published") == 375
+    assert texts("qwen3") == texts("qwen3-0.6b") == 35
 
 
 def test_equal_scores_are_ranked_in_the_order_of_the_set():
