@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from decant.errors import DecantError
+from decant.files import read_json
 
 State = Literal["queued", "running", "done", "failed"]
-PINGS = 5  # a worker on a busy machine may not answer the first
 PATIENCE = 60.0  # seconds that an interrupted stage may take to end
 
 
@@ -134,11 +136,21 @@ class ExperimentQueue:
         return [experiment.name for experiment in self.entries() if experiment.state == "running"]
 
     def _has_worker(self) -> bool:
-        return any(self._queue.worker_status() for _ in range(PINGS))
+        # By its process, since a worker on a busy machine may leave DVC's pings without an answer.
+        return any(_is_worker(read_json(path)["pid"]) for path in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"))
 
     def _experiment(self, entry: Any, state: State, revision: str) -> Experiment:
         log = Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"
         return Experiment(entry.name, state, revision, entry.baseline_rev, log)
+
+
+def _is_worker(pid: int) -> bool:
+    """Whether there is such a process, and it is a queue's worker: the number may be another's by now."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and any("dvc-exp-" in part for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _written(value: Any) -> str:
