@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import comb
 
-import bm25s
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +26,8 @@ class BM25:
     """
 
     def __init__(self, corpus: Sequence[str]) -> None:
+        import bm25s  # and with it numba, where that is installed, which vLLM cannot have in its process when it starts
+
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
         self._index.index([words(text) for text in corpus], show_progress=False)
 
