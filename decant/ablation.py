@@ -116,7 +116,7 @@ def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) 
     return parse_params(json.dumps(content), name)
 
 
-def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], whole: str, path: Path) -> None:
+def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], cell: str, path: Path) -> None:
     """Refuse a key that changes a value and no result, as `train.lr` does where `embedding.train.lr` overrides it."""
     overrides = grid.overrides(name, grid.seeds[0])
     value = overrides.pop(key)
@@ -124,7 +124,7 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], wh
         without = changed(params, overrides, f"{path}, {name}")
     except DecantError:  # the cell needs the key
         return
-    if digest(without, grid.cells[name].track) == whole and _value(without, key) != value:
+    if digest(without, grid.cells[name].track) == cell and _value(without, key) != value:
         raise DecantError(
             f"{path}: {name} sets {key}, which changes nothing of the {grid.cells[name].track} track",
             f"leave it out, or set the track's own key (`{grid.cells[name].track}.train.…` overrides `train.…`)",
@@ -149,6 +149,7 @@ def digest(params: Params, track: str) -> str:
         "track": block.model_dump(exclude={"train"}),
         "train": params.training(track).model_dump(),
         "datasets": {name: params.datasets[name].model_dump() for name in sets if name is not None},
+        "embeddings": params.store.embeddings if block.teacher.embeddings else None,
     }
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]
 

@@ -107,7 +107,7 @@ def _track(
             p = NOTHING
             if difference is not None:
                 p = p_value(adjusted[row.name, domain], settings.resamples, len(adjusted))
-            compared += [NOTHING if difference is None else _interval(difference, signed), p]
+            compared += [NOTHING if difference is None else _told(difference, len(row.queries)), p]
         lines.append(
             [
                 row.name,
@@ -126,7 +126,7 @@ def _track(
     for domain in domains:
         headers += [f"{domain}, cell − {whole.name} ({sure})", "p (Holm)"]
     parts = [f"### {track}", table([*headers, "training"], lines)]
-    notes = _notes(rows, len(adjusted))
+    notes = _notes(rows, list(differences.values()))
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)] if notes else parts)
 
 
@@ -178,8 +178,10 @@ def _same_split(row: _Row, whole: _Row, domain: str, seed: int) -> bool:
     return row.queries[seed][domain].split == whole.queries[seed][domain].split
 
 
-def _interval(one: SeedDifference, write: Callable[[float], str]) -> str:
-    return f"{write(one.mean)} ({write(one.low)} … {write(one.high)})"
+def _told(one: SeedDifference, seeds: int) -> str:
+    """The difference, and of how many seeds where those of the row are more."""
+    paired = f", {one.seeds} of its seeds" if one.seeds < seeds else ""
+    return f"{signed(one.mean)} ({signed(one.low)} … {signed(one.high)}){paired}"
 
 
 def _seeds(row: _Row, seeds: Sequence[int]) -> str:
@@ -190,13 +192,12 @@ def _seeds(row: _Row, seeds: Sequence[int]) -> str:
     return ", ".join([*told, *([f"{failed} failed"] if failed else []), *([f"{missing} not run"] if missing else [])])
 
 
-def _notes(rows: Sequence[_Row], tests: int) -> list[str]:
+def _notes(rows: Sequence[_Row], differences: Sequence[SeedDifference]) -> list[str]:
     notes = []
-    if tests > 1:
-        notes.append(f"p (Holm) is adjusted for the {tests} differences of this table.")
-    fewest = min((len(row.queries) for row in rows if row.queries), default=0)
-    if fewest == 1:
-        notes.append("Where one seed is behind a row, its intervals are over queries alone.")
+    if len(differences) > 1:
+        notes.append(f"p (Holm) is adjusted for the {len(differences)} differences of this table; intervals are not.")
+    if 1 in [*(len(row.queries) for row in rows), *(one.seeds for one in differences)]:
+        notes.append("Where one seed is behind a figure, its interval is over queries alone.")
     notes += [
         f"{row.name}, seed {seed} failed: {result.fault}"
         for row in rows

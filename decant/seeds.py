@@ -50,8 +50,8 @@ def aggregate(values: Values, *, resamples: int, confidence: float, seed: int) -
     Of several seeds the interval is that of a crossed design with both factors random: the variance components of
     seeds, queries and the rest come from the two-way analysis of variance, the degrees of freedom from Satterthwaite
     (1946, https://doi.org/10.2307/3002019). A bootstrap that resamples seeds and queries (Owen, 2007,
-    https://arxiv.org/abs/0712.1111) cannot see beyond its 2 to 5 seeds; docs/statistics.md has both measured. The
-    interval is never narrower than that over queries alone would be.
+    https://arxiv.org/abs/0712.1111) cannot see beyond its 2 to 5 seeds; docs/statistics.md has how often the
+    interval holds the truth. It is never narrower than that over queries alone would be.
 
     Args:
         values: metric of each query, shape (seeds, queries), the queries in the same order for all seeds.

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -140,11 +140,9 @@ class Ablations:
         """Queue the jobs that an earlier run of this command has not left in the queue, under way or done."""
         wanted = {self._experiment(job): job for job in jobs}
         queue.tend()
-        entries = [one for one in queue.entries() if one.name in wanted]
-        stale = [one for one in entries if not self._is_of(one, wanted[one.name])]
-        if any(experiment.state == "running" for experiment in stale):
-            queue.stop()
-        queue.remove([experiment.name for experiment in stale])
+        if any(experiment.state == "running" for experiment in self._stale(queue, wanted)):
+            queue.stop()  # and with it what else is under way, which has failed then, and is queued anew
+        queue.remove([experiment.name for experiment in self._stale(queue, wanted)])
         queued = {experiment.name for experiment in queue.entries()}
         new = [job for name, job in wanted.items() if name not in queued]
         print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
@@ -152,6 +150,9 @@ class Ablations:
             track = self.grid.cells[job.cell].track
             stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
             queue.put(self._experiment(job), self.grid.overrides(*job), stages)
+
+    def _stale(self, queue: ExperimentQueue, wanted: Mapping[str, Job]) -> list[Experiment]:
+        return [one for one in queue.entries() if one.name in wanted and not self._is_of(one, wanted[one.name])]
 
     def _is_of(self, experiment: Experiment, job: Job) -> bool:
         """Whether an experiment is of the cell as it stands in the grid, and worth waiting for."""

@@ -122,14 +122,20 @@ class ExperimentQueue:
             self._queue.remove(list(names))
 
     def stop(self) -> None:
-        """End the worker, and what it has under way; what is queued stays queued."""
+        """End the worker, and what it has under way; what is queued stays queued.
+
+        Raises:
+            DecantError: an experiment goes on for more than `PATIENCE`.
+        """
         if not self._has_worker():
             return
         running = self._running()
         # Interrupts all of the worker's processes, the stage included; `--force` would leave the stage running.
         _dvc(*(("queue", "kill", *running) if running else ("queue", "stop")), check=False)
         last = time.monotonic() + PATIENCE
-        while self._running() and time.monotonic() < last:
+        while running := self._running():
+            if time.monotonic() > last:
+                raise DecantError(f"{', '.join(running)} cannot be stopped", "`dvc queue kill --force` ends it")
             time.sleep(0.5)
 
     def _running(self) -> list[str]:

@@ -89,7 +89,8 @@ def test_labels_alone_take_as_many_steps_as_the_whole_recipe(name: str, track: s
         block = params.track(track)
         queries = params.datasets[block.in_domain].train
         assert queries is not None
-        tuples = queries + round(block.guard.replay * queries)  # one a query: no row of these sets is left out
+        most = params.datasets[block.guard.dataset].train if block.guard.replay else 0
+        tuples = queries + min(round(block.guard.replay * queries), most)  # one a query: no row of these is left out
         return TrainSettings(**params.training(track).model_dump(), seed=0).steps(tuples)
 
     assert steps("labels-alone") == steps("full")
@@ -151,6 +152,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(embedding__train__epochs=PARAMS["train"]["epochs"]),  # what was inherited is now written
     ]
     assert set(same) == {first}
+    assert of("reranker", store__embeddings="float16") == of("reranker")
     other = [
         of("reranker"),
         of(embedding__loss__label_weight=0.77),
@@ -158,6 +160,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(embedding__train__epochs=0.5),
         of(datasets__icd10__test=77),
         of(datasets__cwe__dev=77),
+        of(store__embeddings="float16"),  # what embed_distill trains on
     ]
     assert len({first, *other}) == 1 + len(other) - 1  # the two ways to set epochs are one
     assert other[2] == other[3]
@@ -271,7 +274,7 @@ def test_the_figures_are_those_of_the_statistics(made: Made) -> None:
     assert min(adjusted) == 2 * min(difference.p_value for difference in differences) > 0.02
     assert rows["kind"][1] == "2"
     assert rows["kind"][10] == "12 s"
-    assert "p (Holm) is adjusted for the 2 differences of this table." in made.page
+    assert "p (Holm) is adjusted for the 2 differences of this table; intervals are not." in made.page
 
 
 def test_what_was_not_run_or_failed_or_changed_shows_as_such(made: Made) -> None:
@@ -281,12 +284,21 @@ def test_what_was_not_run_or_failed_or_changed_shows_as_such(made: Made) -> None
     assert rows["kind"][1] == "1 of 2, 1 failed"
     assert rows["kind"][10] == "10 s"
     assert "- kind, seed 1 failed: train@embedding: the loss is nan" in made.page
-    assert "its intervals are over queries alone" in made.page
+    assert "its interval is over queries alone" in made.page
     one = made.values["kind", 0]["in_domain"].values - made.values["whole", 0]["in_domain"].values
     assert rows["kind"][6].startswith(f"{one.mean():+.4f} ")  # paired with the same seed alone
     made.results[2] = replace(made.results[2], digest="of other params")
     assert made.render()["kind"][1:4] == ["0 of 2, 1 failed, 1 not run", "–", "–"]
     assert set(current(made.grid, made.results, made.digests)) == {("whole", 0), ("whole", 1), ("kind", 1)}
+
+
+def test_a_difference_of_fewer_seeds_than_its_row_says_so(made: Made) -> None:
+    made.results[1] = replace(made.results[1], metrics={}, seconds=None, fault="x")
+    rows = made.render()
+    assert rows["kind"][1] == "2"
+    assert rows["kind"][6].endswith("), 1 of its seeds")
+    assert rows["kind"][8].endswith("), 1 of its seeds")
+    assert "its interval is over queries alone" in made.page
 
 
 def test_without_the_whole_recipe_nothing_is_compared(made: Made) -> None:
