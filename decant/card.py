@@ -29,12 +29,13 @@ def model_card(track: str, params: Mapping[str, Any], dev: Sequence[Mapping[str,
         Markdown with the hub's metadata block. It holds nothing that varies from run to run.
     """
     block = params[track]
-    teacher, student, triplets = block["teacher"], block["student"], block["triplets"]
+    teacher, student = block["teacher"], block["student"]
     training = {key: params["train"][key] if value is None else value for key, value in block["train"].items()}
     loader, task = LIBRARY[track]
     best = max(dev, key=lambda point: point["map"])
     curve = "\n".join(f"| {point['step']:.0f} | {point['map']:.4f} |" for point in dev)
-    settings = "\n".join(f"- {key}: {value}" for key, value in {**block["loss"], **triplets, **training}.items())
+    groups = {"loss": block["loss"], "triplets": block["triplets"], "guard": block["guard"], "train": training}
+    settings = "\n".join(f"- {group}.{key}: {value}" for group, one in groups.items() for key, value in one.items())
     layers = f", layers {student['layers']}" if student["layers"] is not None else ""
     revision = f", revision {teacher['revision']}" if teacher["revision"] else ""
     guarded = (

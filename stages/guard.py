@@ -11,8 +11,8 @@ from stages import cli
 from stages.students import load_student, make_student
 
 
-def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> list[Point]:
-    """Put the chosen point between before and after training into `folder`; return the points, or after alone.
+def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> tuple[list[Point], Point]:
+    """Put the chosen point between before and after training into `folder`; return all points, or after alone, and it.
 
     Args:
         params: all of them.
@@ -23,7 +23,8 @@ def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> 
     block = params.track(track)
     guard = block.guard
     if guard.dataset is None or not guard.interpolate:
-        return [Point(1.0, in_domain, None)]
+        after_alone = Point(1.0, in_domain, None)
+        return [after_alone], after_alone
     splits = [read_split(cli.SETS / name / "dev.parquet") for name in (block.in_domain, guard.dataset)]
     model = make_student(params, track)
     scorer = scorer_of(model, params.evaluate.batch_size)
@@ -42,4 +43,4 @@ def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> 
         f"{track}: {chosen.alpha:g} of the way from before to after: dev MAP {chosen.in_domain:.4f}, "
         f"{guard.dataset} {points[0].guard:.4f} → {chosen.guard:.4f}"
     )
-    return points
+    return points, chosen

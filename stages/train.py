@@ -19,7 +19,6 @@ from decant.embeddings import TeacherEmbeddings
 from decant.engines.sentence_transformers import scorer_of
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
-from decant.guard import choose
 from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
 from decant.params import Params
 from decant.resume import Checkpoints, fingerprint
@@ -50,9 +49,8 @@ def main(track: str) -> None:
         with atomic_folder(cli.MODELS / track) as folder:
             curves = _train(params, track, False, tuples, folder)
             seconds = curves.earlier_seconds + time.perf_counter() - start
-            points = keep_between(params, track, curves.best["map"], folder)
-            alpha = choose(points, block.guard.max_loss).alpha
-            card = model_card(track, params.model_dump(), curves.dev, alpha)
+            points, chosen = keep_between(params, track, curves.best["map"], folder)
+            card = model_card(track, params.model_dump(), curves.dev, chosen.alpha)
             (folder / "README.md").write_text(card, encoding="utf-8")
         with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
             if params.baselines.labels_only:
