@@ -61,7 +61,7 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
     }
     assert "lr: 2e-05" in (project.folder / "params.yaml").read_text()
     settings = (project.folder / "models/embedding/README.md").read_text()
-    assert "- lr: 2e-05" in settings  # arrived as a float: a string would have been refused by the schema
+    assert "- train.lr: 2e-05" in settings  # arrived as a float: a string would have been refused by the schema
 
     shown = json.loads(project.dvc("metrics", "diff", "--json"))
     assert set(shown) <= {f"metrics/{track}/after.json" for track in TRACKS}
