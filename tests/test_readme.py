@@ -19,6 +19,24 @@ def test_the_table_is_that_of_the_committed_metrics() -> None:
     assert shown.strip() == markdown(comparison, cost).strip()
 
 
+def test_the_figures_of_three_seeds_are_those_of_the_ablations() -> None:
+    page = (ROOT / "docs/ablations.md").read_text(encoding="utf-8")
+    of = {}
+    for grid in ("default", "thorough"):
+        section = page.split(f"<!-- {grid}: ")[1].split(f"<!-- end of {grid} -->")[0]
+        rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+        of.update({(grid, row[0]): (row[4], row[6]) for row in rows})
+    shown = re.findall(
+        r"^\| ((?:embedding|reranker)[^|]*) \| ([\d.]+ \(.+?\)) \| ([\d.]+ \(.+?\)) \|$", README, re.MULTILINE
+    )
+    assert len(shown) == 7
+    for student, *ratios in shown:
+        track, _, variant = student.partition(", ")
+        grid = "thorough" if "thorough" in variant else "default"
+        cell = variant.replace(" ", "-") if variant.endswith("alone") else "full"
+        assert tuple(ratios) == of[grid, f"{track}-{cell}"], student
+
+
 @pytest.mark.parametrize("track", ["embedding", "reranker"])
 def test_the_committed_student_beats_its_start_in_domain(track: str) -> None:
     comparison = json.loads((ROOT / "metrics/comparison.json").read_text())
