@@ -10,43 +10,53 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 OUTPUTS = ("sentence_embedding", "scores")
+TOKENS = 512  # in a forward pass on a CPU: more fall out of its cache, fewer leave it idle (`benchmarks.chunks`)
 
 
-def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int, recompute: bool) -> None:
-    """Make the model's forward pass in training run over `chunk` texts or pairs at a time, in place.
+def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int | None) -> None:
+    """Make the model's forward pass in training run over parts of the batch, in place.
 
-    They are sorted by length first, and each chunk is cut to its own longest: a batch in which one text is long would
-    otherwise be padding for the most part. With `recompute`, activation checkpointing (Chen et al., arXiv:1604.06174)
-    at the level of a chunk: what is held between the forward and the backward pass is the outputs alone, and the
-    activations of one chunk come back, and go, at a time. The gradients are those of the whole batch. Forward passes
-    without gradients are as they were.
+    The texts or pairs are sorted by length first, and each part is cut to its own longest: a batch in which one text is
+    long would otherwise be padding for the most part. With a `chunk`, activation checkpointing (Chen et al.,
+    arXiv:1604.06174) at the level of a part: what is held between the forward and the backward pass is the outputs
+    alone, and the activations of one part come back, and go, at a time. Without, they are held, and a part has as many
+    as make `TOKENS` tokens. The gradients are those of the whole batch. Forward passes without gradients are as they
+    were.
 
     The model's own `forward` is replaced, not the loss's call of it, so that DistributedDataParallel, which wraps the
     model, sees one forward pass and never the recomputation.
 
     Args:
         model: the student.
-        chunk: texts or pairs at a time.
-        recompute: whether activations are calculated again in the backward pass instead of held.
+        chunk: texts or pairs at a time, their activations calculated again in the backward pass; None for speed
+            alone.
     """
     whole = model.forward
 
     def forward(features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         mask = features["attention_mask"]
-        if not torch.is_grad_enabled() or (not recompute and len(mask) <= chunk):
+        if not torch.is_grad_enabled():
             return whole(features, **kwargs)  # type: ignore[no-any-return]
 
         def encode(part: dict[str, Any]) -> dict[str, Tensor]:
             output = whole(part, **kwargs)
             return {name: output[name] for name in OUTPUTS if name in output}
 
-        run = partial(checkpoint, encode, use_reentrant=False, preserve_rng_state=True) if recompute else encode
-        order = mask.sum(dim=1).argsort(descending=True, stable=True)
-        parts = [run(_rows(features, order[start : start + chunk])) for start in range(0, len(order), chunk)]
+        run = partial(checkpoint, encode, use_reentrant=False, preserve_rng_state=True) if chunk else encode
+        lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
+        parts = [run(_rows(features, rows)) for rows in order.split(_sizes(lengths.tolist(), chunk))]
         back = order.argsort()
         return {**features, **{name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}}
 
     model.forward = forward
+
+
+def _sizes(lengths: list[int], chunk: int | None) -> list[int]:
+    """How many texts each part has, of texts so long, the longest first."""
+    sizes: list[int] = []
+    while (start := sum(sizes)) < len(lengths):
+        sizes.append(min(chunk or max(1, TOKENS // max(1, lengths[start])), len(lengths) - start))
+    return sizes
 
 
 def _rows(features: Mapping[str, Any], chosen: Tensor) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from decant.progress import progress
 from decant.resume import Checkpoints, ResumableTrainer, step_of
 
 TERMS = ("loss", "kl", "margin_mse", "mse", "embed_distill", "lambda", "contrastive")
-GROUP = 32  # texts or pairs of like length in a forward pass on the CPU, which gains nothing from larger ones
 Student: TypeAlias = SentenceTransformer | CrossEncoder
 
 
@@ -154,7 +153,7 @@ def train_student(
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
     if settings.chunk is not None or not torch.cuda.is_available():
-        encode_in_chunks(model, settings.chunk or GROUP, recompute=settings.chunk is not None)
+        encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
         trainer = _trainer(
             model,

@@ -1,0 +1,64 @@
+"""Train on a batch in parts of so many tokens, against the whole batch at once.
+
+    python -m benchmarks.chunks
+
+Forward and backward passes of both tracks' students over batches as large as params.yaml has them, of n-tuples drawn
+at random. Baseline: each batch in one part, padded to its longest text. Needs `dvc repro triplets`.
+"""
+
+import random
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+from sentence_transformers import CrossEncoder
+
+from decant import chunking
+from decant.models import transformer_of
+from decant.params import load_params
+from stages.cli import TRACKS, TRIPLETS
+from stages.students import make_student
+
+BATCHES = 4
+WHOLE = 1 << 30
+TOKENS = (WHOLE, 128, 256, 512, 1024, 2048)
+
+
+def main() -> None:
+    """Print for each track the seconds a batch by tokens a part, and their ratio to the whole batch's."""
+    params = load_params(Path("params.yaml"))
+    for track in TRACKS:
+        rows = pq.read_table(TRIPLETS / f"{track}.parquet").to_pylist()
+        size = params.training(track).batch_size
+        drawn = [random.Random(number).sample(rows, size) for number in range(BATCHES)]
+        model = make_student(params, track)
+        model.train()
+        transformer_of(model).get_input_embeddings().requires_grad_(False)
+        pairs = isinstance(model, CrossEncoder)
+        batches = []
+        for batch in drawn:
+            texts = [
+                (row["query"], text) if pairs else text
+                for row in batch
+                for text in ([] if pairs else [row["query"]]) + [row["positive"], *row["negatives"]]
+            ]
+            batches.append(dict(model.preprocess(texts)))
+        chunking.encode_in_chunks(model, None)
+        baseline = 0.0
+        for tokens in TOKENS:
+            chunking.TOKENS = tokens
+            for number, batch in enumerate((batches[0], *batches)):
+                if number == 1:
+                    start = time.perf_counter()  # after a round to warm up
+                output = model(dict(batch))
+                output["scores" if pairs else "sentence_embedding"].sum().backward()
+            seconds = (time.perf_counter() - start) / BATCHES
+            baseline = baseline or seconds
+            name = "the whole batch" if tokens == WHOLE else f"{tokens:5} tokens"
+            print(f"{track:9} {name:15} {seconds:.2f} s a batch, ratio {baseline / seconds:.2f}", flush=True)
+    print(f"{torch.get_num_threads()} threads")
+
+
+if __name__ == "__main__":
+    main()
