@@ -73,7 +73,7 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
 
 
 def test_before_is_the_experiment_without_epochs(project: Project) -> None:
-    output = project.dvc("exp", "run", "--name", "before", "-S", "train.epochs=0", "-S", "reranker.train.epochs=0")
+    output = project.dvc("exp", "run", "--name", "before", "-S", "train.epochs=0")
     assert "train@embedding" in ran(output)
     for track in TRACKS:
         trained, untrained = (project.folder / f"metrics/{track}/{name}.json" for name in ("after", "before"))
@@ -166,9 +166,7 @@ def test_a_misspelt_key_never_passes_as_up_to_date(project: Project) -> None:
 
 
 def test_the_labels_only_baseline_adds_its_row(project: Project) -> None:
-    output = project.dvc(
-        "exp", "run", "-S", "baselines.labels_only=true", "-S", "train.epochs=0.5", "-S", "reranker.train.epochs=0.2"
-    )
+    output = project.dvc("exp", "run", "-S", "baselines.labels_only=true", "-S", "train.epochs=0.5")
     assert "evaluate_labels_only@reranker" in ran(output)
     comparison = json.loads((project.folder / "metrics/comparison.json").read_text())
     entry = comparison["reranker"]["domains"]["in_domain"]["map"]
