@@ -54,8 +54,10 @@ def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int | Non
 def _sizes(lengths: list[int], chunk: int | None) -> list[int]:
     """How many texts each part has, of texts so long, the longest first."""
     sizes: list[int] = []
-    while (start := sum(sizes)) < len(lengths):
+    start = 0
+    while start < len(lengths):
         sizes.append(min(chunk or max(1, TOKENS // max(1, lengths[start])), len(lengths) - start))
+        start += sizes[-1]
     return sizes
 
 
