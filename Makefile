@@ -1,4 +1,5 @@
 # `make demo` and `make test` need git, make, Python 3.11 and a package registry, and nothing else.
+WORKERS ?= 2
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
@@ -43,8 +44,8 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	@touch .venv-ray/.installed
 
-test: install-dev  ## the tests
-	@python -m pytest -m 'not slow and not vllm and not ray'
+test: install-dev  ## the tests, in two processes (`make test WORKERS=4` takes more)
+	@OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not vllm and not ray'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
 	@python -m pytest -m 'not vllm and not ray'
