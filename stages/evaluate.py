@@ -1,6 +1,7 @@
 """Evaluate a track's student, teacher or baselines on the test splits, or any checkpoint on any set.
 
 `python -m stages.evaluate embedding after` writes what the pipeline reads;
+`python -m stages.evaluate both baseline` the same of the untouched model, for both tracks;
 `python -m stages.evaluate --model PATH_OR_REFERENCE --dataset NAME` prints the metrics of a checkpoint.
 """
 
@@ -20,19 +21,14 @@ from decant.scores import read_scores, scores_for
 from decant.sources import model_folder
 from stages import cli
 
-MODELS = ("before", "after", "teacher", "labels_only", "baseline", "bm25")
+MODELS = ("before", "after", "teacher", "labels_only", "bm25")
 
 
 def main(track: str, model: str) -> None:
     """Write metrics/<track>/<model>.json and data/runs/<track>/<model>.parquet; for `after` also its cost."""
     params = cli.params()
     block = params.track(track)
-    domains = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
-    splits = {
-        domain: read_split(cli.SETS / dataset / "test.parquet")
-        for domain, dataset in domains.items()
-        if dataset is not None
-    }
+    splits = {domain: read_split(cli.SETS / dataset / "test.parquet") for domain, dataset in _domains(params, track)}
     if model == "teacher":
         runs = {domain: _teacher_run(track, domain, split.rows, block.teacher.kind) for domain, split in splits.items()}
     elif _is_off(params.baselines, model):
@@ -43,19 +39,42 @@ def main(track: str, model: str) -> None:
         runs = {domain: bm25_run(split.rows) for domain, split in splits.items()}
     else:
         runs = _score(params, track, model, splits)
+    _write(params, track, model, runs)
+
+
+def untouched() -> None:
+    """Write the same of the untouched model for both tracks. Each set is scored once, whichever tracks rank it."""
+    params = cli.params()
+    domains = {track: _domains(params, track) for track in cli.TRACKS}
+    found: dict[str, Run] = {}
+    if params.baselines.model is not None:
+        from stages.students import checkpoint_scorer  # slow to import
+
+        folder = model_folder(params.baselines.model, params.baselines.revision, None)
+        scorer = checkpoint_scorer(folder, params.evaluate.batch_size)
+        for dataset in dict.fromkeys(name for pairs in domains.values() for _, name in pairs):
+            found[dataset] = evaluate(scorer, read_split(cli.SETS / dataset / "test.parquet"))
+    for track, pairs in domains.items():
+        _write(params, track, "baseline", {domain: found[name] for domain, name in pairs if name in found})
+
+
+def _domains(params: Params, track: str) -> list[tuple[str, str]]:
+    """The domains that a track is evaluated on, and the data set of each."""
+    block = params.track(track)
+    sets = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
+    return [(domain, dataset) for domain, dataset in sets.items() if dataset is not None]
+
+
+def _write(params: Params, track: str, model: str, runs: dict[str, Run]) -> None:
     write_runs(cli.RUNS / track / f"{model}.parquet", runs)
     metrics = {domain: run.means() for domain, run in runs.items()}
     write_json(cli.METRICS / track / f"{model}.json", metrics)
-    for domain, means in metrics.items():
-        print(f"{track} {model}, {domain} ({domains[domain]}): {means}")
+    for domain, dataset in _domains(params, track) if runs else ():
+        print(f"{track} {model}, {domain} ({dataset}): {metrics[domain]}")
 
 
 def _is_off(baselines: Baselines, model: str) -> bool:
-    return {
-        "labels_only": not baselines.labels_only,
-        "baseline": baselines.model is None,
-        "bm25": not baselines.bm25,
-    }.get(model, False)
+    return {"labels_only": not baselines.labels_only, "bm25": not baselines.bm25}.get(model, False)
 
 
 def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
@@ -75,9 +94,6 @@ def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> 
     folder = cli.MODELS / (f"{track}-labels-only" if model == "labels_only" else track)
     if model == "before":
         scorer = scorer_of(make_student(params, track), params.evaluate.batch_size)
-    elif model == "baseline" and params.baselines.model is not None:
-        untouched = model_folder(params.baselines.model, params.baselines.revision, None)
-        scorer = checkpoint_scorer(untouched, params.evaluate.batch_size)
     else:
         scorer = checkpoint_scorer(folder, params.evaluate.batch_size, student.trust_remote_code)
     runs = {domain: evaluate(scorer, split) for domain, split in splits.items()}
@@ -121,8 +137,8 @@ def evaluate_checkpoint(reference: str, revision: str | None, dataset: str, spli
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("track", nargs="?", choices=cli.TRACKS)
-    parser.add_argument("which", nargs="?", choices=MODELS)
+    parser.add_argument("track", nargs="?", choices=(*cli.TRACKS, "both"))
+    parser.add_argument("which", nargs="?", choices=(*MODELS, "baseline"))
     parser.add_argument("--model", help="a checkpoint: a folder, or a reference such as hub:owner/name")
     parser.add_argument("--revision", help="the pinned commit of a hub: or modelscope: model")
     parser.add_argument("--dataset", help="a key of `datasets` in params.yaml")
@@ -135,4 +151,8 @@ if __name__ == "__main__":
         )
     if not (arguments.track and arguments.which) or arguments.model or arguments.dataset:
         parser.error("give a track and a model (embedding after), or --model and --dataset")
+    if (arguments.track == "both") != (arguments.which == "baseline"):
+        parser.error("`both` and `baseline` go together")
+    if arguments.track == "both":
+        cli.run("evaluate_baseline", untouched)
     cli.run(f"evaluate_{arguments.which}@{arguments.track}", lambda: main(arguments.track, arguments.which))

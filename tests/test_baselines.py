@@ -70,7 +70,8 @@ def test_without_them_nothing_is_trained_anew_and_their_columns_go(pipeline: Pro
     project.edit_params(switch_off)
     assert ran(project.dvc("repro")) == {
         "check",
-        *(f"evaluate_{name}@{track}" for name in ("bm25", "baseline") for track in TRACKS),
+        *(f"evaluate_bm25@{track}" for track in TRACKS),
+        "evaluate_baseline",
         "report",
     }
     for track in TRACKS:
