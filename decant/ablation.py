@@ -142,13 +142,18 @@ def digest(params: Params, track: str) -> str:
     """What decides a track's student and its figures, the seed apart, as 16 hexadecimal digits.
 
     A key that is null says 'none' or 'inherit' and does not count: params that know one key more are the same params.
+    Nor does the size of a split that the track does not read.
     """
     block = params.track(track)
-    sets = (block.in_domain, block.out_of_domain, block.guard.dataset)
+    unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard.dataset: {"test"}}
     decides = {
         "track": block.model_dump(exclude={"train"}),
         "train": params.training(track).model_dump(),
-        "datasets": {name: params.datasets[name].model_dump() for name in sets if name is not None},
+        "datasets": {
+            name: params.datasets[name].model_dump(exclude=splits)
+            for name, splits in unread.items()
+            if name is not None
+        },
         "embeddings": params.store.embeddings if block.teacher.embeddings else None,
     }
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]

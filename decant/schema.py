@@ -257,6 +257,9 @@ class Params(Block):
         return self
 
     def training(self, name: str) -> Train:
-        """A track's training settings: its own where it has them, the shared ones elsewhere."""
-        own = self.track(name).train.model_dump()
+        """A track's training settings: its own where it has them, the shared ones elsewhere.
+
+        Shared `epochs` of 0 hold for both tracks: nothing is trained then.
+        """
+        own = self.track(name).train.model_dump(exclude={"epochs"} if self.train.epochs == 0 else None)
         return self.train.model_copy(update={key: value for key, value in own.items() if value is not None})
