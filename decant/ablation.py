@@ -120,6 +120,8 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], ce
     """Refuse a key that changes a value and no result, as `train.lr` does where `embedding.train.lr` overrides it."""
     overrides = grid.overrides(name, grid.seeds[0])
     value = overrides.pop(key)
+    if key in grid.base:
+        overrides[key] = grid.base[key]
     try:
         without = changed(params, overrides, f"{path}, {name}")
     except DecantError:  # the cell needs the key
