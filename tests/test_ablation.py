@@ -133,6 +133,17 @@ def test_a_grid_with_a_fault_is_told_before_anything_runs(
     assert "grid.yaml" in caught.value.problem
 
 
+def test_a_cell_may_set_otherwise_what_all_cells_set(tmp_path: Path) -> None:
+    """Even to the value of params.yaml, which without both would have changed nothing."""
+
+    def edit(grid: dict) -> None:
+        grid["base"]["embedding.train.epochs"] = 2
+        grid["cells"]["rate"]["set"] = {"embedding.train.epochs": 1}
+
+    _, digests = read_grid(write(tmp_path, edit), PARAMS)
+    assert digests["rate"] != digests["whole"]
+
+
 def test_a_missing_grid_is_told(tmp_path: Path) -> None:
     with pytest.raises(DecantError, match="there is no such file"):
         read_grid(tmp_path / "none.yaml", PARAMS)
@@ -150,6 +161,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(reranker__loss__label_weight=0.77),
         of(evaluate__batch_size=7),
         of(embedding__train__epochs=PARAMS["train"]["epochs"]),  # what was inherited is now written
+        of(datasets__pydocs__train=77, datasets__pydocs__dev=77, datasets__cwe__test=77),  # which the track never reads
     ]
     assert set(same) == {first}
     assert of("reranker", store__embeddings="float16") == of("reranker")
@@ -158,8 +170,9 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(embedding__loss__label_weight=0.77),
         of(train__epochs=0.5),
         of(embedding__train__epochs=0.5),
-        of(datasets__icd10__test=77),
-        of(datasets__cwe__dev=77),
+        *(of(**{f"datasets__icd10__{split}": 77}) for split in ("train", "dev", "test")),
+        *(of(**{f"datasets__cwe__{split}": 77}) for split in ("train", "dev")),
+        of(datasets__pydocs__test=77),
         of(store__embeddings="float16"),  # what embed_distill trains on
     ]
     assert len({first, *other}) == 1 + len(other) - 1  # the two ways to set epochs are one

@@ -212,6 +212,12 @@ def test_a_tracks_own_zero_is_not_taken_for_null():
     assert (own.epochs, own.warmup, own.weight_decay) == (0, 0, 0)
 
 
+def test_shared_epochs_of_zero_hold_for_a_track_with_its_own():
+    params = parse_params(edited(train__epochs=0, reranker__train__epochs=3, reranker__train__warmup=0.5))
+    own = params.training("reranker")
+    assert (own.epochs, own.warmup) == (0, 0.5)
+
+
 @pytest.mark.parametrize(
     "content, fault",
     [
