@@ -15,6 +15,7 @@ demo: install  ## run the whole pipeline and print the comparison of both tracks
 	@python -m stages.report --show
 
 ablations: install  ## run what docs/ablations.md has no result of yet, and write its tables
+	@dvc repro score
 	@python -m stages.ablate
 
 install: .venv/.installed  ## make .venv with the locked requirements

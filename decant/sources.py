@@ -66,7 +66,10 @@ def resolve(
 
 def _package_path(reference: str, name: str) -> Path:
     import_name, _, inside = name.partition("/")
-    spec = importlib.util.find_spec(import_name) if import_name.isidentifier() else None
+    try:
+        spec = importlib.util.find_spec(import_name) if import_name.isidentifier() else None
+    except ValueError:  # of `__main__` where a command runs that is no module
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise DecantError(
             f"{reference}: no package `{import_name}` is installed", "run `make install`, or correct the reference"
