@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from remotes import SSHD, BucketRemote, FolderRemote, Remote, s3_server, sshd
 from ruamel.yaml import YAML
 
@@ -82,10 +83,32 @@ def shrink(params: Any) -> None:
     params["report"]["resamples"] = 199
 
 
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Project], None]) -> Project:
+    """A project that the first of pytest's processes to ask for it builds, and the others wait for."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # which all workers share
+    folder, done = root / name, root / f"{name}.done"
+    project = Project(folder / "a project")
+    with FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a build that failed
+            folder.mkdir()
+            build(project)
+            done.touch()
+    return project
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A git repository with the working tree's files and small sizes, in a folder whose name has a space."""
-    project = Project(tmp_path_factory.mktemp("checkout") / "a project")
+    """A git repository with the working tree's files and small sizes, in a folder whose name has a space.
+
+    Tests must not change it: they take a copy.
+    """
+    return built_once(tmp_path_factory, "checkout", _check_out)
+
+
+def _check_out(project: Project) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -101,16 +124,18 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.git("init", "--quiet", "--initial-branch", "main")
     project.edit_params(shrink)
     project.commit()
-    return project
 
 
 @pytest.fixture(scope="session")
 def pipeline(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same after `dvc repro`, its results committed. Tests must not change it: they take a copy."""
-    project = checkout.copy(tmp_path_factory.mktemp("pipeline") / "a project")
-    project.dvc("repro")
-    project.commit()
-    return project
+
+    def build(project: Project) -> None:
+        checkout.copy(project.folder)
+        project.dvc("repro")
+        project.commit()
+
+    return built_once(tmp_path_factory, "pipeline", build)
 
 
 @pytest.fixture(scope="session")
