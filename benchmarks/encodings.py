@@ -9,8 +9,8 @@ other categories' codes nearest to it by TF-IDF. Train, dev and test share no ca
 Baseline: the published embedding recipe's triplets and loss, every positive with every negative (125 triples of three
 texts), two-way KL at temperature 1 without labels, with the best of several learning rates on test, to its advantage;
 what a small model needs beside them (frozen token embeddings, no dropout, warm-up) is params.yaml's. Against it: the
-embedding recipe of params.yaml as it stands, and the n-tuples and the loss of presets/qwen3.yaml. Bars of each: at most
-a tenth of the texts, and no lower MAP. All stages run as in the pipeline, in a folder of their own.
+embedding recipe of params.yaml as it stands, and the n-tuples, loss, guard, epochs and batches of presets/qwen3.yaml, at
+params.yaml's rate. Bars of each: at most a tenth of the texts, and no lower MAP. All stages run as in the pipeline, in a folder of their own.
 """
 
 import argparse
@@ -68,9 +68,10 @@ def main() -> None:
         for model in ("before", "teacher"):
             print(f"{model}: MAP {_values(folder, model).mean():.4f}")
         ours = {"params.yaml": _train(folder, params, arguments.queries, "params.yaml")}
-        preset = YAML(typ="safe").load(ROOT / PRESET)["embedding"]
-        changed = _params({"triplets": preset["triplets"], "loss": preset["loss"]})
-        ours[PRESET] = _train(folder, changed, arguments.queries, f"n-tuples and loss of {PRESET}")
+        preset = YAML(typ="safe").load(ROOT / PRESET)
+        changed = _params({block: preset["embedding"][block] for block in ("triplets", "loss", "guard")})
+        changed["embedding"]["train"].update(epochs=preset["train"]["epochs"], batch_size=preset["train"]["batch_size"])
+        ours[PRESET] = _train(folder, changed, arguments.queries, f"n-tuples, loss, guard and epochs of {PRESET}")
         published = {}
         for rate in arguments.rates:
             changed = _params(PUBLISHED)
