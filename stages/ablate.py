@@ -41,7 +41,7 @@ from stages.revisions import Revision
 FOLDER = Path("ablations")
 PAGE = Path("docs/ablations.md")
 DEFAULT = "parts"
-POLL = 2.0  # seconds from one look at the queue to the next
+POLL = 5.0  # seconds from one look at the queue to the next
 TEND = 30.0  # seconds from one look at the queue's worker to the next
 
 
