@@ -9,8 +9,9 @@ other categories' codes nearest to it by TF-IDF. Train, dev and test share no ca
 Baseline: the published embedding recipe's triplets and loss, every positive with every negative (125 triples of three
 texts), two-way KL at temperature 1 without labels, with the best of several learning rates on test, to its advantage;
 what a small model needs beside them (frozen token embeddings, no dropout, warm-up) is params.yaml's. Against it: the
-embedding recipe of params.yaml as it stands, and the n-tuples, loss, guard, epochs and batches of presets/qwen3.yaml, at
-params.yaml's rate. Bars of each: at most a tenth of the texts, and no lower MAP. All stages run as in the pipeline, in a folder of their own.
+embedding recipe of params.yaml as it stands, and the n-tuples, loss, guard, epochs and batches of presets/qwen3.yaml,
+at params.yaml's rate. Bars of each: at most a tenth of the texts, and no lower MAP. All stages run as in the pipeline,
+in a folder of their own.
 """
 
 import argparse
