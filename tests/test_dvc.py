@@ -52,7 +52,7 @@ def test_two_forced_runs_give_the_same_metrics_and_models_to_the_byte(project: P
 
 def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: Project) -> None:
     lr = load_params(project.folder / "params.yaml").train.lr
-    output = project.dvc("exp", "run", "--name", "slow", "-S", "train.lr=2e-5")
+    output = project.dvc("exp", "run", "--name", "slow", "-S", "train.lr=2e-5", "-S", "reranker.train.lr=2e-5")
     assert ran(output) == {
         "check",
         *(f"train@{track}" for track in TRACKS),
@@ -65,9 +65,9 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
 
     shown = json.loads(project.dvc("metrics", "diff", "--json"))
     assert set(shown) <= {f"metrics/{track}/after.json" for track in TRACKS}
-    assert shown["metrics/embedding/after.json"]["in_domain.map"].keys() == {"old", "new", "diff"}
+    assert shown["metrics/reranker/after.json"]["in_domain.map"].keys() == {"old", "new", "diff"}
     shown = json.loads(project.dvc("params", "diff", "--json"))
-    assert list(shown["params.yaml"]) == ["train.lr"]
+    assert sorted(shown["params.yaml"]) == ["reranker.train.lr", "train.lr"]
     assert (shown["params.yaml"]["train.lr"]["old"], shown["params.yaml"]["train.lr"]["new"]) == (lr, 2e-05)
     assert "slow" in project.dvc("exp", "show", "--csv")
 
@@ -86,7 +86,7 @@ def test_before_is_the_experiment_without_epochs(project: Project) -> None:
     assert set(shown) <= {f"metrics/{track}/after.json" for track in TRACKS}
     before = json.loads((project.folder / "metrics/reranker/before.json").read_text())
     after = json.loads((project.folder / "metrics/reranker/after.json").read_text())
-    change = shown["metrics/embedding/after.json"]["in_domain.map"]
+    change = shown["metrics/reranker/after.json"]["in_domain.map"]
     assert (change["old"], change["new"]) == (before["in_domain"]["map"], after["in_domain"]["map"])
 
 
