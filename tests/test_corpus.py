@@ -18,7 +18,7 @@ TEXTS = ["one", 'two, "2"', "3 三"]
     [
         ("a.txt", 'one\ntwo, "2"\n3 三\n'.encode()),
         ("a.txt", '\ufeffone\r\n\r\n  \ntwo, "2"\r\n3 三'.encode()),  # Windows, empty lines
-        ("a.TXT.gz", gzip.compress('one\ntwo, "2"\n3 三\n'.encode())),
+        ("a.TXT.gz", gzip.compress('one\ntwo, "2"\n3 三\n'.encode(), mtime=0)),
         ("a.jsonl", "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()),
         ("a.jsonl", "".join(json.dumps({"text": text, "id": 1}) + "\n" for text in [*TEXTS, " "]).encode()),  # empty
         ("a.csv", 'text\none\n"two, ""2"""\n3 三\n'.encode()),
