@@ -14,9 +14,9 @@ demo: install  ## run the whole pipeline and print the comparison of both tracks
 	@dvc repro
 	@python -m stages.report --show
 
-ablations: install  ## run what docs/ablations.md has no result of yet, and write its tables
+ablations: install  ## run what docs/ablations.md has no result of yet, two at a time, and write its tables
 	@dvc repro score
-	@python -m stages.ablate
+	@python -m stages.ablate --jobs $(WORKERS)
 
 install: .venv/.installed  ## make .venv with the locked requirements
 
