@@ -116,7 +116,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
     tuples = pq.read_table(folder / "data/triplets/embedding.parquet", columns=["negatives"])["negatives"].to_pylist()
     epochs = params["embedding"]["train"]["epochs"] or params["train"]["epochs"]
     texts = sum(2 + len(negatives) for negatives in tuples) * epochs / queries
-    seconds = read_json(folder / "metrics/cost/embedding/train.json")["seconds"]
+    seconds = read_json(folder / "data/cost/embedding/train.json")["seconds"]
     values = _values(folder, "after")
     print(f"{name}: {texts:.1f} texts encoded per query, {seconds:.0f} s, MAP {values.mean():.4f}", flush=True)
     return values, texts

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -95,6 +96,14 @@ class Revision:
                 split = self._recorded_split(track, model, dataset)
                 found[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
         return found
+
+    def training_seconds(self, track: str) -> float:
+        """How long a track's training took.
+
+        Raises:
+            DecantError: it is neither in the cache nor on the remote.
+        """
+        return float(json.loads(self._read(str(cli.COST / track / "train.json")))["seconds"])
 
     def test_rows(self, dataset: str) -> list[dict[str, Any]]:
         """The rows of a set's test split.

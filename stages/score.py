@@ -43,7 +43,7 @@ UNMEASURED = {"parameters": 0, "bytes": 0, "pairs_per_second": None}  # a teache
 
 
 def main(track: str) -> None:
-    """Write data/scores/<track>/ and metrics/cost/<track>/teacher.json."""
+    """Write data/scores/<track>/ and data/cost/<track>/teacher.json."""
     params = cli.params()
     block = params.track(track).teacher
     if not never():  # a missing engine is told before a model is downloaded

@@ -34,7 +34,7 @@ CURVES = "curves.json"
 
 
 def main(track: str) -> None:
-    """Write models/<track>/, models/<track>-labels-only/, plots/<track>/ and metrics/cost/<track>/train.json."""
+    """Write models/<track>/, models/<track>-labels-only/, plots/<track>/ and data/cost/<track>/train.json."""
     params = cli.params()
     block = params.track(track)
     path = cli.TRIPLETS / f"{track}.parquet"
