@@ -6,7 +6,6 @@ cell that fails is recorded, and tried anew the next time.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -146,10 +145,15 @@ class Ablations:
         queued = {experiment.name for experiment in queue.entries()}
         new = [job for name, job in wanted.items() if name not in queued]
         print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
-        for job in new:
-            track = self.grid.cells[job.cell].track
-            stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
-            queue.put(self._experiment(job), self.grid.overrides(*job), stages)
+        for number, job in enumerate(new, 1):
+            self._put(queue, job)
+            if number == self.jobs:  # it takes DVC seconds to queue one: the workers need not wait for the last
+                queue.tend()
+
+    def _put(self, queue: ExperimentQueue, job: Job) -> None:
+        track = self.grid.cells[job.cell].track
+        stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
+        queue.put(self._experiment(job), self.grid.overrides(*job), stages)
 
     def _stale(self, queue: ExperimentQueue, wanted: Mapping[str, Job]) -> list[Experiment]:
         return [one for one in queue.entries() if one.name in wanted and not self._is_of(one, wanted[one.name])]
@@ -167,12 +171,18 @@ class Ablations:
     def _collect(self, queue: ExperimentQueue, jobs: Sequence[Job]) -> list[Job]:
         """Record every job's result when it ends; return those that failed."""
         pending, failed = {self._experiment(job): job for job in jobs}, []
+        again: set[str] = set()
         tended = -TEND
         with progress(len(jobs), "experiments") as bar:
             while pending:
                 entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
                 ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
                 for experiment in ended:
+                    if experiment.state == "failed" and not experiment.started and experiment.name not in again:
+                        again.add(experiment.name)  # lost by a worker that ended as it took it
+                        queue.remove([experiment.name])
+                        self._put(queue, pending[experiment.name])
+                        continue
                     job = pending.pop(experiment.name)
                     result = self._record(experiment, job)
                     if result.fault:
@@ -212,7 +222,7 @@ class Ablations:
                     domain: {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
                     for domain, run in runs.items()
                 },
-                seconds=json.loads(experiment.read(str(cli.COST / track / "train.json")))["seconds"],
+                seconds=revision.training_seconds(track),
             )
         except DecantError as error:
             result = replace(result, fault=error.problem)

@@ -47,11 +47,14 @@ class Experiment:
         """A file of the experiment's that git holds."""
         return _run("git", "show", f"{self.revision}:./{path}")
 
+    @property
+    def started(self) -> bool:
+        """Whether it came to run at all: DVC loses one that a worker takes off the queue at the moment it ends."""
+        return self.log.exists()
+
     def fault(self) -> str:
         """Why it failed: the first line of what its stage said, or the last line of all."""
-        lines = (
-            [line.strip() for line in self.log.read_text(errors="replace").splitlines()] if self.log.exists() else []
-        )
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()] if self.started else []
         lines = [line for line in lines if line]
         stage = next((line.split("'")[1] for line in reversed(lines) if "failed to reproduce '" in line), None)
         said = [line for line in lines if stage and line.startswith(f"{stage}: ")]
@@ -118,8 +121,11 @@ class ExperimentQueue:
 
     def remove(self, names: Sequence[str]) -> None:
         """Take experiments that are queued or ended off the queue; their results stay, as `dvc exp list` shows."""
-        if names:
-            self._queue.remove(list(names))
+        left = list(names)
+        for _ in range(2):  # of one that was taken and not run, DVC removes the commit first and the message after
+            if left:
+                self._queue.remove(left)
+                left = [one.name for one in self.entries() if one.name in names and one.state != "running"]
 
     def stop(self) -> None:
         """End the worker, and what it has under way; what is queued stays queued.
@@ -129,9 +135,13 @@ class ExperimentQueue:
         """
         if not self._has_worker():
             return
-        running = self._running()
-        # Interrupts all of the worker's processes, the stage included; `--force` would leave the stage running.
-        _dvc(*(("queue", "kill", *running) if running else ("queue", "stop")), check=False)
+        _dvc("queue", "stop", check=False)
+        last = time.monotonic() + PATIENCE
+        while self._queue.worker_status() and time.monotonic() < last:  # until then it may take the next one
+            pass
+        if running := self._running():
+            # Interrupts all of the worker's processes, the stage included; `--force` would leave the stage running.
+            _dvc("queue", "kill", *running, check=False)
         last = time.monotonic() + PATIENCE
         while running := self._running():
             if time.monotonic() > last:

@@ -9,10 +9,12 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from conftest import ROOT, Project, shrink
+from ruamel.yaml import YAML
 
 from decant.dataset import Row, Split, read_split, write_split
 from decant.errors import DecantError
@@ -21,6 +23,7 @@ from decant.files import read_json, write_json
 from decant.params import load_params
 from stages import cli
 
+GRID = Path("ablations/parts.yaml")
 PATHS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
 SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
 PIPELINE = """
@@ -35,7 +38,7 @@ stages:
       cmd: python -m ablated train
       deps: [data/sets]
       params: [seed, "${item}.loss", train]
-      outs: ["models/${item}", {"metrics/cost/${item}/train.json": {cache: false}}]
+      outs: ["models/${item}", "data/cost/${item}/train.json"]
   evaluate_after:
     foreach: [embedding]
     do:
@@ -51,7 +54,7 @@ stages:
   other:
     cmd: python -m ablated nothing
 """
-GRID = """
+CELLS = """
 seeds: [0, 1]
 base:
   datasets.icd10.test: 20
@@ -108,7 +111,7 @@ def make(folder: Path) -> Project:
     (folder / "ablations").mkdir(parents=True)
     (folder / "docs").mkdir()
     (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / "ablations/parts.yaml").write_text(GRID)
+    (folder / GRID).write_text(CELLS)
     for name in ("params.yaml", ".gitignore", "docs/ablations.md"):
         shutil.copy(ROOT / name, folder / name)
     project.edit_params(shrink)
@@ -116,6 +119,33 @@ def make(folder: Path) -> Project:
     project.dvc("init", "--quiet")
     project.commit()
     return project
+
+
+def variables(project: Project) -> dict[str, str]:
+    return {**PATHS, "ABLATED": str(project.folder.parent)}
+
+
+def ablate(project: Project, *arguments: str, code: int = 0) -> str:
+    output = project.run(sys.executable, "-m", "stages.ablate", *arguments, code=code, **variables(project))
+    assert "Traceback" not in output
+    return output
+
+
+def trained(project: Project) -> list[str]:
+    """What was trained, in its order: the label weight and the seed."""
+    path = project.folder.parent / "trained"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def edit_grid(project: Project, edit: Callable[[dict], None]) -> None:
+    content = YAML(typ="safe").load(project.folder / GRID)
+    edit(content)
+    YAML().dump(content, project.folder / GRID)
+
+
+def copy(project: Project, folder: Path) -> Project:
+    (folder / "trained").write_text("")
+    return project.copy(folder / "a project")
 
 
 if __name__ == "__main__":

@@ -1,55 +1,22 @@
 """Ablations run through DVC's real queue: once each, whatever is killed, and what fails is told and tried again."""
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ablated import PATHS, make
+from ablated import GRID, ablate, copy, edit_grid, make, trained
 from conftest import Project, ran
 from ruamel.yaml import YAML
 
 from decant.ablation_results import read_queries, read_results
 from decant.evaluation import read_metrics
-from decant.files import read_json
 from stages.ablate import DEFAULT, FOLDER, PAGE
 
 Runs = dict[str, dict[str, np.ndarray]]
 
-GRID, RESULTS, QUERIES = FOLDER / f"{DEFAULT}.yaml", FOLDER / f"{DEFAULT}.csv", FOLDER / "queries" / DEFAULT
-
-
-def variables(project: Project) -> dict[str, str]:
-    return {**PATHS, "ABLATED": str(project.folder.parent)}
-
-
-def ablate(project: Project, *arguments: str, code: int = 0) -> str:
-    output = project.run(sys.executable, "-m", "stages.ablate", *arguments, code=code, **variables(project))
-    assert "Traceback" not in output
-    return output
-
-
-def trained(project: Project) -> list[str]:
-    """What was trained, in its order: the label weight and the seed."""
-    path = project.folder.parent / "trained"
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def edit_grid(project: Project, edit: Callable[[dict], None]) -> None:
-    content = YAML(typ="safe").load(project.folder / GRID)
-    edit(content)
-    YAML().dump(content, project.folder / GRID)
-
-
-def copy(project: Project, folder: Path) -> Project:
-    (folder / "trained").write_text("")
-    return project.copy(folder / "a project")
+RESULTS, QUERIES = FOLDER / f"{DEFAULT}.csv", FOLDER / "queries" / DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -181,107 +148,6 @@ def test_another_grid_has_results_and_tables_of_its_own(done: Project, tmp_path:
     assert page[0] == before[0]
     assert "| full | of the other grid | 2 |" in page[1]
     assert "invalid choice: 'thorouhg'" in ablate(project, "--grid", "thorouhg", code=2)
-
-
-def worker_group(project: Project) -> int:
-    """The process group of the queue's worker and of all that it has started."""
-    return os.getpgid(read_json(project.folder / ".dvc/tmp/exps/celery/dvc-exp-worker-1.json")["pid"])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came")
-
-
-def cut_off(project: Project, kill: Callable[["subprocess.Popen[str]"], None]) -> str:
-    """Start the command, and kill something while the second experiment is being trained; return what it said."""
-    hold = project.folder.parent / "hold"
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "stages.ablate"],
-        cwd=project.folder,
-        env={**os.environ, **variables(project), "CI": "true"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    wait_for(lambda: bool(trained(project)))
-    hold.write_text("")
-    wait_for(lambda: len(trained(project)) == 2)
-    wait_for(lambda: len(read_results(project.folder / RESULTS)) == 1)
-    try:
-        kill(process)
-        return process.communicate(timeout=300)[0]
-    finally:
-        hold.unlink()
-
-
-@pytest.mark.slow
-def test_when_all_is_killed_the_same_command_repeats_the_unfinished_experiment_alone(
-    fresh: Project, tmp_path: Path
-) -> None:
-    project = copy(fresh, tmp_path)
-
-    def kill(process: "subprocess.Popen[str]") -> None:
-        process.kill()
-        os.killpg(worker_group(project), signal.SIGKILL)
-
-    cut_off(project, kill)
-    first = read_results(project.folder / RESULTS)
-    assert "4 experiments to run" not in (output := ablate(project))
-    assert "3 experiments to run, 2 of them in the queue already" in output
-    one, two, *rest = trained(project)
-    assert sorted([one, two, *rest]) == sorted([one, two, two, "1 0", "1 1"])
-    results = read_results(project.folder / RESULTS)
-    assert results[:1] == first
-    assert len(results) == 4
-    assert not any(result.fault for result in results)
-
-
-@pytest.mark.slow
-def test_when_the_command_alone_is_killed_its_worker_goes_on_and_nothing_is_repeated(
-    fresh: Project, tmp_path: Path
-) -> None:
-    project = copy(fresh, tmp_path)
-    cut_off(project, lambda process: process.kill())
-    wait_for(lambda: len(trained(project)) == 3)
-    assert "3 experiments to run, 3 of them in the queue already" in ablate(project)
-    assert len(trained(project)) == len(set(trained(project))) == 4
-    assert len(read_results(project.folder / RESULTS)) == 4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_the_experiment_too_and_the_same_command_goes_on(
-    fresh: Project, tmp_path: Path, signum: signal.Signals
-) -> None:
-    project = copy(fresh, tmp_path)
-    groups: list[int] = []
-
-    def interrupt(process: "subprocess.Popen[str]") -> None:
-        groups.append(worker_group(project))
-        process.send_signal(signum)
-        process.wait(300)
-
-    output = cut_off(project, interrupt)
-    assert "stopping the experiment under way" in output
-    assert "Traceback" not in output
-
-    def ended() -> bool:
-        try:
-            os.killpg(groups[0], 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    wait_for(ended)
-    one, two = trained(project)
-    ablate(project)
-    assert sorted(trained(project)) == sorted([one, two, two, "1 0", "1 1"])
-    assert not any(result.fault for result in read_results(project.folder / RESULTS))
 
 
 @pytest.mark.slow
