@@ -25,9 +25,9 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str, code: int | None = 0, **environment: str) -> str:
-        """Run a command; return stdout and stderr; `code` None accepts any exit code."""
-        variables = {
+    def variables(self, **more: str) -> dict[str, str]:
+        """The environment of what runs in the project."""
+        return {
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "CI": "true",
@@ -37,10 +37,18 @@ class Project:
             "GIT_AUTHOR_EMAIL": "a@localhost",
             "GIT_COMMITTER_NAME": "a",
             "GIT_COMMITTER_EMAIL": "a@localhost",
-            **environment,
+            **more,
         }
+
+    def run(self, *command: str, code: int | None = 0, **environment: str) -> str:
+        """Run a command; return stdout and stderr; `code` None accepts any exit code."""
         done = subprocess.run(
-            command, cwd=self.folder, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.folder,
+            env=self.variables(**environment),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         assert code is None or done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout

@@ -9,6 +9,7 @@ from typing import Any
 import tiny
 from conftest import ROOT, Project
 from ruamel.yaml import YAML
+from warm import Run
 
 WORDS = (
     *("wart", "fever", "heart", "acute", "chronic", "lung", "skin", "bone", "eye", "ear", "hand", "foot", "knee"),
@@ -69,5 +70,14 @@ def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], Non
 
 def stage(project: Project, name: str, *arguments: str, code: int = 0, **environment: str) -> str:
     """Run a stage as dvc.yaml does; return what it printed."""
-    variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    variables = project.variables(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", **environment)
+    run = Run("-m", f"stages.{name}", *arguments, folder=project.folder, environment=variables)
+    output, _ = run.communicate()
+    assert run.returncode == code, f"{name} {arguments} ended with {run.returncode}:\n{output}"
+    return output
+
+
+def stage_anew(project: Project, name: str, *arguments: str, code: int = 0) -> str:
+    """The same by an interpreter of its own, for engines that start processes in ways of theirs."""
+    variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return project.run("python", "-m", f"stages.{name}", *arguments, code=code, **variables)

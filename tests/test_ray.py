@@ -18,7 +18,7 @@ import psutil
 import pytest
 import tiny
 from conftest import ROOT, Project
-from planted import make_project, stage
+from planted import make_project, stage_anew
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -304,8 +304,8 @@ def test_a_stage_on_ray_writes_the_scores_of_one_in_a_process(tmp_path: Path) ->
     project = make_project(tmp_path / "p", "causal_lm", "transformers")
     other: Project = project.copy(tmp_path / "other")
     other.edit_params(lambda params: params["reranker"]["teacher"].update(engine_pool="ray", engines=2))
-    stage(project, "score", "reranker")
-    stage(other, "score", "reranker")
+    stage_anew(project, "score", "reranker")
+    stage_anew(other, "score", "reranker")
     for name in ("train.parquet", "test_in_domain.parquet"):
         one, two = (p.folder / "data/scores/reranker" / name for p in (project, other))
         assert one.read_bytes() == two.read_bytes()

@@ -46,9 +46,7 @@ def test_a_killed_training_ends_as_one_that_was_not(track: str, tmp_path: Path) 
     expected = project.outcome(track)
     project.set(save_steps=7)
     for step, when, goes_on_from in ((21, "whole", None), (35, "writing", 21), (45, "whole", 28)):
-        process = project.start(track, command=["-c", KILLED, track, when, str(step)])
-        said = process.communicate(timeout=300)[0]
-        assert process.returncode == -signal.SIGKILL, said
+        said = project.run("-c", KILLED, track, when, str(step), code=-signal.SIGKILL)
         assert (f"goes on from step {goes_on_from} of 45" in said) == (goes_on_from is not None), said
     assert "goes on from step 45 of 45" in project.train(track)
     assert project.outcome(track) == expected

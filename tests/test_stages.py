@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Project
+from warm import Run
 
 OUTPUTS = {
     "stages.fetch icd10": "data/sets/icd10",
@@ -30,7 +31,9 @@ def project(pipeline: Project, tmp_path: Path) -> Project:
 
 
 def stage(project: Project, *arguments: str, code: int = 1, **environment: str) -> str:
-    output = project.run(sys.executable, "-m", *arguments, code=code, **environment)
+    run = Run("-m", *arguments, folder=project.folder, environment=project.variables(**environment))
+    output, _ = run.communicate()
+    assert run.returncode == code, output
     assert "Traceback" not in output
     return output
 

@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Project
 from planted import make_project, stage
+from warm import Run
 
 SHARD = 4
 KINDS = {"causal_lm": "transformers", "bi_encoder": "sentence-transformers"}
@@ -32,7 +32,7 @@ class Scoring:
         self.least = self.read()
         self.cache = folder / "cache"
 
-    def start(self, pause: float = 0.0, cache: Path | None = None, log: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, pause: float = 0.0, cache: Path | None = None, log: Path | None = None) -> Run:
         environment = {
             **os.environ,
             "CI": "true",
@@ -40,16 +40,8 @@ class Scoring:
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(cache or self.cache),
         }
-        command = [sys.executable, str(ROOT / "tests/counted.py"), str(log or self.log), str(pause), "reranker"]
-        return subprocess.Popen(
-            command,
-            cwd=self.project.folder,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        command = (str(ROOT / "tests/counted.py"), str(log or self.log), str(pause), "reranker")
+        return Run(*command, folder=self.project.folder, environment=environment)
 
     def finish(self, cache: Path | None = None) -> dict[str, bytes]:
         """Run to the end; return the bytes of all files that came out."""
@@ -71,7 +63,7 @@ class Scoring:
     def shards(self) -> list[Path]:
         return sorted(self.cache.glob("decant/scores/*/*/*.parquet"))
 
-    def wait_for(self, process: subprocess.Popen[str], shards: int) -> None:
+    def wait_for(self, process: Run, shards: int) -> None:
         """Until so many shards are kept, or the process has ended."""
         while len(self.shards()) < shards and process.poll() is None:
             time.sleep(0.002)
@@ -160,7 +152,7 @@ def test_a_damaged_shard_is_set_aside_and_made_anew(harm: str, scoring: Scoring)
 def test_two_runs_at_once_share_one_store_and_pay_once(scoring: Scoring, tmp_path: Path) -> None:
     other = Project(tmp_path / "other")
     shutil.copytree(scoring.project.folder, other.folder, symlinks=True)
-    first = scoring.start(pause=0.4)
+    first = scoring.start(pause=0.1)
     scoring.wait_for(first, 1)
     here = scoring.project
     scoring.project = other

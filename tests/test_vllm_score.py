@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import make_project, stage
+from planted import make_project, stage_anew
 from safetensors.torch import load_file, save_file
 
 from decant.scores import read_scores
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.vllm
 )
 def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str, bar: float, tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", kind, "vllm")
-    said = stage(project, "score", "reranker", "--plan")
+    said = stage_anew(project, "score", "reranker", "--plan")
     assert re.search(r"tokens at \d+ a second \(measured on 64 of the prompts\) on 1 engine: about 0:", said)
-    said = stage(project, "score", "reranker")
+    said = stage_anew(project, "score", "reranker")
     assert f"{plain} on the CPU" in said  # what the self-test compared with
     manifest = json.loads((project.folder / "data/scores/reranker/manifest.json").read_text())
     assert manifest["files"]["train.parquet"]["origins"] == [{"engine": "vllm 0.32.0", "pairs": 180}]
@@ -35,7 +35,7 @@ def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str
         values = scores["train"]["score"].to_numpy()
         assert values[positive].min() > values[~positive].max()
     project.edit_params(lambda params: params["reranker"]["teacher"].update(engine=plain))
-    stage(project, "score", "reranker")
+    stage_anew(project, "score", "reranker")
     for name, table in scores.items():
         other = read_scores(project.folder / "data/scores/reranker", name)
         assert table.drop(["score"]).equals(other.drop(["score"]))
@@ -44,7 +44,7 @@ def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str
 
 def test_two_vllm_engines_in_processes_of_their_own(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "causal_lm", "vllm", lambda p: p["reranker"]["teacher"].update(engines=2))
-    stage(project, "score", "reranker")
+    stage_anew(project, "score", "reranker")
     assert read_scores(project.folder / "data/scores/reranker", "train").num_rows > 100
 
 
@@ -54,7 +54,7 @@ def test_a_flipped_teacher_stops_before_the_full_run(tmp_path: Path) -> None:
     weights = load_file(path)
     weights["lm_head.weight"] = -weights["lm_head.weight"]
     save_file(weights, path, metadata={"format": "pt"})
-    said = stage(project, "score", "reranker", code=1)
+    said = stage_anew(project, "score", "reranker", code=1)
     assert "self-test of 16 pairs on vllm" in said
     assert "sign-flipped" in said
     assert not (project.folder / "data/scores/reranker").exists()

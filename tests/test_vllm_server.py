@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import requests
 import tiny
-from planted import make_project, stage
+from planted import make_project, stage_anew
 
 from decant.engines import ServerSpec, TeacherSpec
 from decant.errors import DecantError
@@ -140,7 +140,7 @@ def test_logits_of_a_cross_encoder(cross_encoder: Served) -> None:
 def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
     """No weights are needed on the machine that asks, only the tokenizer."""
     project = make_project(tmp_path / "p", "causal_lm", "transformers")
-    stage(project, "score", "reranker")
+    stage_anew(project, "score", "reranker")
     here = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
     weights = (project.folder / "teacher/model.safetensors").rename(tmp_path / "model.safetensors")
     model = tmp_path / "served"
@@ -153,7 +153,7 @@ def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
             params["reranker"]["teacher"]["server"].update(url=served.url, key="DECANT_TEST_KEY")
 
         project.edit_params(through_the_server)
-        said = stage(project, "score", "reranker")
+        said = stage_anew(project, "score", "reranker")
     assert "the weights are not on this machine" in said
     scores = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
     assert np.abs(scores - here).max() < 1e-4

@@ -4,7 +4,6 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
+from warm import Run
 
 from decant.dataset import Row, Split, write_split
 from decant.files import sha256, write_json
@@ -25,6 +25,7 @@ from decant.students import keep_layers
 from decant.triplets import SCHEMA
 from stages.train import main
 
+VARIABLES = {**os.environ, "PYTHONPATH": str(ROOT), "CI": "true", "OMP_NUM_THREADS": "1"}
 FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig", "lime", "date", "peach"]
 
 # Whatever the committed params are.
@@ -134,12 +135,12 @@ class TrainingProject:
         self.params["embedding"]["loss"]["name"] = "embed_distill"
         self.set()
 
-    def start(self, track: str, command: Sequence[str] = ()) -> "subprocess.Popen[str]":
-        """Start the stage, or another command of the interpreter, its output in a pipe."""
+    def start(self, track: str) -> "subprocess.Popen[str]":
+        """Start the stage by an interpreter of its own, its output in a pipe."""
         return subprocess.Popen(
-            [sys.executable, *(command or ("-m", "stages.train", track))],
+            [sys.executable, "-m", "stages.train", track],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "CI": "true", "OMP_NUM_THREADS": "1"},
+            env=VARIABLES,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -147,9 +148,13 @@ class TrainingProject:
 
     def train(self, track: str, code: int = 0) -> str:
         """Run the stage; return what it said."""
-        process = self.start(track)
-        said = process.communicate(timeout=300)[0]
-        assert process.returncode == code, said
+        return self.run("-m", "stages.train", track, code=code)
+
+    def run(self, *command: str, code: int) -> str:
+        """Run a command of the interpreter; return what it said."""
+        run = Run(*command, folder=self.folder, environment=VARIABLES)
+        said, _ = run.communicate(timeout=300)
+        assert run.returncode == code, said
         return said
 
     def train_here(self, track: str, monkeypatch: pytest.MonkeyPatch) -> None:
