@@ -76,6 +76,12 @@ class Project:
         return Project(folder)
 
 
+def recorded(project: Project) -> dict[str, str]:
+    """The MD5 of every output, as dvc.lock has them."""
+    lock = YAML(typ="safe").load(project.folder / "dvc.lock")
+    return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
+
+
 def ran(output: str) -> set[str]:
     """The stages that a `dvc repro` or `dvc exp run` ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))

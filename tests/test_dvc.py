@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Project, ran
-from ruamel.yaml import YAML
+from conftest import Project, ran, recorded
 
 from decant.params import load_params
 
@@ -28,11 +27,9 @@ def metric_files(project: Project) -> dict[str, bytes]:
 
 
 def outputs(project: Project) -> dict[str, str]:
-    """The checksums that dvc.lock holds of all outputs but what is timed, and the report that shows it."""
-    lock = YAML(typ="safe").load(project.folder / "dvc.lock")
-    outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    """What dvc.lock records of all outputs but what is timed, and the report that shows it."""
     timed = ("data/cost/", "metrics/cost.json", "report")
-    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(timed)}
+    return {path: md5 for path, md5 in recorded(project).items() if not path.startswith(timed)}
 
 
 def test_a_second_repro_runs_nothing(project: Project) -> None:
@@ -44,12 +41,12 @@ def test_a_second_repro_runs_nothing(project: Project) -> None:
 def test_two_forced_runs_give_the_same_metrics_and_models_to_the_byte(project: Project) -> None:
     before = metric_files(project)
     assert len(before) == 2 * (6 + 1) + 1  # six models and what the splits share, and the comparison
-    recorded = outputs(project)
-    assert {"data/scores/embedding", "models/embedding", "models/reranker"} < set(recorded)
+    earlier = outputs(project)
+    assert {"data/scores/embedding", "models/embedding", "models/reranker"} < set(earlier)
     forced = ran(project.dvc("repro", "--force", "--no-run-cache"))
     assert {"score@embedding", "train@embedding", "train@reranker", "report"} <= forced
     assert metric_files(project) == before
-    assert outputs(project) == recorded
+    assert outputs(project) == earlier
     assert set(project.git("diff", "--name-only").split()) <= {"dvc.lock", "metrics/cost.json"}
 
 
@@ -107,11 +104,11 @@ def test_before_is_the_experiment_without_epochs(project: Project) -> None:
 
 def test_an_empty_store_is_filled_with_the_scores_that_dvc_holds(project: Project) -> None:
     assert not (project.folder.parent / "cache").exists()
-    recorded = outputs(project)
+    earlier = outputs(project)
     output = project.dvc("repro", "--force", "--single-item", "score@embedding", DECANT_TEACHER="never")
     assert "scores come from the revision that dvc.lock records" in output
     assert "self-test" not in output
-    assert outputs(project) == recorded  # the same bytes, the manifest included
+    assert outputs(project) == earlier  # the same bytes, the manifest included
     output = project.dvc("repro", "--force", "--single-item", "score@embedding", DECANT_TEACHER="never")
     assert "the store holds the scores of all pairs" in output
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, ran
+from conftest import Project, ran, recorded
 from remotes import KINDS, Remote, free_port
-from ruamel.yaml import YAML
 
 Share = Callable[[str], tuple[Project, Project, Remote]]
 CACHE = ".dvc/cache/files/md5"
@@ -35,16 +34,10 @@ def share(pipeline: Project, make_remote: Callable[[str], Remote], tmp_path: Pat
     return shared
 
 
-def recorded(project: Project) -> dict[str, str]:
-    """The MD5 of every output in DVC's cache, as dvc.lock has them."""
-    lock = YAML(typ="safe").load(project.folder / "dvc.lock")
-    outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(("metrics/", "plots/"))}
-
-
 def outputs(project: Project) -> dict[str, str]:
-    """The same without what is timed."""
-    return {path: md5 for path, md5 in recorded(project).items() if not path.startswith("data/cost/")}
+    """What dvc.lock records of every output in DVC's cache but what is timed."""
+    elsewhere = ("metrics/", "plots/", "data/cost/")
+    return {path: md5 for path, md5 in recorded(project).items() if not path.startswith(elsewhere)}
 
 
 def objects(project: Project, *prefixes: str) -> set[str]:
