@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import torch
 from sentence_transformers import CrossEncoder
 
-from decant import chunking
-from decant.models import transformer_of
+from decant.models.load import transformer_of
 from decant.params import load_params
+from decant.student_old import make_student
+from decant.train import chunking
 from stages.cli import TRACKS, TRIPLETS
-from stages.students import make_student
 
 BATCHES = 4
 WHOLE = 1 << 30

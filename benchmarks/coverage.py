@@ -11,9 +11,9 @@ import argparse
 
 import numpy as np
 
-from decant.figures import percent
-from decant.seeds import aggregate
-from decant.statistics import mean_interval
+from decant.report.figures import percent
+from decant.report.seeds import aggregate
+from decant.report.statistics import mean_interval
 
 QUERIES = 300
 ROWS = ((0.0, 3), (0.01, 2), (0.01, 3), (0.03, 2), (0.03, 3), (0.03, 5))

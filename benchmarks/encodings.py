@@ -30,13 +30,13 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from decant.allotment import allot_groups
-from decant.dataset import normalise
-from decant.embedded.icd10 import TABULAR_LIST, Code, read_codes
-from decant.evaluation import read_metrics
+from decant.data.sets import normalise
+from decant.evaluate.run import read_metrics
+from decant.fetch.embedded.icd10 import TABULAR_LIST, Code, read_codes
+from decant.fetch.splits import allot_groups
 from decant.files import read_json
-from decant.sources import resolve
-from decant.statistics import paired_difference
+from decant.report.statistics import paired_difference
+from decant.sources.references import resolve
 
 ROOT = Path(__file__).parent.parent
 PRESET = "presets/qwen3.yaml"

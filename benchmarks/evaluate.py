@@ -11,10 +11,10 @@ from pathlib import Path
 
 from sentence_transformers.sentence_transformer.evaluation import RerankingEvaluator
 
-from decant.dataset import read_split
-from decant.engines.sentence_transformers import BiEncoderScorer
-from decant.evaluation import evaluate
-from decant.models import load_bi_encoder
+from decant.data.sets import read_split
+from decant.evaluate.run import evaluate
+from decant.models.load import load_bi_encoder
+from decant.models.scorer import BiEncoderScorer
 
 BATCH_SIZE = 32
 ROUNDS = 3

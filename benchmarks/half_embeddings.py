@@ -7,10 +7,10 @@ Needs `dvc repro score@embedding` with `store.embeddings: float32`, whose embedd
 
 import numpy as np
 
-from decant.store.keys import WIDTH
-from decant.teachers import cosines
+from decant.data.digests import WIDTH
+from decant.score.teacher import cosines
+from decant.score.work import opened
 from stages import cli
-from stages.teachers import opened
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def assemble(folder: Path, _: int, _strategy: str) -> str:
 
 def triplets(folder: Path, _: int, strategy: str) -> str:
     """Draw the n-tuples."""
-    from decant.triplets import Draw
+    from decant.triplets.draw import Draw
     from stages.triplets import write_tuples
 
     positives = 1 if strategy == "teacher_top_k" else None
@@ -69,7 +69,7 @@ def triplets(folder: Path, _: int, strategy: str) -> str:
 
 def reader(folder: Path, _: int, _strategy: str) -> str:
     """Write the trainers' file and read each n-tuple once, in the shuffled batches of a trainer."""
-    from decant.tuples import arrow_file, open_dataset
+    from decant.train.columns import arrow_file, open_dataset
 
     with arrow_file(folder / "tuples.parquet") as path:
         dataset = open_dataset(path)

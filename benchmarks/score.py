@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from decant.dataset import read_split
-from decant.engines import Scores
-from decant.engines.sentence_transformers import BiEncoderScorer, CrossEncoderScorer
-from decant.models import load_bi_encoder, load_cross_encoder
-from decant.sources import model_folder
-from decant.students import initialise_head, keep_layers
+from decant.data.sets import read_split
+from decant.models.load import load_bi_encoder, load_cross_encoder
+from decant.models.scorer import BiEncoderScorer, CrossEncoderScorer, Scores
+from decant.models.students import initialise_head, keep_layers
+from decant.sources.references import model_folder
 
 BATCH_SIZE = 32
 QUERIES = 120

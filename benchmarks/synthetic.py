@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decant.dataset import LABELLED, read_task
-from decant.engines.robust import Outcome
+from decant.data.sets import LABELLED, read_task
 from decant.files import write_json
-from decant.prompts import Item, Prompts
-from decant.scoring import write_scores
-from decant.store import Store
-from decant.store.complete import SplitScores
-from decant.teachers import SHARD
+from decant.score.engines.robust import Outcome
+from decant.score.output import write_scores
+from decant.score.prompts import Item, Prompts
+from decant.score.store import Store
+from decant.score.store.complete import SplitScores
+from decant.score.teacher import SHARD
 
 CANDIDATES = 20
 POSITIVES = 3  # at most

@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import tiny
 
-from decant.engines import Forward, Scores, TeacherSpec, load_forward
-from decant.prompts import Prompt, RerankerPrompts
-from decant.teachers import make_prompts
+from decant.models.scorer import Scores
+from decant.score.engines import Forward, TeacherSpec, load_forward
+from decant.score.prompts import Prompt, RerankerPrompts
+from decant.score.teacher import make_prompts
 
 BATCH = 8
 ROUNDS = 5

@@ -12,7 +12,7 @@ def _interrupted_early(signum: int, _: FrameType | None) -> None:
 
 
 # The heavy imports of a stage take seconds. Until `cli.run` takes over, Ctrl-C ends them without a traceback.
-# One of a group of processes (`decant.distributed`) ends without a word: the process that started it has it.
+# One of a group of processes (`decant.train.distributed`) ends without a word: the process that started it has it.
 if sys.argv[0] == "-m":
     in_group = "TORCHELASTIC_RUN_ID" in os.environ
     signal.signal(signal.SIGINT, signal.SIG_DFL if in_group else _interrupted_early)

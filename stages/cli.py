@@ -6,25 +6,13 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from decant import paths
 from decant.errors import DecantError
 from decant.params import Params, load_params
 
-PARAMS = Path("params.yaml")
-SETS = Path("data/sets")
-OWN = Path("data/own")
-MINED = Path("data/mined")
-SCORES = Path("data/scores")
-TRIPLETS = Path("data/triplets")
-RUNS = Path("data/runs")
-MODELS = Path("models")
-METRICS = Path("metrics")
-COST = Path("data/cost")
-PLOTS = Path("plots")
-RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 TRACKS = ("embedding", "reranker")
 
 
@@ -42,7 +30,7 @@ class Interrupted(KeyboardInterrupt):
 
 def params() -> Params:
     """The validated params.yaml."""
-    return load_params(PARAMS)
+    return load_params(paths.PARAMS)
 
 
 def run(stage: str, main: Callable[[], None]) -> NoReturn:

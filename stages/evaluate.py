@@ -9,16 +9,19 @@ import argparse
 import json
 from pathlib import Path
 
-from decant.cost import model_size, pairs_per_second
-from decant.dataset import Row, Split, read_split
-from decant.engines import Scorer, TeacherSpec
+from decant import paths
+from decant.data.scores import read_scores, scores_for
+from decant.data.sets import Row, Split, read_split
 from decant.errors import DecantError
-from decant.evaluation import Run, evaluate, run_from_scores, write_runs
+from decant.evaluate.run import Run, evaluate, run_from_scores, write_runs
+from decant.evaluate.settings import Baselines
+from decant.evaluate.speed import pairs_per_second
 from decant.files import read_json, write_json
+from decant.models.scorer import Scorer
+from decant.models.size import model_size
 from decant.params import Params
-from decant.schema import Baselines
-from decant.scores import read_scores, scores_for
-from decant.sources import model_folder
+from decant.score.engines import TeacherSpec
+from decant.sources.references import model_folder
 from stages import cli
 
 MODELS = ("before", "after", "teacher", "labels_only", "bm25")
@@ -28,13 +31,13 @@ def main(track: str, model: str) -> None:
     """Write metrics/<track>/<model>.json and data/runs/<track>/<model>.parquet; for `after` also its cost."""
     params = cli.params()
     block = params.track(track)
-    splits = {domain: read_split(cli.SETS / dataset / "test.parquet") for domain, dataset in _domains(params, track)}
+    splits = {domain: read_split(paths.SETS / dataset / "test.parquet") for domain, dataset in _domains(params, track)}
     if model == "teacher":
         runs = {domain: _teacher_run(track, domain, split.rows, block.teacher.kind) for domain, split in splits.items()}
     elif _is_off(params.baselines, model):
         runs = {}
     elif model == "bm25":
-        from decant.bm25 import bm25_run  # slow to import
+        from decant.evaluate.bm25 import bm25_run
 
         runs = {domain: bm25_run(split.rows) for domain, split in splits.items()}
     else:
@@ -48,12 +51,12 @@ def untouched() -> None:
     domains = {track: _domains(params, track) for track in cli.TRACKS}
     found: dict[str, Run] = {}
     if params.baselines.model is not None:
-        from stages.students import checkpoint_scorer  # slow to import
+        from decant.student_old import checkpoint_scorer
 
         folder = model_folder(params.baselines.model, params.baselines.revision, None)
         scorer = checkpoint_scorer(folder, params.evaluate.batch_size)
         for dataset in dict.fromkeys(name for pairs in domains.values() for _, name in pairs):
-            found[dataset] = evaluate(scorer, read_split(cli.SETS / dataset / "test.parquet"))
+            found[dataset] = evaluate(scorer, read_split(paths.SETS / dataset / "test.parquet"))
     for track, pairs in domains.items():
         _write(params, track, "baseline", {domain: found[name] for domain, name in pairs if name in found})
 
@@ -66,9 +69,9 @@ def _domains(params: Params, track: str) -> list[tuple[str, str]]:
 
 
 def _write(params: Params, track: str, model: str, runs: dict[str, Run]) -> None:
-    write_runs(cli.RUNS / track / f"{model}.parquet", runs)
+    write_runs(paths.RUNS / track / f"{model}.parquet", runs)
     metrics = {domain: run.means() for domain, run in runs.items()}
-    write_json(cli.METRICS / track / f"{model}.json", metrics)
+    write_json(paths.METRICS / track / f"{model}.json", metrics)
     for domain, dataset in _domains(params, track) if runs else ():
         print(f"{track} {model}, {domain} ({dataset}): {metrics[domain]}")
 
@@ -78,20 +81,20 @@ def _is_off(baselines: Baselines, model: str) -> bool:
 
 
 def _teacher_run(track: str, domain: str, rows: list[Row], kind: str) -> Run:
-    folder, name = cli.SCORES / track, f"test_{domain}"
+    folder, name = paths.SCORES / track, f"test_{domain}"
     quarantined = read_json(folder / "manifest.json")["files"][f"{name}.parquet"]["quarantined"]
     return run_from_scores(rows, scores_for(read_scores(folder, name), rows, quarantined), kind)
 
 
 def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> dict[str, Run]:
     # Slow to import, and the teacher's own row needs none of it.
-    from decant.engines.sentence_transformers import scorer_of
-    from decant.teachers import Teacher
-    from stages.students import checkpoint_scorer, make_student
+    from decant.models.scorer import scorer_of
+    from decant.score.teacher import Teacher
+    from decant.student_old import checkpoint_scorer, make_student
 
     scorer: Scorer
     student = params.track(track).student
-    folder = cli.MODELS / (f"{track}-labels-only" if model == "labels_only" else track)
+    folder = paths.MODELS / (f"{track}-labels-only" if model == "labels_only" else track)
     if model == "before":
         scorer = scorer_of(make_student(params, track), params.evaluate.batch_size)
     else:
@@ -102,7 +105,7 @@ def _score(params: Params, track: str, model: str, splits: dict[str, Split]) -> 
             speed = pairs_per_second(Teacher(_spec(params, track, folder)), splits["in_domain"])
         except DecantError:  # a teacher refuses queries that are too long; a student cuts them
             speed = pairs_per_second(scorer, splits["in_domain"])
-        write_json(cli.COST / track / "after.json", {**model_size(folder), **speed})
+        write_json(paths.COST / track / "after.json", {**model_size(folder), **speed})
     return runs
 
 
@@ -125,14 +128,14 @@ def _spec(params: Params, track: str, folder: Path) -> TeacherSpec:
 
 def evaluate_checkpoint(reference: str, revision: str | None, dataset: str, split: str) -> None:
     """Print the metrics of any checkpoint on a set that was fetched."""
-    from stages.students import checkpoint_scorer
+    from decant.student_old import checkpoint_scorer
 
     params = cli.params()
     if dataset not in params.datasets:
         raise DecantError(f"--dataset {dataset}: there is no such set", f"choose one of {', '.join(params.datasets)}")
     named = reference if ":" in reference else f"path:{reference}"
     scorer = checkpoint_scorer(model_folder(named, revision, None), params.evaluate.batch_size)
-    print(json.dumps(evaluate(scorer, read_split(cli.SETS / dataset / f"{split}.parquet")).means(), indent=2))
+    print(json.dumps(evaluate(scorer, read_split(paths.SETS / dataset / f"{split}.parquet")).means(), indent=2))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 import argparse
 
-from decant.fetching import SetSource, fetch_set
-from decant.schema import DataSet
+from decant import paths
+from decant.fetch.build import SetSource, fetch_set
+from decant.fetch.settings import DataSet
 from stages import cli
 
 
 def main(name: str) -> None:
     """Write data/sets/<name>/."""
-    card = fetch_set(name, set_source(cli.params().datasets[name]), cli.SETS / name)
+    card = fetch_set(name, set_source(cli.params().datasets[name]), paths.SETS / name)
     for split, counts in card["splits"].items():
         sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
         print(f"{name} {split}: {sizes}")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from decant.dataset import read_split
-from decant.engines.sentence_transformers import scorer_of
-from decant.evaluation import evaluate
-from decant.guard import Point, choose, set_between, sweep, weights
+from decant import paths
+from decant.data.sets import read_split
+from decant.evaluate.run import evaluate
+from decant.models.scorer import scorer_of
 from decant.params import Params
-from stages import cli
-from stages.students import load_student, make_student
+from decant.student_old import load_student, make_student
+from decant.train.guard import Point, choose, set_between, sweep, weights
 
 
 def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> tuple[list[Point], Point]:
@@ -25,7 +25,7 @@ def keep_between(params: Params, track: str, in_domain: float, folder: Path) -> 
     if guard.dataset is None or not guard.interpolate:
         after_alone = Point(1.0, in_domain, None)
         return [after_alone], after_alone
-    splits = [read_split(cli.SETS / name / "dev.parquet") for name in (block.in_domain, guard.dataset)]
+    splits = [read_split(paths.SETS / name / "dev.parquet") for name in (block.in_domain, guard.dataset)]
     model = make_student(params, track)
     scorer = scorer_of(model, params.evaluate.batch_size)
     before, after = weights(model), weights(load_student(folder, block.student.trust_remote_code))

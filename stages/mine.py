@@ -5,12 +5,13 @@ import shutil
 from collections.abc import Iterable
 from itertools import chain
 
-from decant.dataset import Row, Split, read_split, write_split
+from decant import paths
+from decant.data.files import read_texts
+from decant.data.sets import Row, Split, read_split, write_split
+from decant.fetch.mining import Search, bm25_search, check_candidates, dense_search, make_corpus, mine
 from decant.files import atomic_file
-from decant.mining import Search, bm25_search, check_candidates, dense_search, make_corpus, mine
 from decant.params import Params
-from decant.readers import read_texts
-from decant.sources import resolve
+from decant.sources.references import resolve
 from stages import cli
 
 
@@ -18,7 +19,7 @@ def main(track: str) -> None:
     """Write data/mined/<track>.parquet."""
     params = cli.params()
     block = params.track(track)
-    source, target = cli.SETS / block.in_domain / "train.parquet", cli.MINED / f"{track}.parquet"
+    source, target = paths.SETS / block.in_domain / "train.parquet", paths.MINED / f"{track}.parquet"
     if block.mine.method is None:
         check_candidates(source, f"{track}.mine.method")
         with atomic_file(target) as partial:
@@ -46,7 +47,7 @@ def texts(params: Params, track: str, train: Split) -> Iterable[str]:
     corpus = params.track(track).mine.corpus
     if corpus is None:
         return chain.from_iterable((row.query, *row.candidates) for row in train.rows)
-    return read_texts(resolve(corpus if corpus.startswith(("path:", "package:")) else f"path:{cli.OWN / corpus}"))
+    return read_texts(resolve(corpus if corpus.startswith(("path:", "package:")) else f"path:{paths.OWN / corpus}"))
 
 
 def held_out(params: Params, track: str) -> list[Row]:
@@ -55,7 +56,7 @@ def held_out(params: Params, track: str) -> list[Row]:
     splits = [(block.in_domain, "dev"), (block.in_domain, "test")]
     if block.out_of_domain is not None:
         splits.append((block.out_of_domain, "test"))
-    return [row for dataset, split in splits for row in read_split(cli.SETS / dataset / f"{split}.parquet").rows]
+    return [row for dataset, split in splits for row in read_split(paths.SETS / dataset / f"{split}.parquet").rows]
 
 
 def searches(params: Params, track: str, corpus: list[str], task: str) -> list[Search]:
@@ -65,7 +66,7 @@ def searches(params: Params, track: str, corpus: list[str], task: str) -> list[S
     if method in ("dense", "both"):
         from sentence_transformers import SentenceTransformer  # slow to import
 
-        from stages.students import make_student
+        from decant.student_old import make_student
 
         student = make_student(params, track)
         assert isinstance(student, SentenceTransformer)  # the params refuse it for a cross-encoder

@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
-from decant.dataset import read_split
+from decant import paths
+from decant.data.sets import read_split
+from decant.fetch.overlap import Texts, overlap
 from decant.files import read_json, write_json
-from decant.overlap import Texts, overlap
 from stages import cli
 
 
@@ -13,12 +14,12 @@ def main(track: str) -> None:
     """Write metrics/<track>/overlap.json."""
     block = cli.params().track(track)
     names = [name for name in (block.in_domain, block.out_of_domain) if name is not None]
-    found: dict[str, Any] = {name: read_json(cli.SETS / name / "card.json")["overlap"] for name in names}
+    found: dict[str, Any] = {name: read_json(paths.SETS / name / "card.json")["overlap"] for name in names}
     if block.out_of_domain is not None:
-        train = Texts(read_split(cli.SETS / block.in_domain / "train.parquet").rows)
-        test = Texts(read_split(cli.SETS / block.out_of_domain / "test.parquet").rows)
+        train = Texts(read_split(paths.SETS / block.in_domain / "train.parquet").rows)
+        test = Texts(read_split(paths.SETS / block.out_of_domain / "test.parquet").rows)
         found[f"{block.in_domain} → {block.out_of_domain}"] = {"train-test": overlap(train, test)}
-    write_json(cli.METRICS / track / "overlap.json", found)
+    write_json(paths.METRICS / track / "overlap.json", found)
     for name, pairs in found.items():
         for pair, counts in pairs.items():
             shared = ", ".join(

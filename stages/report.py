@@ -7,14 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from decant.comparison import NAMES, TestSettings, adjust, compare
+from decant import paths
 from decant.errors import DecantError
-from decant.evaluation import read_metrics
+from decant.evaluate.run import read_metrics
 from decant.files import atomic_folder, read_json, write_json
-from decant.guard import Point, choose
-from decant.page import render
 from decant.params import Params
-from decant.table import markdown
+from decant.report.comparison import NAMES, TestSettings, adjust, compare
+from decant.report.page import render
+from decant.report.table import markdown
+from decant.train.guard import Point, choose
 from stages import cli
 
 TABLE = Path("report/table.md")
@@ -29,7 +30,7 @@ def main() -> None:
     curves = {}
     for track in cli.TRACKS:
         block = params.track(track)
-        runs = {model: read_metrics(cli.RUNS / track / f"{model}.parquet") for model in NAMES}
+        runs = {model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES}
         datasets = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}
         comparison[track] = {
             "fresh_head": track == "reranker" and params.reranker.student.head == "fresh",
@@ -44,21 +45,21 @@ def main() -> None:
             },
             "baseline": _baseline(params, track),
             "guard": _guard(params, track),
-            "overlap": read_json(cli.METRICS / track / "overlap.json"),
+            "overlap": read_json(paths.METRICS / track / "overlap.json"),
         }
-        measured = {name: read_json(cli.COST / track / f"{name}.json") for name in ("teacher", "after", "train")}
+        measured = {name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "after", "train")}
         cost[track] = {
             "teacher": measured["teacher"],
             "student": measured["after"],
             "training_seconds": measured["train"]["seconds"],
         }
-        curves[track] = {name: _read_curve(cli.PLOTS / track / f"{name}.csv") for name in ("loss", "dev")}
+        curves[track] = {name: _read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev")}
     adjust(comparison)
     with atomic_folder(Path("report")) as partial:
         (partial / "table.md").write_text(markdown(comparison, cost), encoding="utf-8")
         (partial / "index.html").write_text(render(comparison, cost, curves), encoding="utf-8")
-    write_json(cli.METRICS / "comparison.json", comparison)
-    write_json(cli.METRICS / "cost.json", cost)
+    write_json(paths.METRICS / "comparison.json", comparison)
+    write_json(paths.METRICS / "cost.json", cost)
 
 
 def _baseline(params: Params, track: str) -> dict[str, Any] | None:
@@ -74,7 +75,7 @@ def _guard(params: Params, track: str) -> dict[str, Any]:
     guard = params.track(track).guard
     points = [
         Point(point["alpha"], point["in_domain"], point.get("guard"))
-        for point in _read_curve(cli.PLOTS / track / "guard.csv")
+        for point in _read_curve(paths.PLOTS / track / "guard.csv")
     ]
     return {
         "dataset": guard.dataset,

@@ -17,24 +17,26 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from decant.cost import model_size, pairs_per_second
-from decant.data_card import data_card
-from decant.dataset import Split, read_rows
-from decant.engines import load_forward
-from decant.engines.pool import count_engines
+from decant import paths
+from decant.data.scores import EMBEDDINGS
+from decant.data.sets import Split, read_rows
 from decant.errors import DecantError
+from decant.evaluate.speed import pairs_per_second
 from decant.files import atomic_folder, write_json
-from decant.plan import plan_split, tokens_per_second
-from decant.prompts.base import TOO_LONG
-from decant.scores import EMBEDDINGS
-from decant.scoring import QUARANTINE, engine_version, quarantine, write_quarantine, write_scores
-from decant.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
-from decant.store.embeddings import write_embeddings
-from decant.store.taking import take_earlier, take_file
-from decant.teachers import Teacher
+from decant.models.size import model_size
+from decant.score.card import data_card
+from decant.score.earlier import Earlier, earlier_scores
+from decant.score.engines import load_forward
+from decant.score.engines.pool import count_engines
+from decant.score.output import QUARANTINE, engine_version, quarantine, write_quarantine, write_scores
+from decant.score.plan import plan_split, tokens_per_second
+from decant.score.prompts.base import TOO_LONG
+from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
+from decant.score.store.embeddings import write_embeddings
+from decant.score.store.taking import take_earlier, take_file
+from decant.score.teacher import Teacher
+from decant.score.work import Work, described_data, never, opened, teacher_spec, wanted_again
 from stages import cli
-from stages.earlier import Earlier, earlier_scores
-from stages.teachers import Work, described_data, never, opened, teacher_spec, wanted_again
 
 SPEED_ROWS = 1000  # enough for the pairs that the speed is measured on
 SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
@@ -49,7 +51,7 @@ def main(track: str) -> None:
     if not never():  # a missing engine is told before a model is downloaded
         engine_version(block.engine, block.server.url)
         if block.engine_pool == "ray":
-            importlib.import_module("decant.engines.ray_pool")
+            importlib.import_module("decant.score.engines.ray_pool")
     with opened(params, track) as work:
         sample = _sample(work)
         if work.missing or work.unread:
@@ -63,13 +65,13 @@ def main(track: str) -> None:
         else:
             print(f"{track}: the store holds the scores of all pairs")
         _check_quarantine(work)
-        with atomic_folder(cli.SCORES / track) as partial:
+        with atomic_folder(paths.SCORES / track) as partial:
             files = _write(work, sample, partial)
         for name, file in files.items():
             found = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
             print(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {found}")
         write_json(
-            cli.COST / track / "teacher.json", work.held.noted("cost").get(params.track(track).in_domain, UNMEASURED)
+            paths.COST / track / "teacher.json", work.held.noted("cost").get(params.track(track).in_domain, UNMEASURED)
         )
 
 
@@ -204,7 +206,7 @@ def _write(work: Work, sample: Sample, folder: Path) -> dict[str, Any]:
         files[f"{name}.parquet"] = write_scores(split, folder / f"{name}.parquet")
     if lost := [row for name, split in work.splits.items() for row in quarantine(split, name)]:
         write_quarantine(folder / QUARANTINE, lost)
-        print(f"{work.track}: {len(lost)} pairs have no score; {cli.SCORES / work.track / QUARANTINE} says why")
+        print(f"{work.track}: {len(lost)} pairs have no score; {paths.SCORES / work.track / QUARANTINE} says why")
     manifest = {
         "track": work.track,
         "teacher": work.params.track(work.track).teacher.model_dump(exclude={"embeddings"}),

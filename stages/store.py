@@ -2,9 +2,9 @@
 
 import argparse
 
-from decant.store import Listed
+from decant.score.store import Listed
+from decant.score.work import score_store
 from stages import cli
-from stages.teachers import score_store
 
 LINE = "{:<18} {:>12} {:>12} {:>10}  {}".format
 

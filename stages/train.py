@@ -12,23 +12,24 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from decant.card import model_card
-from decant.dataset import read_split
-from decant.distributed import from_main, in_group, is_main, launch
-from decant.embeddings import TeacherEmbeddings
-from decant.engines.sentence_transformers import scorer_of
+from decant import paths
+from decant.data.scores import EMBEDDINGS, read_embeddings
+from decant.data.sets import read_split
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
-from decant.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
+from decant.models.scorer import scorer_of
 from decant.params import Params
-from decant.resume import Checkpoints, fingerprint
-from decant.scales import teacher_scale, teacher_temperature
-from decant.scores import EMBEDDINGS, read_embeddings
-from decant.training import Curves, Student, TrainSettings, train_student
-from decant.tuples import arrow_file, open_dataset, tuples_info
+from decant.student_old import make_student
+from decant.train.card import model_card
+from decant.train.columns import arrow_file, open_dataset, tuples_info
+from decant.train.distributed import from_main, in_group, is_main, launch
+from decant.train.embeddings import TeacherEmbeddings
+from decant.train.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
+from decant.train.resume import Checkpoints, fingerprint
+from decant.train.scales import teacher_scale, teacher_temperature
+from decant.train.trainer import Curves, Student, TrainSettings, train_student
 from stages import cli
 from stages.guard import keep_between
-from stages.students import make_student
 
 CURVES = "curves.json"
 
@@ -37,7 +38,7 @@ def main(track: str) -> None:
     """Write models/<track>/, models/<track>-labels-only/, plots/<track>/ and data/cost/<track>/train.json."""
     params = cli.params()
     block = params.track(track)
-    path = cli.TRIPLETS / f"{track}.parquet"
+    path = paths.TRIPLETS / f"{track}.parquet"
     info = tuples_info(path)
     if not info.labelled and (block.loss.label_weight > 0 or params.baselines.labels_only):
         raise DecantError(
@@ -46,21 +47,21 @@ def main(track: str) -> None:
         )
     start = time.perf_counter()
     with arrow_file(path) as tuples:
-        with atomic_folder(cli.MODELS / track) as folder:
+        with atomic_folder(paths.MODELS / track) as folder:
             curves = _train(params, track, False, tuples, folder)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(params, track, curves.best["map"], folder)
             card = model_card(track, params.model_dump(), curves.dev, chosen.alpha)
             (folder / "README.md").write_text(card, encoding="utf-8")
-        with atomic_folder(cli.MODELS / f"{track}-labels-only") as folder:
+        with atomic_folder(paths.MODELS / f"{track}-labels-only") as folder:
             if params.baselines.labels_only:
                 _train(params, track, True, tuples, folder)
             else:
                 (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
-    _write_curve(cli.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
-    _write_curve(cli.PLOTS / track / "dev.csv", curves.dev)
-    _write_curve(cli.PLOTS / track / "guard.csv", [asdict(point) for point in points])
-    write_json(cli.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": info.count})
+    _write_curve(paths.PLOTS / track / "loss.csv", curves.loss or [{"step": 0, "loss": 0.0}])
+    _write_curve(paths.PLOTS / track / "dev.csv", curves.dev)
+    _write_curve(paths.PLOTS / track / "guard.csv", [asdict(point) for point in points])
+    write_json(paths.COST / track / "train.json", {"seconds": round(seconds, 1), "tuples": info.count})
     for labels_only in (False, True):
         shutil.rmtree(_resume_folder(track, labels_only), ignore_errors=True)
     print(
@@ -91,15 +92,15 @@ def process(track: str, labels_only: bool, tuples: Path, folder: Path) -> None:
 
 def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, folder: Path) -> Curves:
     block, shared = params.track(track), params.training(track)
-    inputs = [cli.TRIPLETS / f"{track}.parquet", cli.SETS / block.in_domain / "dev.parquet"]
+    inputs = [paths.TRIPLETS / f"{track}.parquet", paths.SETS / block.in_domain / "dev.parquet"]
     dev = read_split(inputs[1])
     torch.manual_seed(params.seed)
     model = make_student(params, track)
     settings = from_main(lambda: _loss_settings(params, track, labels_only, inputs[0], model, dev.task))
     teacher = None
     if block.teacher.embeddings:
-        inputs.append(cli.SCORES / track / EMBEDDINGS)
-        teacher = TeacherEmbeddings(read_embeddings(cli.SCORES / track))
+        inputs.append(paths.SCORES / track / EMBEDDINGS)
+        teacher = TeacherEmbeddings(read_embeddings(paths.SCORES / track))
     info = tuples_info(inputs[0])
     training = TrainSettings(**shared.model_dump(), seed=params.seed)
     checkpoints = None
@@ -127,7 +128,7 @@ def _train_here(params: Params, track: str, labels_only: bool, tuples: Path, fol
 
 
 def _resume_folder(track: str, labels_only: bool) -> Path:
-    return cli.RESUME / "train" / (f"{track}-labels-only" if labels_only else track)
+    return paths.RESUME / "train" / (f"{track}-labels-only" if labels_only else track)
 
 
 def _loss_settings(

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decant import paths
+from decant.data.scores import open_scores
 from decant.files import atomic_file
-from decant.scores import open_scores
-from decant.triplets import PAIRS, SCHEMA, Draw
+from decant.triplets.draw import PAIRS, SCHEMA, Draw
 from stages import cli
 
 
@@ -26,7 +27,7 @@ def main(track: str) -> None:
         false_negative_margin=block.false_negative_margin,
     )
     guard = params.track(track).guard
-    replayed = write_tuples(cli.SCORES / track, draw, cli.TRIPLETS / f"{track}.parquet", guard.replay, params.seed)
+    replayed = write_tuples(paths.SCORES / track, draw, paths.TRIPLETS / f"{track}.parquet", guard.replay, params.seed)
     print(
         f"{track}: {draw.tuples} n-tuples of {draw.queries} queries, {block.strategy}, "
         f"{block.negatives} negatives each; {draw.too_few} left out for too few negatives"

@@ -1,0 +1,265 @@
+"""Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes.
+
+`python -m decant.experiments.ablations` runs what ablations/parts.yaml has and ablations/parts.csv has not, in DVC's queue, and
+writes its tables in docs/ablations.md; `--grid` names another grid. Killed at any point, the same command goes on. A
+cell that fails is recorded, and tried anew the next time.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ruamel.yaml import YAML
+
+from decant import paths
+from decant.errors import DecantError
+from decant.experiments.grids import digest, read_grid
+from decant.experiments.queue import Experiment, ExperimentQueue
+from decant.experiments.results import (
+    Queries,
+    Result,
+    current,
+    put_result,
+    read_queries,
+    read_results,
+    split_digest,
+    write_queries,
+    write_results,
+)
+from decant.experiments.revisions import Revision
+from decant.experiments.tables import between_marks, render
+from decant.files import atomic_file
+from decant.params import parse_params
+from decant.progress import progress
+from decant.report.comparison import TestSettings
+from stages import cli
+
+FOLDER = Path("ablations")
+PAGE = Path("docs/ablations.md")
+DEFAULT = "parts"
+POLL = 5.0  # seconds from one look at the queue to the next
+TEND = 30.0  # seconds from one look at the queue's worker to the next
+
+
+class Job(NamedTuple):
+    """One cell with one seed."""
+
+    cell: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.cell}-{self.seed}"
+
+
+class Ablations:
+    """A grid, its results and its tables.
+
+    Args:
+        name: of the grid: of its YAML file, of the CSV file of its results beside it, and of its marks on the page.
+        jobs: experiments at a time.
+
+    Raises:
+        DecantError: the grid is not sound.
+    """
+
+    def __init__(self, name: str, jobs: int = 1) -> None:
+        self.name, self.jobs = name, jobs
+        self.results = FOLDER / f"{name}.csv"
+        params = cli.params()  # its faults are told better than those of a changed one
+        self.settings = TestSettings(**params.report.model_dump(), seed=params.seed)
+        content = YAML(typ="safe", pure=True).load(paths.PARAMS.read_text(encoding="utf-8"))
+        self.grid, self.digests = read_grid(FOLDER / f"{name}.yaml", content)
+
+    def run(self, only: Sequence[str]) -> None:
+        """Run what has no result, then write the tables.
+
+        Raises:
+            DecantError: a cell is unknown, or an experiment failed.
+        """
+        if unknown := [name for name in only if name not in self.grid.cells]:
+            has = f"{FOLDER / self.name}.yaml has {', '.join(self.grid.cells)}"
+            raise DecantError(f"--only {', '.join(unknown)}: no such cell", has)
+        missing, failed = self._missing(only), []
+        if missing:
+            queue = ExperimentQueue(self.jobs)
+            try:
+                self._fill(queue, missing)
+                failed = self._collect(queue, missing)
+            except cli.Interrupted:
+                print("\nstopping the experiment under way; the same command goes on with it", flush=True)
+                queue.stop()
+                raise
+        self.show()
+        if failed:
+            raise DecantError(
+                f"{len(failed)} of {len(missing)} experiments failed: {', '.join(map(str, failed))}",
+                f"{self.results} says why; the same command tries them anew",
+            )
+
+    def show(self) -> None:
+        """Write the tables of what there is into docs/ablations.md."""
+        tables = render(
+            self.grid,
+            read_results(self.results),
+            self.digests,
+            lambda result: read_queries(self.queries(Job(result.cell, result.seed))),
+            self.settings,
+        )
+        page = between_marks(PAGE.read_text(encoding="utf-8"), tables, self.name, str(PAGE))
+        with atomic_file(PAGE) as partial:
+            partial.write_text(page, encoding="utf-8")
+
+    def list_all(self) -> None:
+        """Print what is done and what is not."""
+        results = read_results(self.results)
+        found = current(self.grid, results, self.digests)
+        earlier = {(result.cell, result.seed) for result in results}
+        for job in (Job(cell, seed) for cell in self.grid.cells for seed in self.grid.seeds):
+            state = "changed since it was run" if job in earlier else "not run"
+            print(f"{job}: {_told(found[job]) if job in found else state}")
+
+    def queries(self, job: Job) -> Path:
+        """Where the values of a job's queries are kept."""
+        return FOLDER / "queries" / self.name / f"{job}.parquet"
+
+    def _missing(self, only: Sequence[str]) -> list[Job]:
+        """What is to be run: all seeds of one cell after the other."""
+        found = current(self.grid, read_results(self.results), self.digests)
+        done = {key for key, result in found.items() if not result.fault}
+        jobs = [Job(cell, seed) for cell in (only or self.grid.cells) for seed in self.grid.seeds]
+        return [job for job in jobs if job not in done]
+
+    def _experiment(self, job: Job) -> str:
+        return f"{self.name}-{job}"
+
+    def _fill(self, queue: ExperimentQueue, jobs: Sequence[Job]) -> None:
+        """Queue the jobs that an earlier run of this command has not left in the queue, under way or done."""
+        wanted = {self._experiment(job): job for job in jobs}
+        queue.tend()
+        if any(experiment.state == "running" for experiment in self._stale(queue, wanted)):
+            queue.stop()  # and with it what else is under way, which has failed then, and is queued anew
+        queue.remove([experiment.name for experiment in self._stale(queue, wanted)])
+        queued = {experiment.name for experiment in queue.entries()}
+        new = [job for name, job in wanted.items() if name not in queued]
+        print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
+        for number, job in enumerate(new, 1):
+            self._put(queue, job)
+            if number == self.jobs:  # it takes DVC seconds to queue one: the workers need not wait for the last
+                queue.tend()
+
+    def _put(self, queue: ExperimentQueue, job: Job) -> None:
+        track = self.grid.cells[job.cell].track
+        stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
+        queue.put(self._experiment(job), self.grid.overrides(*job), stages)
+
+    def _stale(self, queue: ExperimentQueue, wanted: Mapping[str, Job]) -> list[Experiment]:
+        return [one for one in queue.entries() if one.name in wanted and not self._is_of(one, wanted[one.name])]
+
+    def _is_of(self, experiment: Experiment, job: Job) -> bool:
+        """Whether an experiment is of the cell as it stands in the grid, and worth waiting for."""
+        if experiment.state == "failed":
+            return False
+        try:
+            ran = parse_params(experiment.read(str(paths.PARAMS)), experiment.name)
+        except DecantError:  # of another version of the schema
+            return False
+        return ran.seed == job.seed and digest(ran, self.grid.cells[job.cell].track) == self.digests[job.cell]
+
+    def _collect(self, queue: ExperimentQueue, jobs: Sequence[Job]) -> list[Job]:
+        """Record every job's result when it ends; return those that failed."""
+        pending, failed = {self._experiment(job): job for job in jobs}, []
+        again: set[str] = set()
+        tended = -TEND
+        with progress(len(jobs), "experiments") as bar:
+            while pending:
+                entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
+                ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
+                for experiment in ended:
+                    if experiment.state == "failed" and not experiment.started and experiment.name not in again:
+                        again.add(experiment.name)  # lost by a worker that ended as it took it
+                        queue.remove([experiment.name])
+                        self._put(queue, pending[experiment.name])
+                        continue
+                    job = pending.pop(experiment.name)
+                    result = self._record(experiment, job)
+                    if result.fault:
+                        failed.append(job)
+                    queue.remove([experiment.name])
+                    bar.write(f"{job}: {_told(result)}", file=sys.stdout)
+                    sys.stdout.flush()
+                    bar.update()
+                for name in [name for name in pending if name not in entries]:
+                    failed.append(pending.pop(name))
+                    bar.write(f"{name}: somebody took it off the queue", file=sys.stdout)
+                if time.monotonic() - tended > TEND:
+                    queue.tend()
+                    tended = time.monotonic()
+                time.sleep(POLL if pending else 0)
+        return failed
+
+    def _record(self, experiment: Experiment, job: Job) -> Result:
+        """Write the values of an experiment's queries, then its result."""
+        track = self.grid.cells[job.cell].track
+        result = Result(*job, track=track, digest=self.digests[job.cell], revision=experiment.baseline[:10])
+        try:
+            if experiment.state == "failed":
+                raise DecantError(experiment.fault(), "")
+            revision = Revision(experiment.revision)
+            runs, teachers = revision.runs(track, "after"), revision.runs(track, "teacher")
+            queries = {
+                domain: Queries(
+                    split_digest(run.queries, run.labels), run.metrics["map"], teachers[domain].metrics["map"]
+                )
+                for domain, run in runs.items()
+            }
+            write_queries(self.queries(job), queries)
+            result = replace(
+                result,
+                metrics={
+                    domain: {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
+                    for domain, run in runs.items()
+                },
+                seconds=revision.training_seconds(track),
+            )
+        except DecantError as error:
+            result = replace(result, fault=error.problem)
+        write_results(self.results, put_result(read_results(self.results), result))
+        return result
+
+
+def _told(result: Result) -> str:
+    if result.fault:
+        return f"failed: {result.fault}"
+    means = [f"{domain.replace('_', '-')} MAP {metrics['map']:.4f}" for domain, metrics in result.metrics.items()]
+    return ", ".join([*means, f"trained in {result.seconds:.0f} s"])
+
+
+def _grids() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grid", default=DEFAULT, choices=_grids(), help=f"a file in {FOLDER}/ (default: {DEFAULT})")
+    parser.add_argument("--only", help="run these cells alone, their names joined by commas")
+    parser.add_argument("--jobs", type=int, choices=range(1, 65), metavar="N", default=1, help="experiments at a time")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what is done, and run nothing")
+    what.add_argument("--render", action="store_true", help="write the tables anew, and run nothing")
+    arguments = parser.parse_args()
+
+    def chosen() -> None:
+        """What the arguments ask for."""
+        ablations = Ablations(arguments.grid, arguments.jobs)
+        if arguments.list:
+            ablations.list_all()
+        elif arguments.render:
+            ablations.show()
+        else:
+            ablations.run(arguments.only.split(",") if arguments.only else ())
+
+    cli.run(f"ablate --grid {arguments.grid}", chosen)

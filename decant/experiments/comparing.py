@@ -1,0 +1,167 @@
+"""Compare the checkpoints of any two revisions query by query, in-domain and out-of-domain.
+
+`python -m decant.experiments.comparing main workspace`: one checkpoint with another; the difference is the second minus the first.
+`python -m decant.experiments.comparing a0,a1,a2 b0,b1,b2`: three seeds of one method with three of another, paired by their place.
+A revision is a commit, a tag, a branch, a `dvc exp` name, or `workspace`; docs/statistics.md says what is tested.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decant.errors import DecantError
+from decant.evaluate.metrics import METRICS
+from decant.evaluate.run import DOMAINS
+from decant.experiments.revisions import Revision, TestRun
+from decant.report.comparison import LABELS, NAMES
+from decant.report.figures import p_value, percent, signed
+from decant.report.seeds import SeedDifference, seed_difference
+from decant.report.settings import Report
+from decant.report.statistics import Values, holm
+from decant.report.table import table
+from stages import cli
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One row: two models on one test set, by one metric; values of the shape (seeds, queries)."""
+
+    place: list[str]
+    first: Values
+    second: Values
+    difference: SeedDifference
+
+
+def main(first: str, second: str, tracks: Sequence[str], model: str, metrics: Sequence[str]) -> None:
+    """Print the table.
+
+    Raises:
+        DecantError: a revision, or its run, is not there, or the test splits differ.
+    """
+    sides = [[name.strip() for name in side.split(",")] for side in (first, second)]
+    if len(sides[0]) != len(sides[1]) or not all(name for side in sides for name in side):
+        raise DecantError(
+            f"{first} and {second}: {len(sides[0])} and {len(sides[1])} revisions",
+            "name as many seeds of the one as of the other, in the same order, joined by commas without spaces",
+        )
+    params = cli.params()
+    revisions = {name: Revision(name) for name in dict.fromkeys(sides[0] + sides[1])}
+    rows: list[Compared] = []
+    missing: list[str] = []
+    for track in tracks:
+        runs = {name: revision.runs(track, model) for name, revision in revisions.items()}
+        for domain in DOMAINS:
+            lacking = [name for name in runs if domain not in runs[name]]
+            if lacking:
+                missing.append(f"{track}: {', '.join(lacking)} has no {domain.replace('_', '-')} set; left out.")
+                continue
+            ranked = [[runs[name][domain] for name in side] for side in sides]
+            _check_split(f"{track}, {domain.replace('_', '-')}", ranked[0] + ranked[1], revisions)
+            rows += [_compare(track, domain, metric, ranked, params.report, params.seed) for metric in metrics]
+    if not rows:
+        raise DecantError("there is no test set that all revisions have", "; ".join(missing))
+    print(f"{NAMES[model]}: {first} (first) and {second} (second)\n")
+    print(_markdown(rows, params.report))
+    print("\n" + "\n".join(f"- {note}" for note in [*_notes(rows), *missing]))
+
+
+def _check_split(place: str, runs: Sequence[TestRun], revisions: dict[str, Revision]) -> None:
+    """Make sure that all runs ranked the same candidates of the same queries, in the same order."""
+    first = runs[0]
+    for other in runs[1:]:
+        wrong = None
+        if len(first.queries) != len(other.queries):
+            wrong = f"{len(first.queries)} and {len(other.queries)} queries"
+        elif differing := [pair for pair in zip(first.queries, other.queries, strict=True) if pair[0] != pair[1]]:
+            here, there = (query[:60] for query in differing[0])
+            wrong = f"{len(differing)} queries differ, the first of them {here!r} and {there!r}"
+        elif first.labels != other.labels:
+            wrong = "the same queries with other labels"
+        elif first.split != other.split or first.split is None:
+            ranked = [revisions[run.revision].test_rows(run.dataset) for run in (first, other)]
+            if ranked[0] != ranked[1]:
+                wrong = "the same queries with other candidates"
+        if wrong:
+            raise DecantError(
+                f"{place}: the test split of {first.dataset} at {first.revision} is not that of {other.dataset} at "
+                f"{other.revision}: {wrong}",
+                "compare revisions with the same test split: `python -m stages.evaluate --model PATH --dataset NAME` "
+                "evaluates a checkpoint on the set of the workspace",
+            )
+
+
+def _compare(
+    track: str, domain: str, metric: str, ranked: Sequence[Sequence[TestRun]], report: Report, seed: int
+) -> Compared:
+    first, second = (np.stack([run.metrics[metric] for run in side]) for side in ranked)
+    place = [track, f"{ranked[0][0].dataset}, {domain.replace('_', '-')}", LABELS[metric]]
+    difference = seed_difference(second, first, resamples=report.resamples, confidence=report.confidence, seed=seed)
+    return Compared(place, first, second, difference)
+
+
+def _markdown(rows: Sequence[Compared], report: Report) -> str:
+    adjusted = holm([row.difference.p_value for row in rows])
+    lines = []
+    for row, p_holm in zip(rows, adjusted, strict=True):
+        found = row.difference
+        changes = np.sign(np.round((row.second - row.first).mean(axis=0), 9))  # rounding dust is a tie
+        lines.append(
+            [
+                *row.place,
+                *(_mean(values) for values in (row.first, row.second)),
+                f"{signed(found.mean)} ({signed(found.low)} … {signed(found.high)})",
+                *([] if found.seed_deviation is None else [f"{found.seed_deviation:.4f}"]),
+                p_value(found.p_value, report.resamples),
+                p_value(p_holm, report.resamples, len(rows)),
+                " / ".join(str(int((changes == sign).sum())) for sign in (1, -1, 0)),
+            ]
+        )
+    difference = f"second − first ({percent(report.confidence, digits=0)} interval)"
+    seeds = ["sd of seeds"] if rows[0].difference.seeds > 1 else []
+    won = "won / lost / tied"
+    return table(["track", "test set", "metric", "first", "second", difference, *seeds, "p", "p (Holm)", won], lines)
+
+
+def _mean(values: Values) -> str:
+    """The mean over seeds and queries, and the standard deviation between the seeds' means."""
+    means = values.mean(axis=1)
+    return f"{means.mean():.4f}" + (f" ± {means.std(ddof=1):.4f}" if len(means) > 1 else "")
+
+
+def _notes(rows: Sequence[Compared]) -> list[str]:
+    seeds, tests = rows[0].difference.seeds, len(rows)
+    shown = f"p (Holm) is adjusted for the {tests} rows shown." if tests > 1 else "One row is shown: nothing to adjust."
+    if seeds == 1:
+        return [
+            "This checkpoint, one seed, against that checkpoint, one seed: interval and p are over queries, and claim "
+            "nothing of the methods under other training seeds.",
+            shown,
+        ]
+    return [
+        f"{seeds} seeds a side, paired by their place. The interval is over seeds and queries, of the methods; p is "
+        "over queries, of the mean of these seeds. Claim a difference of the methods only where the interval "
+        "excludes 0.",
+        shown,
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", help="a revision, or several seeds' revisions joined by commas")
+    parser.add_argument("second", help="what it is compared with; the difference is second − first")
+    parser.add_argument("--track", choices=cli.TRACKS, help="both without it")
+    parser.add_argument("--model", choices=tuple(NAMES), default="after")
+    parser.add_argument("--metric", choices=(*METRICS, "all"), default="map")
+    arguments = parser.parse_args()
+    cli.run(
+        "compare --revisions",
+        lambda: main(
+            arguments.first,
+            arguments.second,
+            [arguments.track] if arguments.track else cli.TRACKS,
+            arguments.model,
+            METRICS if arguments.metric == "all" else [arguments.metric],
+        ),
+    )

@@ -1,0 +1,167 @@
+"""The grid of ablations: cells, each of which changes something of a track's recipe."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from decant.blocks import Block, Seed
+from decant.errors import DecantError
+from decant.params import Params, parse_params
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Cell(Block):
+    """One change of the recipe: the keys of params.yaml that it sets, by dotted path. None is the recipe itself."""
+
+    track: Literal["embedding", "reranker"]
+    says: Annotated[str, Field(pattern=r"^[^|\n]+$")]
+    set: dict[str, Any]
+
+
+class Grid(Block):
+    """All cells; `base` is set in each of them, and each runs with every seed."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    base: dict[str, Any]
+    cells: Annotated[dict[Name, Cell], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _seeds(self) -> "Grid":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one stands there twice")
+        if named := [name for name, cell in self.cells.items() if "seed" in {**self.base, **cell.set}]:
+            raise ValueError(f"{named[0]} sets `seed`, or `base` does: `seeds` has them")
+        return self
+
+    def overrides(self, cell: str, seed: int) -> dict[str, Any]:
+        """What a cell sets, by dotted path."""
+        return {**self.base, **self.cells[cell].set, "seed": seed}
+
+    def of_track(self, track: str) -> dict[str, Cell]:
+        """The cells of a track, its whole recipe first."""
+        cells = {name: cell for name, cell in self.cells.items() if cell.track == track}
+        return dict(sorted(cells.items(), key=lambda item: bool(item[1].set)))
+
+
+def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, str]]:
+    """Read a grid and check all of it against the params, before anything is run.
+
+    Args:
+        path: of the YAML file.
+        params: the content of params.yaml, which every cell changes.
+
+    Returns:
+        the grid, and the digest of each cell's params.
+
+    Raises:
+        DecantError: the file is missing or no grid, a key is unknown, a cell's params are impossible, a track's whole
+            recipe is not there exactly once, or a cell, or one of its keys, changes nothing.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        grid = Grid.model_validate(content)
+    except FileNotFoundError as error:
+        raise DecantError(f"{path}: there is no such file", f"`git checkout -- {path}` brings it back") from error
+    except YAMLError as error:
+        raise DecantError(f"{path}: not valid YAML\n{error}", "mend the line that the message names") from error
+    except ValidationError as error:
+        faults = [f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        raise DecantError("\n".join([f"{path}:", *faults]), "docs/ablations.md says what a grid holds") from error
+    digests = {
+        name: digest(changed(params, grid.overrides(name, grid.seeds[0]), f"{path}, {name}"), cell.track)
+        for name, cell in grid.cells.items()
+    }
+    for track in dict.fromkeys(cell.track for cell in grid.cells.values()):
+        whole, *others = grid.of_track(track)
+        if grid.cells[whole].set or any(not grid.cells[name].set for name in others):
+            raise DecantError(
+                f"{path}: the {track} track needs one cell that is its whole recipe; the others are compared with it",
+                "give exactly one of its cells `set: {}`",
+            )
+        for name in others:
+            if digests[name] == digests[whole]:
+                raise DecantError(f"{path}: {name} sets what {whole} has already", "set another value, or leave it out")
+            for key in grid.cells[name].set:
+                _check_effect(grid, name, key, params, digests[name], path)
+    return grid, digests
+
+
+def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) -> Params:
+    """The validated params with some keys set.
+
+    Args:
+        params: the content of params.yaml.
+        overrides: dotted path → value.
+        name: of the cell, for messages.
+
+    Raises:
+        DecantError: a key is unknown, or the params are impossible.
+    """
+    content = json.loads(json.dumps(params))
+    for path, value in overrides.items():
+        *parents, key = path.split(".")
+        block = content
+        for parent in parents:
+            block = block.get(parent) if isinstance(block, dict) else None
+        if not isinstance(block, dict) or key not in block:
+            raise DecantError(f"{name}: params.yaml has no key {path}", "correct it; docs/params.md lists them all")
+        block[key] = value
+    return parse_params(json.dumps(content), name)
+
+
+def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], cell: str, path: Path) -> None:
+    """Refuse a key that changes a value and no result, as `train.lr` does where `embedding.train.lr` overrides it."""
+    overrides = grid.overrides(name, grid.seeds[0])
+    value = overrides.pop(key)
+    if key in grid.base:
+        overrides[key] = grid.base[key]
+    try:
+        without = changed(params, overrides, f"{path}, {name}")
+    except DecantError:  # the cell needs the key
+        return
+    if digest(without, grid.cells[name].track) == cell and _value(without, key) != value:
+        raise DecantError(
+            f"{path}: {name} sets {key}, which changes nothing of the {grid.cells[name].track} track",
+            f"leave it out, or set the track's own key (`{grid.cells[name].track}.train.…` overrides `train.…`)",
+        )
+
+
+def _value(params: Params, key: str) -> Any:
+    value: Any = params.model_dump()
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def digest(params: Params, track: str) -> str:
+    """What decides a track's student and its figures, the seed apart, as 16 hexadecimal digits.
+
+    A key that is null says 'none' or 'inherit' and does not count: params that know one key more are the same params.
+    Nor does the size of a split that the track does not read.
+    """
+    block = params.track(track)
+    unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard.dataset: {"test"}}
+    decides = {
+        "track": block.model_dump(exclude={"train"}),
+        "train": params.training(track).model_dump(),
+        "datasets": {
+            name: params.datasets[name].model_dump(exclude=splits)
+            for name, splits in unread.items()
+            if name is not None
+        },
+        "embeddings": params.store.embeddings if block.teacher.embeddings else None,
+    }
+    return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(inner) for key, inner in value.items() if inner is not None}
+    return value

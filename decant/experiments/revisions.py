@@ -1,0 +1,171 @@
+"""What a git revision holds, read through DVC: from git, from DVC's cache, or from the default remote."""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from ruamel.yaml import YAML
+
+from decant import paths
+from decant.errors import DecantError
+from decant.evaluate.metrics import METRICS
+from decant.evaluate.run import DOMAINS
+
+WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """A checkpoint's run on one test split.
+
+    Args:
+        revision: that the checkpoint is of.
+        dataset: name of the set.
+        split: the MD5 of the test split that was ranked; None where dvc.lock does not record it.
+        queries: in the split's order.
+        labels: of each query's candidates.
+        metrics: metric → one value a query.
+    """
+
+    revision: str
+    dataset: str
+    split: str | None
+    queries: list[str]
+    labels: list[list[int]]
+    metrics: dict[str, npt.NDArray[np.float64]]
+
+
+class Revision:
+    """A git revision, or the workspace.
+
+    Args:
+        name: a commit, a tag, a branch, a `dvc exp` name, or `workspace`.
+
+    Raises:
+        DecantError: there is no such revision, or no repository.
+    """
+
+    def __init__(self, name: str) -> None:
+        from dvc.api import DVCFileSystem  # slow to import
+        from dvc.exceptions import NotDvcRepoError
+        from dvc.repo import Repo
+        from dvc.scm import RevError, SCMError
+
+        self.name = name
+        try:
+            with Repo() as here:
+                # Of the workspace: a remote may have been added, or moved, after the revision was committed.
+                config = here.config
+            self._files: Any = DVCFileSystem(rev=None if name == WORKSPACE else name, config=config)
+            _ = self._files.repo
+        except RevError as error:
+            raise DecantError(
+                f"{name}: {error}",
+                "name a commit, a tag, a branch, an experiment (`dvc exp list --all-commits`) or `workspace`; "
+                "`git fetch --tags` and `dvc exp pull REMOTE NAME` bring what colleagues pushed",
+            ) from error
+        except (NotDvcRepoError, SCMError) as error:
+            raise DecantError(f"{name}: {error}", "run in the project's folder, a git clone") from error
+
+    def runs(self, track: str, model: str) -> dict[str, TestRun]:
+        """The runs of a track's model, by domain.
+
+        Raises:
+            DecantError: the revision has no such track or model, or its run is neither in the cache nor on the remote.
+        """
+        path = str(paths.RUNS / track / f"{model}.parquet")
+        table = pq.read_table(io.BytesIO(self._read(path)))
+        if not len(table):
+            raise DecantError(
+                f"{self.name}: {path} is empty: that baseline was off", "compare another --model, or revision"
+            )
+        block = self._params.get(track, {})
+        found = {}
+        for domain in DOMAINS:
+            part = table.filter(np.equal(table["domain"].to_numpy(zero_copy_only=False), domain))
+            if len(part):
+                metrics = {name: part[name].to_numpy() for name in METRICS}
+                queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
+                dataset = str(block.get(domain))
+                split = self._recorded_split(track, model, dataset)
+                found[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
+        return found
+
+    def training_seconds(self, track: str) -> float:
+        """How long a track's training took.
+
+        Raises:
+            DecantError: it is neither in the cache nor on the remote.
+        """
+        return float(json.loads(self._read(str(paths.COST / track / "train.json")))["seconds"])
+
+    def test_rows(self, dataset: str) -> list[dict[str, Any]]:
+        """The rows of a set's test split.
+
+        Raises:
+            DecantError: it is neither in the cache nor on the remote.
+        """
+        split = pq.read_table(io.BytesIO(self._read(str(paths.SETS / dataset / "test.parquet"))))
+        return cast("list[dict[str, Any]]", split.to_pylist())
+
+    def _recorded_split(self, track: str, model: str, dataset: str) -> str | None:
+        """The MD5 of the test split that dvc.lock records as ranked."""
+        stage = self._lock.get("stages", {}).get(f"evaluate_{model}@{track}", {})
+        path = str(paths.SETS / dataset / "test.parquet")
+        return next((dep.get("md5") for dep in stage.get("deps", []) if dep["path"] == path), None)
+
+    @cached_property
+    def _params(self) -> dict[str, Any]:
+        return self._yaml("params.yaml")
+
+    @cached_property
+    def _lock(self) -> dict[str, Any]:
+        return self._yaml("dvc.lock")
+
+    def _yaml(self, path: str) -> dict[str, Any]:
+        return cast("dict[str, Any]", YAML(typ="safe").load(self._read(path)))
+
+    def _read(self, path: str) -> bytes:
+        try:
+            recorded = self._files.info(path).get("dvc_info") or {}
+        except FileNotFoundError as error:
+            raise DecantError(
+                f"{self.name} has no {path}: no stage there makes it", "compare another --track or --model, or revision"
+            ) from error
+        try:
+            with self._files.open(path) as file:
+                content: bytes = file.read()
+        except FileNotFoundError as error:
+            raise self._missing(path, recorded.get("md5")) from error
+        except Exception as error:  # of the remote's client, whichever it is
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DecantError(
+                f"{self.name}: {path} is not in the cache, and the remote cannot be read: {reason}",
+                "`dvc remote list` shows the remote's address; `dvc fetch --all-commits` tells more",
+            ) from error
+        md5 = recorded.get("md5")
+        if self.name != WORKSPACE and md5 and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            raise DecantError(
+                f"{self.name}: the object of {path} in the cache or on the remote is corrupted: its MD5 is not {md5}",
+                "remove it, and `dvc fetch` or `dvc push` it anew from where it is sound",
+            )
+        return content
+
+    def _missing(self, path: str, md5: str | None) -> DecantError:
+        if md5 is None:
+            return DecantError(
+                f"{self.name}: {path} was not made there: dvc.lock records no such run", "compare another revision"
+            )
+        if self.name == WORKSPACE:
+            return DecantError(f"{path} is not there", f"`dvc pull {path}` brings it back, `dvc repro` makes it anew")
+        return DecantError(
+            f"{self.name}: {path} is neither in DVC's cache nor on a remote",
+            f"`dvc fetch --all-commits {path}` where it was pushed, `dvc exp pull REMOTE {self.name}` for an "
+            f"experiment of a colleague's; or make it anew: `git checkout {self.name}`, then `dvc repro`",
+        )

@@ -1,0 +1,116 @@
+"""The `cwe` set: find the description of a software weakness for its name, or for a sentence that explains it.
+
+Source: the Common Weakness Enumeration (MITRE, free to use under its terms), which the package `cwe2` ships as CSV.
+Queries: the name of a weakness, and the first sentence of its extended description. Positive: its description.
+Negatives: the descriptions of other weaknesses nearest to the query by TF-IDF over words. Splits are by the parent in
+the research view, so that siblings, which are worded alike, stay together; candidates come from the query's own split.
+"""
+
+import csv
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from decant.data.sets import SPLITS, Row, normalise
+from decant.errors import DecantError
+from decant.fetch.embedded import SHARES
+from decant.fetch.splits import allot_groups
+
+ALL_WEAKNESSES = "helpful_views/2000.csv"
+SHORTEST = 6  # words of an explanation: less is a fragment, such as "For example, a ."
+PARENT = re.compile(r"NATURE:ChildOf:CWE ID:(\d+):VIEW ID:1000:ORDINAL:Primary")
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """One entry of the list: its parent's number, and its texts; `explanation` may be empty."""
+
+    parent: str
+    name: str
+    description: str
+    explanation: str
+
+
+def build_cwe(source: Path, sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
+    """Build the three splits.
+
+    Args:
+        source: the package's folder of one edition, such as `cwe2/database_v49`.
+        sizes: split → number of queries wanted.
+        negatives: negatives per query.
+        seed: of the allotment and of the choice of queries.
+
+    Returns:
+        split → rows; the same inputs give the same rows.
+
+    Raises:
+        DecantError: the list is not there, or a split cannot be filled.
+    """
+    path = source / ALL_WEAKNESSES
+    if not path.is_file():
+        raise DecantError(f"{path}: the list of weaknesses is not there", "install the version of cwe2 in params.yaml")
+    weaknesses = list(_read(path))
+    sizes_of: dict[str, int] = {}
+    for weakness in weaknesses:
+        sizes_of[weakness.parent] = sizes_of.get(weakness.parent, 0) + 1
+    allotted = allot_groups(sizes_of, SHARES, seed)
+    seen: set[str] = set()  # texts of the splits before
+    splits = {}
+    for split in reversed(SPLITS):
+        members = [weakness for weakness in weaknesses if allotted[weakness.parent] == split]
+        rows = _rows(members, seen, negatives, random.Random(f"{seed}-{split}"))
+        if len(rows) < sizes[split]:
+            raise DecantError(
+                f"cwe: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
+                f"lower datasets.cwe.{split}",
+            )
+        splits[split] = rows[: sizes[split]]
+        seen |= {normalise(text) for row in rows for text in (row.query, *row.candidates)}
+    return splits
+
+
+def _read(path: Path) -> Iterator[Weakness]:
+    with path.open(newline="", encoding="utf-8") as file:
+        for record in csv.DictReader(file):
+            if record["Status"] in ("Deprecated", "Obsolete"):
+                continue
+            parent = PARENT.search(record["Related Weaknesses"])
+            explanation = re.split(r"(?<=[.!?])\s", " ".join(record["Extended Description"].split()))[0]
+            yield Weakness(
+                parent[1] if parent else record["CWE-ID"],
+                " ".join(record["Name"].split()),
+                " ".join(record["Description"].split()),
+                explanation if len(explanation.split()) >= SHORTEST else "",
+            )
+
+
+def _rows(weaknesses: list[Weakness], seen: set[str], negatives: int, rng: random.Random) -> list[Row]:
+    """Rows for all names and explanations, in random order; texts that a split before has are passed over."""
+    known = set(seen)
+    pool, asked = [], []
+    for weakness in weaknesses:
+        if normalise(weakness.description) in known:
+            continue
+        known.add(normalise(weakness.description))
+        pool.append(weakness.description)
+        asked += [(text, len(pool) - 1) for text in (weakness.name, weakness.explanation) if len(text.split()) > 1]
+    if not pool:
+        return []
+    vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w\w+\b")
+    matrix = vectorizer.fit_transform(pool).T.tocsr()
+    rng.shuffle(asked)
+    rows = []
+    for query, own in asked:
+        if normalise(query) in known:
+            continue
+        similarity = (vectorizer.transform([query]) @ matrix).toarray()[0]
+        near = [index for index in np.argsort(-similarity, kind="stable") if index != own][:negatives]
+        if len(near) == negatives:
+            known.add(normalise(query))
+            rows.append(Row(query, [pool[own]], [pool[index] for index in near]))
+    return rows

@@ -1,0 +1,160 @@
+"""The `pydocs` set: find the functions that a function's `See Also` section points to.
+
+Source: the docstrings of numpy, scipy, scikit-learn, pandas and networkx, as installed. Query: the
+summary line of a documented object. Positives: the summary lines of the objects that its `See Also`
+names. Negatives: summary lines drawn at random from the same package, as SciDocs draws papers. Splits are
+by connected component of the `See Also` graph, over texts, so a link never crosses two splits.
+"""
+
+import contextlib
+import importlib
+import inspect
+import io
+import pkgutil
+import random
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import networkx as nx
+from numpydoc.docscrape import NumpyDocString
+
+from decant.data.sets import SPLITS, Row, normalise
+from decant.errors import DecantError
+from decant.fetch.embedded import SHARES
+from decant.fetch.splits import allot_groups
+
+IMPORT_NAMES = {"scikit-learn": "sklearn"}
+NOT_PUBLIC = re.compile(r"_|test|(conftest|setup|core|externals|f2py|distutils)$")
+
+
+def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
+    """Build the three splits.
+
+    Args:
+        packages: distribution names, such as `scikit-learn`.
+        sizes: split → number of queries wanted.
+        negatives: negatives per query.
+        seed: of the allotment, the choice of queries and the negatives.
+
+    Returns:
+        split → rows; the same packages give the same rows.
+
+    Raises:
+        DecantError: a split cannot be filled.
+    """
+    graph = nx.Graph()
+    links: dict[str, list[str]] = {}
+    package_of: dict[str, str] = {}
+    canonical: dict[str, str] = {}
+    for package in packages:
+        summaries, see_also = _read_package(IMPORT_NAMES.get(package, package))
+        for name in sorted(summaries):
+            text = canonical.setdefault(normalise(summaries[name]), summaries[name])
+            package_of.setdefault(text, package)
+            graph.add_node(text)
+        for name in sorted(see_also):
+            one = canonical[normalise(summaries[name])]
+            for target in see_also[name]:
+                other = canonical[normalise(summaries[target])]
+                if one != other:
+                    graph.add_edge(one, other)
+                    if other not in links.setdefault(one, []):
+                        links[one].append(other)
+    groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
+    allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
+    split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
+    splits = {}
+    for split in SPLITS:
+        rng = random.Random(f"{seed}-{split}")
+        texts = sorted(t for t in split_of if split_of[t] == split)
+        pools: dict[str, list[str]] = {}
+        for text in texts:
+            pools.setdefault(package_of[text], []).append(text)
+        queries = [t for t in texts if links.get(t)]
+        rng.shuffle(queries)
+        rows: list[Row] = []
+        for query in queries:
+            if len(rows) == sizes[split]:
+                break
+            near = {query, *graph.neighbors(query)}
+            pool = [t for t in pools[package_of[query]] if t not in near]
+            if len(pool) >= negatives:
+                rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
+        if len(rows) < sizes[split]:
+            raise DecantError(
+                f"pydocs: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
+                f"lower datasets.pydocs.{split}",
+            )
+        splits[split] = rows
+    return splits
+
+
+def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The summary line of every documented object, and the objects its `See Also` resolves to."""
+    summaries: dict[str, str] = {}
+    raw_links: dict[str, list[str]] = {}
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for name, documented in _walk(importlib.import_module(import_name)):
+            doc = inspect.getdoc(documented)
+            if not doc:
+                continue
+            try:
+                parsed = NumpyDocString(doc)
+            except Exception:  # a docstring that numpydoc cannot parse says nothing reliable
+                continue
+            summary = " ".join(" ".join(parsed["Summary"]).split())
+            if len(summary.split()) < 3 or summary.startswith("See the documentation for"):
+                continue
+            summaries[name] = summary
+            raw_links[name] = [target for entry in parsed["See Also"] for target, _ in entry[0]]
+    links = {}
+    for name, targets in raw_links.items():
+        resolved = [_resolve(target, name, summaries) for target in targets]
+        if found := [r for r in resolved if r is not None]:
+            links[name] = list(dict.fromkeys(found))
+    return summaries, links
+
+
+def _resolve(target: str, name: str, known: Mapping[str, str]) -> str | None:
+    """Find the object that a `See Also` entry of `name` means, from its nearest scope outwards."""
+    scope = name.split(".")
+    for depth in range(len(scope) - 1, 0, -1):
+        candidate = ".".join([*scope[:depth], target])
+        if candidate in known:
+            return candidate
+    return target if target in known else None
+
+
+def _walk(package: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Every documented function, class and member of a package's public modules, under its shortest name.
+
+    The modules are listed from the package's files and all imported before anything is read, so what
+    is found does not depend on what else happened to be imported.
+    """
+    names = [package.__name__]
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None):
+        if not any(NOT_PUBLIC.match(part) for part in info.name.split(".")):
+            with contextlib.suppress(Exception):  # a module of another platform or an optional dependency
+                importlib.import_module(info.name)
+                names.append(info.name)
+    seen: set[int] = set()
+    for module_name in sorted(names, key=lambda n: (n.count("."), n)):
+        module = sys.modules[module_name]
+        for attribute in sorted(n for n in dir(module) if not n.startswith("_")):
+            value = getattr(module, attribute, None)
+            if inspect.ismodule(value) or not callable(value) or id(value) in seen:
+                continue
+            if not (getattr(value, "__module__", None) or "").startswith(package.__name__):
+                continue
+            seen.add(id(value))
+            yield f"{module_name}.{attribute}", value
+            if inspect.isclass(value):
+                for member in sorted(n for n in vars(value) if not n.startswith("_")):
+                    documented = inspect.getattr_static(value, member)
+                    if callable(documented) or isinstance(documented, property):
+                        yield f"{module_name}.{attribute}.{member}", documented

@@ -1,0 +1,111 @@
+"""What the splits of a set share, exactly and nearly: a test text that train held too is no test."""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+from datasketch import MinHash, MinHashLSH
+
+from decant.data.sets import SPLITS, Row, normalise
+from decant.data.words import words
+
+# Of near-duplicates: the share of the words of two texts together that stand in both (Jaccard). At 0.8 one word of nine
+# may be another; a text of fewer than nine words must have the same words, since the titles of two diseases, or the
+# summaries of two functions, often differ in one.
+THRESHOLD = 0.8
+# MinHash (Broder, 1997) in 25 bands of 5 finds 99.99 % of the pairs at the threshold; each is then compared exactly.
+BANDS, ROWS = 25, 5
+
+Words = frozenset[str]
+
+
+class Texts:
+    """The distinct texts of a split, to be compared with another's.
+
+    Args:
+        rows: of the split.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.queries = {row.query for row in rows}
+        self.candidates = {text for row in rows for text in row.candidates}
+        self.asked = self.queries | {text for row in rows for text in row.positive}
+        self.all = self.queries | self.candidates
+        self.folded = {text: normalise(text) for text in self.all}
+        self.words = {text: frozenset(words(text)) for text in self.all}
+
+    @cached_property
+    def sketches(self) -> dict[Words, MinHash]:
+        """The MinHash of every distinct set of words."""
+        distinct = sorted(set(self.words.values()), key=sorted)
+        hashed = MinHash.generator(([w.encode() for w in one] for one in distinct), num_perm=BANDS * ROWS)
+        return dict(zip(distinct, hashed, strict=True))
+
+    @cached_property
+    def index(self) -> MinHashLSH:
+        """Finds the sets of words that may be near to another."""
+        index = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
+        for one, sketch in self.sketches.items():
+            index.insert(one, sketch, check_duplication=False)
+        return index
+
+    def near(self, other: "Texts") -> set[str]:
+        """The texts of `other` to which a text of this split is near, or equal."""
+        found = {one for one in other.sketches if one in self.sketches}
+        for one in other.sketches.keys() - found:
+            if any(_jaccard(one, candidate) >= THRESHOLD for candidate in self.index.query(other.sketches[one])):
+                found.add(one)
+        return {text for text, one in other.words.items() if one in found}
+
+
+def overlaps(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
+    """What each pair of a set's splits shares.
+
+    Args:
+        splits: train, dev and test by name.
+
+    Returns:
+        `train-dev`, `train-test` and `dev-test`, each with `overlap`'s counts.
+    """
+    texts = {split: Texts(splits[split]) for split in SPLITS}
+    return {f"{one}-{other}": overlap(texts[one], texts[other]) for one, other in combinations(SPLITS, 2)}
+
+
+def overlap(train: Texts, other: Texts) -> dict[str, Any]:
+    """Count what a split shares with train, or test with dev.
+
+    Returns:
+        `exact` and `folded` (case, punctuation and white space folded): the number of distinct queries and
+        positives of `other` that are a query or positive of train; `share`: `folded` as a share of them
+        all; `any_role`: texts of `other` in whatever role that are, folded, a query or positive of train.
+        Then for the `queries` and for the `candidates` of `other` the number of distinct `texts`, and of those that
+        stand in train in any role, negatives included: `exact`, `folded`, and `near`, each among the next.
+    """
+    asked = {train.folded[text] for text in train.asked}
+    folded = sum(other.folded[text] in asked for text in other.asked)
+    held = set(train.folded.values())
+    near = train.near(other)
+    return {
+        "exact": len(train.asked & other.asked),
+        "folded": folded,
+        "share": round(folded / len(other.asked), 6) if other.asked else 0.0,
+        "any_role": sum(other.folded[text] in asked for text in other.all),
+        "queries": _counts(other.queries, other, train.all, held, near),
+        "candidates": _counts(other.candidates, other, train.all, held, near),
+    }
+
+
+def _counts(
+    texts: Collection[str], of: Texts, exact: Collection[str], folded: Collection[str], near: Collection[str]
+) -> dict[str, int]:
+    return {
+        "texts": len(texts),
+        "exact": sum(text in exact for text in texts),
+        "folded": sum(of.folded[text] in folded for text in texts),
+        "near": sum(text in near for text in texts),
+    }
+
+
+def _jaccard(one: Words, other: Words) -> float:
+    return len(one & other) / len(one | other)

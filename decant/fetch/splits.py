@@ -1,0 +1,77 @@
+"""Allot groups of texts to splits, so that no text of one split stands in another."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+import networkx as nx
+
+from decant.data.sets import SPLITS, Row, normalise
+from decant.errors import DecantError
+
+
+def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Assign each group to a split, so that the splits come near their shares.
+
+    Groups are taken largest first (those that alone outweigh a twentieth of everything, which
+    would otherwise swamp a small split), then in seeded random order; each goes to the split
+    that is furthest from its share.
+
+    Args:
+        group_sizes: group name → number of rows or texts in it.
+        shares: split name → its share; the proportions count, not the totals.
+        seed: of the order in which the groups are taken.
+
+    Returns:
+        group name → split name.
+    """
+    total = sum(group_sizes.values())
+    names = sorted(group_sizes)
+    random.Random(seed).shuffle(names)
+    names.sort(key=lambda name: -group_sizes[name] if group_sizes[name] * 20 > total else 0)
+    wanted = {split: total * shares[split] / sum(shares.values()) for split in SPLITS if shares[split]}
+    filled = dict.fromkeys(wanted, 0)
+    allotted = {}
+    for name in names:
+        split = max(wanted, key=lambda s: (wanted[s] - filled[s]) / wanted[s])
+        filled[split] += group_sizes[name]
+        allotted[name] = split
+    return allotted
+
+
+def carve(rows: Sequence[Row], sizes: Mapping[str, int | None], seed: int, source: str) -> dict[str, list[Row]]:
+    """Carve dev (and test) from the train rows; rows that share a query or a positive stay together."""
+    if not all(row.positive and row.negative for row in rows):
+        kind = "train rows without negatives" if rows[0].labelled else "unlabelled train rows"
+        raise DecantError(
+            f"{source}: {kind} cannot serve as {' or '.join(sizes)}",
+            "name a labelled file for it in `splits`",
+        )
+    wanted = {split: size for split, size in sizes.items() if size is not None}
+    rest = len(rows) - sum(wanted.values())
+    if wanted.keys() != sizes.keys() or rest <= 0:
+        raise DecantError(
+            f"{source}: {len(rows)} train rows, from which {dict(sizes)} shall be carved",
+            "give each split that is null in `splits` a size, and leave rows to train on",
+        )
+    graph = nx.Graph()
+    for number, row in enumerate(rows):
+        graph.add_node(number)
+        graph.add_edges_from((number, normalise(text)) for text in (row.query, *row.positive))
+    groups = {}
+    for component in nx.connected_components(graph):
+        members = sorted(node for node in component if isinstance(node, int))
+        groups[f"{members[0]:09d}"] = members
+    allotted = allot_groups(
+        {name: len(members) for name, members in groups.items()},
+        {**dict.fromkeys(SPLITS, 0), **wanted, "train": rest},
+        seed,
+    )
+    carved: dict[str, list[Row]] = {split: [] for split in ("train", *wanted)}
+    for number, split in sorted((number, allotted[name]) for name, members in groups.items() for number in members):
+        carved[split].append(rows[number])
+    if empty := [split for split, members in carved.items() if not members]:
+        raise DecantError(
+            f"{source}: nothing is left for {' and '.join(empty)}, since nearly all rows share queries or positives",
+            "name a file for it in `splits`",
+        )
+    return carved

@@ -1,0 +1,151 @@
+"""The one validator through which every reranking set passes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from decant.data.sets import Row
+from decant.errors import DecantError
+
+Duplicates = Literal["keep", "merge", "refuse"]
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What the validator found and mended or let pass, for the set's card."""
+
+    duplicate_queries: int
+    repeated_candidates: int
+    conflicting_labels: int
+
+
+def validate(
+    records: Iterable[tuple[str, Mapping[str, Any]]], duplicates: Duplicates, *, labelled: bool
+) -> tuple[list[Row], Faults]:
+    """Turn raw records into rows.
+
+    Args:
+        records: (place, record) pairs; the place names file and line for the messages.
+        duplicates: what to do about a query that comes again: keep both rows, merge their
+            candidates (a positive label wins), or refuse the set.
+        labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
+
+    Returns:
+        the rows, and the count of what was found.
+
+    Raises:
+        DecantError: at the first record that breaks the contract.
+    """
+    rows: dict[str, Row] = {}
+    repeated = conflicting = seen_again = total = 0
+    kept: list[Row] = []
+    for place, record in records:
+        row, repeats = _row(place, record, labelled)
+        total += 1
+        if kept and kept[0].labelled != row.labelled:
+            raise DecantError(
+                f"{place}: the row is {'' if row.labelled else 'not '}labelled, unlike the rows before it",
+                "label all rows of the split (`positive`, `negative`) or none (`candidates`, or the query alone)",
+            )
+        repeated += repeats
+        earlier = rows.get(row.query)
+        if earlier is None:
+            rows[row.query] = row
+            kept.append(row)
+            continue
+        seen_again += 1
+        if duplicates == "refuse":
+            raise DecantError(
+                f"{place}: the query {_short(row.query)} stands in an earlier row too",
+                "remove one of them, or set the data set's `duplicates` to `merge` or `keep`",
+            )
+        if duplicates == "keep":
+            kept.append(row)
+            continue
+        positive = list(dict.fromkeys(earlier.positive + row.positive))
+        both = list(dict.fromkeys(earlier.negative + row.negative))
+        negative = [text for text in both if text not in set(positive)]
+        conflicting += len(both) - len(negative)
+        if both and not negative:
+            raise DecantError(
+                f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
+                "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
+            )
+        merged = Row(row.query, positive, negative, list(dict.fromkeys(earlier.unlabelled + row.unlabelled)))
+        rows[row.query] = merged
+    if not total:
+        raise DecantError("the split holds no row", "check the source's file or split name")
+    faults = Faults(seen_again, repeated, conflicting)
+    return (list(rows.values()) if duplicates == "merge" else kept), faults
+
+
+def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, int]:
+    if not isinstance(record, Mapping):
+        raise DecantError(
+            f"{place}: a row is {_short(record)}, not an object", "write one object with query, positive and negative"
+        )
+    if "query" not in record:
+        raise DecantError(
+            f"{place}: there is no `query` (found: {', '.join(map(str, record)) or 'nothing'})",
+            "name the columns query, positive, negative",
+        )
+    query = _text(place, "query", record["query"])
+    if record.get("candidates") is not None and record.get("positive") is not None:
+        raise DecantError(
+            f"{place}: the row has both `candidates` and `positive`", "give positive and negative, or candidates alone"
+        )
+    if record.get("candidates") is not None:
+        if labelled:
+            raise DecantError(
+                f"{place}: the candidates have no labels, which dev and test rows need",
+                "give `positive` and `negative` instead of `candidates`",
+            )
+        candidates, repeats = _texts(place, "candidates", record["candidates"])
+        if len(candidates) < 2:
+            raise DecantError(f"{place}: `candidates` holds fewer than two texts", "add candidates or remove the row")
+        return Row(query, unlabelled=candidates), repeats
+    to_be_mined = not labelled and record.get("negative") in (None, [])
+    if to_be_mined and record.get("positive") is None:
+        return Row(query), 0
+    positive, repeats = _texts(place, "positive", record.get("positive"))
+    if to_be_mined:
+        return Row(query, positive), repeats
+    negative, more = _texts(place, "negative", record.get("negative"))
+    if both := set(positive) & set(negative):
+        raise DecantError(
+            f"{place}: the text {_short(min(both))} is both positive and negative for its query",
+            "remove it from one of the two lists",
+        )
+    return Row(query, positive, negative), repeats + more
+
+
+def _texts(place: str, key: str, value: Any) -> tuple[list[str], int]:
+    if value is None:
+        raise DecantError(f"{place}: there is no `{key}`", "name the columns query, positive, negative")
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise DecantError(f"{place}: `{key}` is {_short(value)}", f"write `{key}` as a list of strings")
+    if not items:
+        raise DecantError(f"{place}: `{key}` is empty", "add a text to it, or remove the row")
+    texts = [_text(place, f"{key}[{index}]", item) for index, item in enumerate(items)]
+    unique = list(dict.fromkeys(texts))
+    return unique, len(texts) - len(unique)
+
+
+def _text(place: str, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise DecantError(f"{place}: `{key}` is {_short(value)}, not a string", "write it as a string")
+    if not value.strip():
+        raise DecantError(f"{place}: `{key}` is an empty string", "write a text, or remove the row")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DecantError(
+            f"{place}: `{key}` holds half of a surrogate pair, which is no text", "write the file as UTF-8"
+        ) from error
+    return value
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}…"

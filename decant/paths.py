@@ -1,0 +1,18 @@
+"""Where the pipeline's inputs and outputs lie, relative to the project's folder."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+SETS = Path("data/sets")
+OWN = Path("data/own")
+MINED = Path("data/mined")
+SCORES = Path("data/scores")
+TRIPLETS = Path("data/triplets")
+RUNS = Path("data/runs")
+MODELS = Path("models")
+METRICS = Path("metrics")
+COST = Path("data/cost")
+PLOTS = Path("plots")
+REPORT = Path("report")
+RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs

@@ -1,0 +1,92 @@
+"""The report's figures, as SVG that is the same for the same data."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from decant.report.comparison import NAMES, test_sets
+
+matplotlib.rcParams.update(
+    {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
+)
+
+AFTER, BEFORE, TEACHER = "#0b6e4f", "#9aa5b1", "#3d5a80"
+MARKS = {  # colour and marker of each model
+    "before": (BEFORE, "o"),
+    "after": (AFTER, "o"),
+    "teacher": (TEACHER, "D"),
+    "labels_only": ("#d97706", "s"),
+    "baseline": ("#8d5fd3", "^"),
+    "bm25": ("#1f2933", "x"),
+}
+
+
+def change_chart(comparison: Mapping[str, Any]) -> str:
+    """MAP of every model on every test set: before, after (with the interval of its change), teacher, baselines."""
+    rows = test_sets(comparison)
+    figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.9), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (_, _, entry) in enumerate(rows):
+        values = entry["map"]
+        axes.plot([values["before"], values["after"]], [place, place], color=AFTER, lw=2, zorder=1)
+        low, high = (values["before"] + values["change"][end] for end in ("low", "high"))
+        axes.plot([low, high], [place, place], color=AFTER, lw=8, alpha=0.2, solid_capstyle="butt", zorder=1)
+        for name, (colour, marker) in MARKS.items():
+            if name in values:
+                label = NAMES[name] if not any(name in e["map"] for _, _, e in rows[:place]) else None
+                axes.scatter(values[name], place, color=colour, marker=marker, s=42, zorder=2, label=label)
+    axes.set_yticks(
+        range(len(rows)), [f"{track}, {entry['dataset']}\n{domain.replace('_', '-')}" for track, domain, entry in rows]
+    )
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel("MAP; the band is the confidence interval of the change")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.22), ncols=len(MARKS), frameon=False)
+    return _svg(figure)
+
+
+def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[str, float]]) -> str:
+    """A track's training: the loss, and MAP on dev with the kept checkpoint marked."""
+    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([point["step"] for point in loss], [point["loss"] for point in loss], color=TEACHER)
+    left.set(xlabel="step", ylabel="loss (train)")
+    right.plot([point["step"] for point in dev], [point["map"] for point in dev], color=AFTER, marker="o")
+    best = max(dev, key=lambda point: point["map"])
+    right.scatter([best["step"]], [best["map"]], s=110, facecolors="none", edgecolors=AFTER, zorder=3)
+    right.annotate(
+        "kept", (best["step"], best["map"]), textcoords="offset points", xytext=(-4, -20), ha="right", color=AFTER
+    )
+    right.set(xlabel="step", ylabel="MAP (dev)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _svg(figure)
+
+
+def guard_chart(guard: Mapping[str, Any]) -> str:
+    """A track's guard: MAP on both dev splits at every point between before and after, with the kept one marked."""
+    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    names = ("in_domain", "in-domain MAP (dev)", AFTER), ("guard", f"{guard['dataset']} MAP (dev)", TEACHER)
+    for part, (name, label, colour) in zip(axes, names, strict=True):
+        alphas, values = ([point[key] for point in guard["points"]] for key in ("alpha", name))
+        part.plot(alphas, values, color=colour, marker="o")
+        kept = values[alphas.index(guard["alpha"])]
+        part.scatter([guard["alpha"]], [kept], s=110, facecolors="none", edgecolors=colour, zorder=3)
+        part.set(xlabel="before (0) … after (1)", ylabel=label)
+        part.grid(alpha=0.3)
+        part.spines[["top", "right"]].set_visible(False)
+    axes[1].axhline(guard["points"][0]["guard"] - guard["max_loss"], color=BEFORE, ls="--", lw=1)
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

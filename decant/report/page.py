@@ -1,0 +1,53 @@
+"""The report as one HTML page that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from decant.report.charts import change_chart, guard_chart, training_chart
+from decant.report.comparison import LABELS, NAMES, overlap_rows, shown_models, test_sets
+from decant.report.figures import millions, p_value, percent, rate, shared, signed
+from decant.report.notes import notes
+from decant.report.table import SPLIT_PAIRS
+
+Curve = Sequence[Mapping[str, float]]
+
+
+def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> str:
+    """Render the page.
+
+    Args:
+        comparison: the content of metrics/comparison.json.
+        cost: the content of metrics/cost.json.
+        curves: track → `loss` and `dev` → points.
+    """
+    environment = Environment(
+        loader=PackageLoader("decant", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    first = next(iter(comparison.values()))
+    return environment.get_template("report.html.j2").render(
+        comparison=comparison,
+        cost=cost,
+        labels=LABELS,
+        notes=notes(comparison, cost),
+        models=shown_models(comparison),
+        names=NAMES,
+        tests=len(test_sets(comparison)) * len(LABELS),
+        overlap_rows=overlap_rows(comparison),
+        split_pairs=SPLIT_PAIRS,
+        confidence=percent(first["confidence"], digits=0),
+        change_chart=change_chart(comparison),
+        training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
+        guard_charts={
+            track: guard_chart(block["guard"])
+            for track, block in comparison.items()
+            if len(block["guard"]["points"]) > 1
+        },
+        signed=signed,
+        percent=percent,
+        millions=millions,
+        rate=rate,
+        p_value=p_value,
+        shared=shared,
+    )

@@ -1,0 +1,168 @@
+"""One engine of a teacher in this process, or several, in a process and on a share of the GPUs each."""
+
+import functools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol
+
+from decant.errors import DecantError
+from decant.processes import end_with
+from decant.score.engines import Forward, TeacherSpec, load_forward
+from decant.score.engines.robust import Outcome, forward_shard
+from decant.score.prompts import Prompt
+
+AHEAD = 2  # shards handed to an engine at once
+
+
+def visible_gpus() -> list[str]:
+    """The names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = listed.split(",") if listed else map(str, range(count))
+    return [name.strip() for name in names][:count]
+
+
+def count_engines(spec: TeacherSpec) -> int:
+    """How many engines to start: as many as asked for; else one for each GPU, or each `tensor_parallel` of them.
+
+    Raises:
+        DecantError: there are not enough GPUs.
+    """
+    if spec.engine_pool == "ray":
+        from decant.score.engines import ray_pool
+
+        return ray_pool.count_engines(spec)
+    if spec.engine == "server":
+        return 1
+    gpus = len(visible_gpus())
+    # On GPUs a vLLM takes all of the memory, so that no two can share one.
+    alone = spec.tensor_parallel > 1 or (spec.engine == "vllm" and gpus > 0)
+    if alone and gpus < spec.tensor_parallel * (spec.engines or 1):
+        raise DecantError(
+            f"teacher: {spec.engines or 1} engines on {spec.tensor_parallel} GPUs each, and {gpus} GPUs are visible",
+            "lower `engines` or `tensor_parallel`",
+        )
+    return spec.engines or max(1, gpus // spec.tensor_parallel)
+
+
+class Engines(Protocol):
+    """One engine or several."""
+
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """Run numbered shards; each outcome comes with its shard's number as soon as it is there, in any order.
+
+        Raises:
+            DecantError: an engine cannot be loaded, or died.
+        """
+        ...
+
+    def close(self, kill: bool) -> None:
+        """End what was started: at once, or when it has done what it is at."""
+        ...
+
+
+def start(spec: TeacherSpec) -> Engines:
+    """Load a teacher's engine, or start as many as `count_engines` says."""
+    if spec.engine_pool == "ray":
+        from decant.score.engines.ray_pool import RayPool
+
+        return RayPool(spec)
+    count = count_engines(spec)
+    return InProcess(load_forward(spec)) if count == 1 else Pool(spec, count)
+
+
+def run_shard(spec: TeacherSpec, shard: Sequence[Prompt]) -> Outcome:
+    """Run a shard in a process that has an engine of its own, loaded at the first call."""
+    return forward_shard(_engine(spec), shard)
+
+
+@functools.cache
+def _engine(spec: TeacherSpec) -> Forward:
+    return load_forward(spec)
+
+
+class InProcess:
+    """One engine, in this process."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """See `Engines.map`."""
+        return ((number, forward_shard(self._forward, shard)) for number, shard in shards)
+
+    def close(self, kill: bool) -> None:
+        """Nothing is to be ended."""
+
+
+class Pool:
+    """Engines in processes of their own. Each has one shard at hand while it works on another.
+
+    Args:
+        spec: of the teacher.
+        count: engines; engine i has the i-th share of the visible GPUs, and where there are fewer GPUs than
+            engines, engines share them.
+    """
+
+    def __init__(self, spec: TeacherSpec, count: int) -> None:
+        self._spec = spec
+        gpus = visible_gpus()
+        each = spec.tensor_parallel
+        self._executors = []
+        for number in range(count):
+            share = [gpus[(number * each + index) % len(gpus)] for index in range(each)] if gpus else []
+            self._executors.append(
+                ProcessPoolExecutor(
+                    max_workers=1,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_start,
+                    initargs=(",".join(share),),
+                )
+            )
+
+    def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
+        """See `Engines.map`."""
+        free = list(range(len(self._executors))) * AHEAD
+        running: dict[Future[Outcome], tuple[int, int]] = {}  # → shard, engine
+        source = iter(shards)
+        more = True
+        while more or running:
+            while more and free:
+                if (following := next(source, None)) is None:
+                    more = False
+                else:
+                    engine = free.pop(0)
+                    future = self._executors[engine].submit(run_shard, self._spec, following[1])
+                    running[future] = (following[0], engine)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number, engine = running.pop(future)
+                free.append(engine)
+                try:
+                    yield number, future.result()
+                except BrokenProcessPool as error:
+                    raise DecantError(
+                        f"the process of engine {engine} died at shard {number}",
+                        "look above for its last words; if memory was short, lower `engines` or `batch_size`; run "
+                        "again, and the shards that were done are kept",
+                    ) from error
+
+    def close(self, kill: bool) -> None:
+        """End the processes: at once, or when they have done what they are at."""
+        if kill:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        for executor in self._executors:
+            executor.shutdown(cancel_futures=True)
+
+
+def _start(gpus: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent ends its engines
+    end_with(os.getppid())
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus

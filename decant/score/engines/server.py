@@ -1,0 +1,187 @@
+"""Score pairs with a teacher behind HTTP: vLLM, text-embeddings-inference, or any OpenAI-compatible embeddings.
+
+| kind | api | call | what is sent |
+| --- | --- | --- | --- |
+| bi_encoder | vllm | /v1/embeddings | token ids |
+| bi_encoder | openai, tei | /v1/embeddings | texts, prompts before them |
+| cross_encoder | vllm | /score | query and documents, no activation |
+| cross_encoder | tei | /rerank | query and documents, raw scores |
+| causal_lm | vllm | /classify | token ids of the whole template, no activation |
+
+Where texts are sent, the server's tokenizer adds the special tokens; documents are cut here, before.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from decant.errors import DecantError
+from decant.models.scorer import Scores
+from decant.score.engines import Forward, Refused, ServerSpec, TeacherSpec
+from decant.score.prompts import Prompt
+
+RETRIED = (429, 500, 502, 503, 504)
+REFUSED = (400, 413, 422, 500)  # may be for what was sent: a text that is too long or that the model chokes on
+BACKOFF = 0.5  # seconds before the second retry, doubled for each further one; a Retry-After of the server goes first
+
+Call = Callable[[Sequence[Prompt]], list[Any]]
+
+
+def load(spec: TeacherSpec) -> Forward:
+    """The engine for any kind of teacher that the server's API can score.
+
+    Raises:
+        DecantError: the environment lacks the key.
+    """
+    assert spec.server is not None
+    client = Client(spec.server)
+    call = _call(spec.kind, client)
+    by_query = spec.kind == "cross_encoder"  # a call has one query
+
+    def forward(prompts: Sequence[Prompt]) -> Scores:
+        batches: list[list[Prompt]] = []
+        for _, group in itertools.groupby(prompts, lambda prompt: prompt.texts[0] if by_query else None):
+            members = list(group)
+            batches += [members[i : i + spec.batch_size] for i in range(0, len(members), spec.batch_size)]
+
+        def ask(batch: list[Prompt]) -> Scores:
+            try:
+                part: Scores = np.array(call(batch), dtype=np.float32)
+            except (KeyError, TypeError, ValueError, IndexError) as error:
+                raise client.fault(
+                    f"it answered something else than it should ({type(error).__name__}: {error})",
+                    f"look whether teacher.server.api is right (now {client.server.api})",
+                ) from error
+            if len(part) != len(batch):
+                raise client.fault(f"{len(part)} results came for {len(batch)} texts", "look at the server's log")
+            return part
+
+        with ThreadPoolExecutor(client.server.concurrency) as executor:
+            try:
+                parts = list(executor.map(ask, batches))
+            except BaseException:
+                executor.shutdown(cancel_futures=True)
+                raise
+        results: Scores = np.concatenate(parts)
+        if spec.kind == "bi_encoder":
+            results /= np.linalg.norm(results, axis=1, keepdims=True)
+        return results
+
+    return forward
+
+
+def _call(kind: str, client: "Client") -> Call:
+    api = client.server.api
+
+    def embed(batch: Sequence[Prompt]) -> list[Any]:
+        texts = [prompt.ids if api == "vllm" else prompt.texts[0] for prompt in batch]
+        answer = client.post("/v1/embeddings", {"input": texts, "encoding_format": "float"})
+        return [item["embedding"] for item in sorted(answer["data"], key=_index)]
+
+    def classify(batch: Sequence[Prompt]) -> list[Any]:
+        answer = client.post("/classify", {"input": [prompt.ids for prompt in batch], "use_activation": False})
+        return [item["probs"][0] for item in sorted(answer["data"], key=_index)]
+
+    def score(batch: Sequence[Prompt]) -> list[Any]:
+        documents = [prompt.texts[1] for prompt in batch]
+        answer = client.post("/score", {"text_1": batch[0].texts[0], "text_2": documents, "use_activation": False})
+        return [item["score"] for item in sorted(answer["data"], key=_index)]
+
+    def rerank(batch: Sequence[Prompt]) -> list[Any]:
+        documents = [prompt.texts[1] for prompt in batch]
+        answer = client.post("/rerank", {"query": batch[0].texts[0], "texts": documents, "raw_scores": True})
+        return [item["score"] for item in sorted(answer, key=_index)]
+
+    if kind == "bi_encoder":
+        return embed
+    if kind == "causal_lm":
+        return classify
+    return score if api == "vllm" else rerank
+
+
+def _index(item: dict[str, Any]) -> int:
+    return int(item["index"])
+
+
+class Client:
+    """Posts JSON, with retries, back-off and a key from the environment; threads may share it.
+
+    Args:
+        server: where it is.
+
+    Raises:
+        DecantError: the environment lacks the key.
+    """
+
+    def __init__(self, server: ServerSpec) -> None:
+        self.server = server
+        self.url = (server.url or "").rstrip("/").removesuffix("/v1")
+        self.session = requests.Session()
+        retry = Retry(
+            total=server.retries,
+            backoff_factor=BACKOFF,
+            status_forcelist=RETRIED,
+            allowed_methods=None,  # scoring twice changes nothing, so POST may be repeated
+            raise_on_status=False,
+        )
+        adapter = HTTPAdapter(max_retries=retry, pool_maxsize=server.concurrency)
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
+        if server.key is not None:
+            key = os.environ.get(server.key)
+            if not key:
+                raise self.fault(
+                    f"teacher.server.key names the variable {server.key}, which is not set",
+                    f"`export {server.key}=…`, or set `key` to null for a server without one",
+                )
+            self.session.headers["Authorization"] = f"Bearer {key}"
+
+    def fault(self, problem: str, remedy: str, kind: type[DecantError] = DecantError) -> DecantError:
+        """An error that names the server."""
+        return kind(f"the teacher's server at {self.url}: {problem}", remedy)
+
+    def post(self, path: str, content: dict[str, Any]) -> Any:
+        """The parsed answer.
+
+        Raises:
+            DecantError: the server is out of reach, refuses the request, or answers with something else than JSON.
+        """
+        if self.server.name is not None:
+            content = {"model": self.server.name, **content}
+        try:
+            answer = self.session.post(f"{self.url}{path}", json=content, timeout=self.server.timeout)
+        except requests.RequestException as error:
+            raise self.fault(
+                f"no answer after {self.server.retries} retries ({error})",
+                "look whether it runs and is not overloaded; correct teacher.server.url, or raise `timeout`, or lower "
+                "`concurrency`",
+            ) from error
+        if not answer.ok:
+            kind = Refused if answer.status_code in REFUSED else DecantError
+            raise self.fault(
+                f"{path} answered {answer.status_code}: {answer.text[:500]}", self._remedy(answer.status_code), kind
+            )
+        try:
+            return answer.json()
+        except requests.JSONDecodeError as error:
+            raise self.fault(
+                f"{path} answered something that is not JSON: {answer.text[:80]!r}", "correct teacher.server.url"
+            ) from error
+
+    def _remedy(self, status: int) -> str:
+        if status in (401, 403):
+            return f"set teacher.server.key to the environment variable with the key (now {self.server.key})"
+        if status == 404:
+            return "correct teacher.server.url, `api` (openai, vllm or tei) and `name` (of the served model)"
+        if status in (413, 422):
+            return "lower teacher.batch_size, which is how many texts a request has, or raise the server's own limits"
+        if status in RETRIED:
+            return f"it failed {self.server.retries + 1} times: look at its log, and lower `concurrency`"
+        return "look whether it serves the model that params.yaml names, with as high a maximum length"

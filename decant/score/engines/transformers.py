@@ -1,0 +1,49 @@
+"""Score pairs with plain transformers: the engine for causal_lm teachers, and what other engines are compared with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from decant.models.load import load_causal_lm
+from decant.models.scorer import Scores, batches_by_length
+from decant.score.engines import Forward, TeacherSpec
+from decant.score.prompts import Prompt, RerankerPrompts
+
+
+def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_types: bool = False) -> dict[str, Any]:
+    """The model's inputs for a batch: ids padded on the right, their mask, and token types where the model has them."""
+    longest = max(len(prompt.ids) for prompt in prompts)
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    types = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        length = len(prompt.ids)
+        ids[row, :length] = torch.tensor(prompt.ids)
+        mask[row, :length] = 1
+        types[row, prompt.second : length] = 1
+    inputs = {"input_ids": ids, "attention_mask": mask, **({"token_type_ids": types} if token_types else {})}
+    return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+
+def load(spec: TeacherSpec) -> Forward:
+    """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32."""
+    prompts = RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)
+    model = load_causal_lm(spec.folder, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code)
+    device = model.device
+    head = model.get_output_embeddings().weight
+    direction = head[prompts.yes].float() - head[prompts.no].float()
+    pad = prompts.tokenizer.pad_token_id or 0
+
+    @torch.inference_mode()
+    def forward(batch_of_all: Sequence[Prompt]) -> Scores:
+        scores = np.empty(len(batch_of_all), dtype=np.float32)
+        for batch in batches_by_length([len(prompt.ids) for prompt in batch_of_all], spec.batch_size):
+            inputs = padded([batch_of_all[index] for index in batch], pad, device)
+            hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
+            last = hidden[torch.arange(len(batch), device=device), inputs["attention_mask"].sum(dim=1) - 1]
+            scores[batch] = (last.float() @ direction).cpu().numpy()
+        return scores
+
+    return forward

@@ -1,0 +1,122 @@
+"""Write teacher scores, with what the manifest says of them: that they are sane, and where they come from."""
+
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from decant.data.scores import SCHEMA
+from decant.data.sets import stream_pairs
+from decant.files import atomic_file, sha256
+from decant.models.scorer import Scores
+from decant.score.sanity import Order, check_values
+from decant.score.store.complete import SplitScores
+
+BINS = 20
+QUARANTINE = "quarantine.jsonl"
+
+
+def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
+    """Write the pairs of a split that have a score, and describe them; batch by batch.
+
+    Args:
+        split: completed.
+        path: of the Parquet file.
+
+    Returns:
+        what the manifest says of the file.
+
+    Raises:
+        DecantError: the scores cannot be right; see `decant.score.sanity`.
+    """
+    scores = split.scores()
+    there = split.positions >= 0
+    labels = [np.empty(0, dtype=np.int8)]
+    order = Order()
+    start = queries = 0
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for batch in stream_pairs(split.path):
+            mask = there[start : start + len(batch)]
+            kept, score = batch.filter(pa.array(mask)), scores[start : start + len(batch)][mask]
+            start += len(batch)
+            writer.write_batch(pa.record_batch([*kept.columns, pa.array(score)], schema=SCHEMA))
+            row = kept.column("row").to_numpy()
+            labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
+            queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
+            order.add(row, labels[-1], score)
+    check_values(split.distinct(scores), path.stem)
+    order.check(path.stem)
+    score, label = scores[there], np.concatenate(labels)
+    return {
+        "sha256": sha256(path),
+        "queries": queries,
+        "pairs": len(score),
+        "unique_texts": split.unique_texts,
+        "quarantined": int((~there).sum()),
+        "scores": _statistics(score, label),
+        "histogram": _histogram(score, label),
+        "origins": [{**json.loads(origin), "pairs": count} for origin, count in split.origins().items()],
+    }
+
+
+def quarantine(split: SplitScores, name: str) -> list[dict[str, Any]]:
+    """The pairs of a split whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
+    found: list[dict[str, Any]] = []
+    start = 0
+    for batch in stream_pairs(split.path) if split.faults else ():
+        lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
+        for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
+            if reason := split.reason(start + place):
+                found.append({"split": name, **pair, "reason": reason})
+        start += len(batch)
+    return found
+
+
+def write_quarantine(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write what has no score, a JSON object a line."""
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def engine_version(engine: str, url: str | None = None) -> str:
+    """The installed version of the package behind an engine; of a server, its address."""
+    if engine == "server":
+        return f"server at {url}"
+    if engine == "vllm":
+        from decant.score.engines.vllm import installed_version
+
+        return f"vllm {installed_version()}"
+    return f"{engine} {importlib.metadata.version(engine)}"
+
+
+def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float | None]:
+    quantiles = np.quantile(scores, [0.05, 0.5, 0.95])
+    values = {
+        "min": scores.min(),
+        "q05": quantiles[0],
+        "median": quantiles[1],
+        "q95": quantiles[2],
+        "max": scores.max(),
+        "mean": scores.mean(dtype=np.float64),
+        "std": scores.std(dtype=np.float64),
+        "mean_of_positives": scores[labels > 0].mean(dtype=np.float64) if (labels > 0).any() else None,
+        "mean_of_negatives": scores[labels == 0].mean(dtype=np.float64) if (labels == 0).any() else None,
+    }
+    return {name: None if value is None else round(float(value), 6) for name, value in values.items()}
+
+
+def _histogram(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, list[float]]:
+    """Counts in bins of equal width, of all scores and of those of positives; `edges` has one more than the counts."""
+    counts, edges = np.histogram(scores, bins=BINS)
+    positives, _ = np.histogram(scores[labels > 0], bins=edges)
+    return {
+        "edges": [round(float(edge), 6) for edge in edges],
+        "pairs": counts.tolist(),
+        "positives": positives.tolist(),
+    }

@@ -1,0 +1,123 @@
+"""What all prompts share: token ids, the length limit, and each text or pair once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from transformers import AutoTokenizer
+
+from decant.errors import DecantError
+from decant.models.load import own_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model reads in one go.
+
+    Args:
+        ids: the token ids, special tokens included.
+        second: where the second segment begins, for models with token types; len(ids) where there is none.
+        texts: the prompted text, or query and document, as far as `ids` hold them: for servers that take text only.
+    """
+
+    ids: list[int]
+    second: int
+    texts: tuple[str, ...]
+
+
+TOO_LONG = "raise teacher.max_length as far as the model's own limit, or shorten these queries: a query is never cut"
+
+# What becomes one prompt: a query ("query", text), a document ("document", text), or a pair (query, document).
+Item: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What scoring some pairs takes.
+
+    Args:
+        items: what the model must read, each once.
+        left: for each pair the number of its query's item; of models that read both together, of the pair's.
+        right: for each pair the number of its candidate's item, or of the pair's.
+    """
+
+    items: list[Item]
+    left: list[int]
+    right: list[int]
+
+
+class Prompts:
+    """Builds the prompts of one kind of teacher.
+
+    Args:
+        folder: of the model.
+        max_length: tokens at most; the model's own limit where that is lower.
+        trust_remote_code: whether a tokenizer's code that lies in the folder may run.
+    """
+
+    def __init__(self, folder: Path, max_length: int, trust_remote_code: bool = False) -> None:
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=trust_remote_code, local_files_only=True
+        )
+        self.max_length = min(max_length, own_limit(folder, trust_remote_code))
+
+    def _ids(self, texts: Sequence[str], *more: Sequence[str], **options: Any) -> Any:
+        return self.tokenizer(list(texts), *map(list, more), return_attention_mask=False, verbose=False, **options)
+
+    def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> "Reading":
+        """What must be read to score the pairs (queries[i], candidates[i]), each text or pair once.
+
+        Raises:
+            DecantError: a query leaves no room for a document.
+        """
+        raise NotImplementedError
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """What stands before queries and before documents: equal texts in equal contexts are the same to the model."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, str]:
+        """The prompts or the template, tasks and texts left open, that all scores depend on."""
+        raise NotImplementedError
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """By how many tokens each query exceeds what leaves room for a document; 0 for those that do not."""
+        raise NotImplementedError
+
+    def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
+        """The prompts of items that `distinct` found."""
+        raise NotImplementedError
+
+    def parts(self, query: str, document: str, task: str) -> dict[str, Prompt]:
+        """All that the model reads of one pair, by name."""
+        raise NotImplementedError
+
+    def rendered(self, query: str, document: str, task: str) -> dict[str, Any]:
+        """One pair as the model reads it, special tokens included, and its length in tokens."""
+        return {
+            name: {"text": self.tokenizer.decode(prompt.ids), "tokens": len(prompt.ids)}
+            for name, prompt in self.parts(query, document, task).items()
+        }
+
+    def _cut(self, text: str, room: int) -> str:
+        """As much of the beginning of a text as its first `room` tokens cover."""
+        spans = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ends = [end for _, end in spans["offset_mapping"]]
+        return text if len(ends) <= room else text[: ends[room - 1]]
+
+    def refuse_long(self, queries: Sequence[str], task: str) -> None:
+        """Make sure that every query leaves room for a document.
+
+        Raises:
+            DecantError: some do not.
+        """
+        excess = self.excess(queries, task)
+        if any(excess):
+            longest = max(excess)
+            raise DecantError(
+                f"{sum(map(bool, excess))} of {len(queries)} queries leave no room for a document within "
+                f"{self.max_length} tokens; the longest takes {longest} too many: "
+                f"{queries[excess.index(longest)][:60]!r}",
+                TOO_LONG,
+            )

@@ -1,0 +1,158 @@
+"""What models read that take query and document together: cross-encoders, and causal language models as rerankers."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from decant.errors import DecantError
+from decant.score.prompts.base import Item, Prompt, Prompts, Reading
+
+# The template of Qwen3-Reranker, from its model card (https://huggingface.co/Qwen/Qwen3-Reranker-8B).
+SYSTEM = (
+    "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
+    'Note that the answer can only be "yes" or "no".'
+)
+PREFIX = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
+SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer the query"
+YES, NO = "yes", "no"
+
+
+class OfPairs(Prompts):
+    """Prompts of models that read query and document together."""
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
+        """The prompts of pairs.
+
+        Raises:
+            DecantError: a query leaves no room for a document.
+        """
+        raise NotImplementedError
+
+    def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> Reading:
+        """See `Prompts.distinct`."""
+        self.refuse_long(list(dict.fromkeys(queries)), task)
+        number: dict[Item, int] = {}
+        place = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
+        return Reading(list(number), place, place)
+
+    def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
+        """See `Prompts.build`."""
+        return self.pairs([query for query, _ in items], [document for _, document in items], task)
+
+    def parts(self, query: str, document: str, task: str) -> dict[str, Prompt]:
+        """See `Prompts.parts`."""
+        return {"pair": self.pairs([query], [document], task)[0]}
+
+
+class CrossEncoderPrompts(OfPairs):
+    """Query and document of a cross-encoder, with the special tokens of its tokenizer; the task has no place there."""
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
+        """See `OfPairs.pairs`."""
+        if not queries:
+            return []
+        unique = list(dict.fromkeys(queries))
+        left = dict(zip(unique, self._lengths(unique), strict=True))
+        if max(left.values()) >= self._room():
+            self.refuse_long(unique, task)
+        encoded = self._ids(
+            queries, documents, truncation="only_second", max_length=self.max_length, return_token_type_ids=True
+        )
+        typed = "token_type_ids" in self.tokenizer.model_input_names
+        prompts = []
+        for ids, types, query, document in zip(
+            encoded["input_ids"], encoded["token_type_ids"], queries, documents, strict=True
+        ):
+            second = types.index(1) if typed and 1 in types else len(ids)
+            if len(ids) == self.max_length:
+                document = self._cut(document, self._room() - left[query])
+            prompts.append(Prompt(ids, second, (query, document)))
+        return prompts
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.excess`; a document has one token at least."""
+        del task
+        return [max(0, length - self._room() + 1) for length in self._lengths(queries)]
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """See `Prompts.contexts`."""
+        del task
+        return "", ""
+
+    def described(self) -> dict[str, str]:
+        """See `Prompts.described`."""
+        return {}
+
+    def _room(self) -> int:
+        return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
+
+    def _lengths(self, queries: Sequence[str]) -> list[int]:
+        return [len(row) for row in self._ids(queries, add_special_tokens=False)["input_ids"]] if queries else []
+
+
+class RerankerPrompts(OfPairs):
+    """The full template of Qwen3-Reranker, which a causal language model answers with yes or no.
+
+    Texts cannot forge the template: its special tokens, where they stand in a query, document or task, are read as
+    the characters that they are written with.
+    """
+
+    def __init__(self, folder: Path, max_length: int, trust_remote_code: bool = False) -> None:
+        super().__init__(folder, max_length, trust_remote_code)
+        self.prefix: list[int] = self.tokenizer.encode(PREFIX, add_special_tokens=False)
+        self.suffix: list[int] = self.tokenizer.encode(SUFFIX, add_special_tokens=False)
+        self.plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
+        self.plain.encode_special_tokens = True
+        self.plain.no_truncation()
+        self.plain.no_padding()
+        self.yes, self.no = (self._answer(word) for word in (YES, NO))
+
+    def _answer(self, word: str) -> int:
+        ids: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
+        if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
+            raise DecantError(
+                f"the tokenizer reads the answer {word!r} as the tokens {ids}, and it must be one token",
+                "a causal_lm teacher must answer with the single tokens yes and no: choose another model",
+            )
+        return ids[0]
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
+        """See `OfPairs.pairs`."""
+        if not queries:
+            return []
+        room = self._room()
+        bodies = self._encode(map(body, [task] * len(queries), queries, documents))
+        if any(len(ids) > room for ids in bodies):  # a query without room makes its pair too long, too
+            self.refuse_long(list(dict.fromkeys(queries)), task)
+        prompts = []
+        for query, document, ids in zip(queries, documents, bodies, strict=True):
+            prompt = [*self.prefix, *ids[:room], *self.suffix]
+            prompts.append(Prompt(prompt, len(prompt), (query, document)))
+        return prompts
+
+    def excess(self, queries: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.excess`."""
+        # The space that ends a head joins the document's first word, so that a head of its own counts one token more.
+        heads = self._encode([body(task, query, "") for query in queries])
+        return [max(0, len(ids) - self._room()) for ids in heads]
+
+    def contexts(self, task: str) -> tuple[str, str]:
+        """See `Prompts.contexts`."""
+        return task or DEFAULT_TASK, ""
+
+    def described(self) -> dict[str, str]:
+        """See `Prompts.described`."""
+        return {"pair": PREFIX + body("{task}", "{query}", "{document}") + SUFFIX}
+
+    def _room(self) -> int:
+        return self.max_length - len(self.prefix) - len(self.suffix)
+
+    def _encode(self, texts: Iterable[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self.plain.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def body(task: str, query: str, document: str) -> str:
+    """The user's turn in the template of Qwen3-Reranker."""
+    return f"<Instruct>: {task or DEFAULT_TASK}\n<Query>: {query}\n<Document>: {document}"

@@ -1,0 +1,154 @@
+"""Before a teacher is paid for: 16 pairs through its engine and through the plain library, compared and judged."""
+
+import gc
+import hashlib
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from decant.data.sets import Split
+from decant.errors import DecantError
+from decant.models.scorer import Scores
+from decant.models.size import model_size
+from decant.score.engines import REFERENCE, TeacherSpec
+from decant.score.sanity import TEMPLATE, check_values
+from decant.score.store.complete import SplitScores
+from decant.score.store.taking import IMPORTED
+from decant.score.teacher import Teacher
+
+PAIRS = 16
+HEADROOM = 1.2  # of a model's weights, for activations
+
+# How far an engine's scores may be from the plain library's: (cosines, logits). In half precision tiny models stay well
+# within these (tests/test_engines.py), and large ones have not been measured; a wrong prompt moves scores by far more.
+TOLERANCES = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 0.5), "float16": (2e-2, 0.5)}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pairs to test with: the first `positives` are positive by label, the rest have a candidate of another query."""
+
+    queries: list[str]
+    candidates: list[str]
+    task: str
+    positives: int
+
+    @property
+    def digest(self) -> str:
+        """Names the sample: 16 hexadecimal digits of its content."""
+        content = json.dumps([self.queries, self.candidates, self.task])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def draw_sample(split: Split, seed: int) -> Sample:
+    """Draw 16 pairs from a set; of an unlabelled set none counts as positive."""
+    rng = random.Random(seed)
+    rows = rng.sample(split.rows, min(PAIRS // 2, len(split.rows)))
+    others = rows[1:] + rows[:1]
+    pairs = [(row.query, rng.choice(row.positive or row.candidates)) for row in rows]
+    pairs += [(row.query, rng.choice(other.candidates)) for row, other in zip(rows, others, strict=True)]
+    labelled = all(row.positive for row in rows)
+    return Sample([q for q, _ in pairs], [c for _, c in pairs], split.task, len(rows) if labelled else 0)
+
+
+def reference_scores(spec: TeacherSpec, sample: Sample) -> tuple[Scores | None, str]:
+    """The sample's scores by the plain library, and where they come from or why there are none.
+
+    The model is loaded before the engine, which may take all of a GPU's memory, and is gone afterwards.
+    """
+    if spec.engine == REFERENCE[spec.kind]:
+        return None, f"{spec.engine} is the plain library itself"
+    size = model_size(spec.folder)["parameters"] * getattr(torch, spec.dtype).itemsize
+    if not size:
+        return None, "the weights are not on this machine"
+    device, free = _memory()
+    if size * HEADROOM > free:
+        return None, f"the weights take {size / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free on the {device}"
+    plain = replace(spec, engine=REFERENCE[spec.kind], engines=1, tensor_parallel=1)
+    try:
+        scores = Teacher(plain).score(sample.queries, sample.candidates, sample.task)
+    except torch.OutOfMemoryError:
+        return None, f"the weights fit on the {device}, and the sample's texts do not"
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return scores, f"{REFERENCE[spec.kind]} on the {device}"
+
+
+def _memory() -> tuple[str, int]:
+    if torch.cuda.is_available():
+        return "GPU", int(torch.cuda.mem_get_info()[0])
+    return "CPU", int(psutil.virtual_memory().available)
+
+
+def judge(spec: TeacherSpec, sample: Sample, scores: Scores, reference: Scores | None) -> dict[str, Any]:
+    """Judge the engine's scores of the sample.
+
+    Returns:
+        what was found, for the manifest.
+
+    Raises:
+        DecantError: the scores cannot be right, or differ from the plain library's.
+    """
+    where = f"self-test of {len(scores)} pairs on {spec.engine}"
+    check_values(scores, where)
+    report: dict[str, Any] = {"pairs": len(scores)}
+    if sample.positives:
+        positive, other = scores[: sample.positives].mean(), scores[sample.positives :].mean()
+        report |= {"mean_of_positives": round(float(positive), 6), "mean_of_random": round(float(other), 6)}
+        if positive <= other:
+            raise DecantError(
+                f"{where}: positives score {positive:.4g} on average and random candidates {other:.4g}: "
+                "the scores are sign-flipped, or the model does not understand the task",
+                f"look whether yes and no are exchanged, the labels of the set, and the prompt: {TEMPLATE}",
+            )
+    if reference is not None:
+        tolerance = TOLERANCES[spec.dtype][spec.kind != "bi_encoder"]
+        differences = np.abs(scores - reference)
+        worst = int(differences.argmax())
+        report |= {"largest_difference": float(f"{differences.max():.2g}"), "tolerance": tolerance}
+        if not differences.max() <= tolerance:
+            raise DecantError(
+                f"{where}: the scores differ from the plain library's by up to {differences.max():.4g} "
+                f"({scores[worst]:.6g} instead of {reference[worst]:.6g} for the query "
+                f"{sample.queries[worst][:60]!r}), and {tolerance} is allowed in {spec.dtype}",
+                "the engine reads other tokens, applies an activation, or has another model: compare its version, "
+                "model, dtype and prompt with params.yaml",
+            )
+    return report
+
+
+def compare_imported(spec: TeacherSpec, teacher: Teacher, splits: Iterable[SplitScores], seed: int) -> int:
+    """Compare some imported scores of each split with the teacher's own, before they are mixed.
+
+    Returns:
+        how many were compared.
+
+    Raises:
+        DecantError: they differ by more than half precision explains.
+    """
+    tolerance = TOLERANCES["bfloat16"][spec.kind != "bi_encoder"]
+    compared = 0
+    for split in splits:
+        queries, candidates, imported = split.sample_of(IMPORTED, PAIRS, seed)
+        if not queries:
+            continue
+        own = teacher.score(queries, candidates, split.task)
+        differences = np.abs(own - imported)
+        worst = int(differences.argmax())
+        if not differences[worst] <= tolerance:
+            raise DecantError(
+                f"{split.path}: imported scores differ from the teacher's by up to {differences[worst]:.4g} "
+                f"({imported[worst]:.6g} instead of {own[worst]:.6g} for the query {queries[worst][:60]!r}), and "
+                f"{tolerance} is allowed: they are of another teacher or prompt, or on another scale",
+                "remove them: `python -m stages.store --prune NAME` (without an option it lists the names); then "
+                "import raw scores of this very teacher, or let it score all pairs",
+            )
+        compared += len(queries)
+    return compared

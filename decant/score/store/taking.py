@@ -1,0 +1,154 @@
+"""Take scores in that exist already: those of an earlier output, and files of other origin."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from decant.data.digests import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
+from decant.data.files import read_file
+from decant.data.scores import open_scores
+from decant.data.sets import stream_pairs
+from decant.errors import DecantError
+from decant.files import read_json, sha256
+from decant.score.prompts import Prompts
+from decant.score.store import Held
+from decant.score.store.embeddings import take_embeddings
+from decant.score.store.shards import joint
+
+IMPORTED = "imported"  # the key in an origin that names a file of other origin
+COLUMNS = ("query", "passage", "score")
+AT_ONCE = 65536
+
+
+def take_earlier(folder: Path, identity: Mapping[str, Any], prompts: Prompts, held: Held) -> int | None:
+    """Take the scores of an output of the stage `score` in, and its embeddings, where they are of the same teacher.
+
+    Args:
+        folder: with manifest.json and the files that it describes.
+        identity: of the teacher whose scores are wanted.
+        prompts: the teacher's.
+        held: receives them.
+
+    Returns:
+        how many pairs were new; None where the scores are of another teacher, or of a layout without one.
+
+    Raises:
+        DecantError: a file is not the one that the manifest describes.
+    """
+    manifest = read_json(folder / "manifest.json")
+    if manifest.get("identity") != identity:
+        return None
+    new = 0
+    for name, described in manifest["files"].items():
+        stem = Path(name).stem
+        origins = [{key: value for key, value in origin.items() if key != "pairs"} for origin in described["origins"]]
+        with open_scores(folder, stem) as file:
+            table = file.read(["query", "candidate", "score"])
+        new += _add(held, prompts, manifest["data"][stem]["task"], table, joint(origins))
+    if described := manifest.get("embeddings"):
+        tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
+        take_embeddings(folder, described, tasks, prompts, held)
+    tested = manifest["self_test"]
+    if len(tested) > 1:
+        held.note("self_test", tested.pop("sample"), tested)
+    return new
+
+
+def take_file(path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Prompts, held: Held) -> dict[str, int]:
+    """Take scores in from a file with the columns query, passage and score: JSONL (plain or gzip), CSV or Parquet.
+
+    The scores are taken to be this teacher's, raw, and are marked as imported.
+
+    Args:
+        path: of the file.
+        splits: name → the split's file and its task; a query that is in none of them is taken to have the first's task.
+        prompts: the teacher's.
+        held: receives the scores.
+
+    Returns:
+        pairs in the file, of these new to the store, and by split how many of its pairs are in the file.
+
+    Raises:
+        DecantError: a row is broken, or a pair comes twice with different scores; nothing is taken in.
+    """
+    table = _read(path)
+    queries = table.column("query").combine_chunks()
+    wanted = as_binary(pair_keys(digests(queries), digests(table.column("candidate").combine_chunks())))
+    found = {"pairs": len(table)}
+    first_task = next(iter(splits.values()))[1]
+    tasks: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, (split, task) in splits.items():
+        found[name] = 0
+        asked = tasks.setdefault(task, np.zeros(len(table), dtype=bool))
+        for batch in stream_pairs(split):
+            keys = pair_keys(digests(batch.column("query")), digests(batch.column("candidate")))
+            found[name] += pc.sum(pc.is_in(as_binary(keys), value_set=wanted)).as_py()
+            asked |= pc.is_in(queries, value_set=batch.column("query")).to_numpy(zero_copy_only=False)
+    tasks[first_task] |= ~np.logical_or.reduce(list(tasks.values()))
+    origin = {IMPORTED: path.name, "sha256": sha256(path), "rows": len(table)}
+    new = 0
+    for task, asked in tasks.items():
+        new += _add(held, prompts, task, table.filter(pa.array(asked)), origin)
+    return {**found, "new": new}
+
+
+def _read(path: Path) -> pa.Table:
+    columns: dict[str, list[Any]] = {"query": [], "candidate": [], "score": []}
+    places: dict[tuple[str, str], tuple[str, float]] = {}
+    for place, record in read_file(path):
+        query, passage, score = (record.get(name) for name in COLUMNS)
+        for name, text in (("query", query), ("passage", passage)):
+            if not isinstance(text, str) or not text:
+                raise DecantError(
+                    f"{place}: `{name}` is {json.dumps(text)[:60]}", f"each row needs {', '.join(COLUMNS)}"
+                )
+        value = _number(place, score)
+        assert isinstance(query, str)
+        assert isinstance(passage, str)
+        earlier = places.setdefault((query, passage), (place, value))
+        if earlier[0] == place:
+            for name, cell in zip(columns, (query, passage, value), strict=True):
+                columns[name].append(cell)
+        elif earlier[1] != value:
+            raise DecantError(
+                f"{place}: the pair {(query, passage)!r} has the score {value:g} here, "
+                f"and {earlier[1]:g} in {earlier[0]}",
+                "keep the right one of the two rows",
+            )
+    if not places:
+        raise DecantError(f"{path}: there is no row in it", f"each row needs {', '.join(COLUMNS)}")
+    schema = pa.schema([("query", pa.string()), ("candidate", pa.string()), ("score", pa.float32())])
+    return pa.table(columns, schema=schema)
+
+
+def _number(place: str, score: object) -> float:
+    try:
+        with np.errstate(over="ignore"):
+            value = math.nan if isinstance(score, bool) else float(np.float32(score))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DecantError(f"{place}: `score` is {json.dumps(score)[:60]}", "write the raw score as a finite number")
+    return value
+
+
+def _add(held: Held, prompts: Prompts, task: str, table: pa.Table, origin: Mapping[str, Any]) -> int:
+    """Add those pairs of a table that the store lacks."""
+    left, right = prompts.contexts(task)
+    keys = [np.empty((0, 2 * WIDTH), dtype=np.uint8)]
+    for batch in table.to_batches(AT_ONCE):
+        queries, candidates = digests(batch.column("query")), digests(batch.column("candidate"))
+        keys.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
+    joined = np.concatenate(keys)
+    first = first_occurrences(joined)
+    new = first[held.pairs.find(joined[first]) < 0]
+    if len(new):
+        held.pairs.add(joined[new], table.column("score").to_numpy()[new], origin)
+    return len(new)

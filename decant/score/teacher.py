@@ -1,0 +1,87 @@
+"""A teacher: its prompts and one engine or several, which together score pairs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from decant.errors import DecantError
+from decant.models.scorer import Scores
+from decant.score.engines import TeacherSpec
+from decant.score.engines.pool import Engines, start
+from decant.score.engines.robust import NOT_FINITE, Outcome
+from decant.score.prompts import CrossEncoderPrompts, EmbeddingPrompts, Item, Prompts, RerankerPrompts
+
+# Prompts that an engine gets at once, where nothing else is asked for. Batches never reach over a shard's end, so that
+# scores depend neither on the number of engines nor on what else is scored.
+SHARD = 4096
+BLOCK = 16384  # pairs whose vectors are gathered at once
+
+
+def make_prompts(spec: TeacherSpec) -> Prompts:
+    """What builds the prompts of a teacher, by its kind."""
+    if spec.kind == "bi_encoder":
+        return EmbeddingPrompts(
+            spec.folder, spec.max_length, spec.query_prompt, spec.document_prompt, spec.trust_remote_code
+        )
+    build = CrossEncoderPrompts if spec.kind == "cross_encoder" else RerankerPrompts
+    return build(spec.folder, spec.max_length, spec.trust_remote_code)
+
+
+class Teacher:
+    """Scores pairs; each distinct text of a bi-encoder and each distinct pair of the others is read once a call.
+
+    Token ids are made shard by shard, as the engines take them.
+
+    A context manager: leaving it ends the engines' processes, where they have any.
+
+    Args:
+        spec: of the teacher. Its engines are started when the first pairs are scored.
+    """
+
+    def __init__(self, spec: TeacherSpec) -> None:
+        self.kind = spec.kind
+        self.prompts = make_prompts(spec)
+        self._spec = spec
+        self._engines: Engines | None = None
+
+    def read(self, shards: Iterable[tuple[int, Sequence[Item]]], task: str) -> Iterator[tuple[int, Outcome]]:
+        """Have numbered shards of items read; their outcomes come in any order, as soon as they are there."""
+        if self._engines is None:
+            self._engines = start(self._spec)
+        return self._engines.map((number, self.prompts.build(items, task)) for number, items in shards)
+
+    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
+        """See `decant.score.engines.Scorer.score`.
+
+        Raises:
+            DecantError: a query leaves no room for a document, or the engine cannot score a text.
+        """
+        reading = self.prompts.distinct(queries, candidates, task)
+        shards = ((at, reading.items[at : at + SHARD]) for at in range(0, len(reading.items), SHARD))
+        parts = dict(self.read(shards, task))
+        for outcome in parts.values():
+            for index, reason in outcome.faults.items():
+                if reason != NOT_FINITE:
+                    raise DecantError(f"text {index} has no score: {reason}", "look at the text, and at the engine")
+        results = np.concatenate([parts[at].values for at in sorted(parts)])
+        if self.kind != "bi_encoder":
+            return results[reading.left]
+        return cosines(results, np.array(reading.left), np.array(reading.right))
+
+    def __enter__(self) -> "Teacher":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._engines is not None:
+            self._engines.close(kill=kind is not None)
+
+
+def cosines(vectors: Scores, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> Scores:
+    """The dot products of vectors[left] and vectors[right], a bounded number of them at once, in float32."""
+    scores = np.empty(len(left), dtype=np.float32)
+    for first in range(0, len(left), BLOCK):
+        block = slice(first, first + BLOCK)
+        one, other = (vectors[side[block]].astype(np.float32, copy=False) for side in (left, right))
+        scores[block] = np.einsum("ij,ij->i", one, other)
+    return scores

@@ -1,0 +1,143 @@
+"""Checkpoints from which a training that was killed goes on, to the same end."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers.base.trainer import BaseTrainer
+from torch import nn
+
+from decant.files import read_json, sha256, write_json
+from decant.train.distributed import is_main, wait_for_all
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "tokenizers")
+KEPT = 2
+
+
+def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Module) -> str:
+    """Name a training by all that decides its result.
+
+    Args:
+        settings: as plain data.
+        files: what it reads; their contents count.
+        model: the student before training; its weights count, wherever they came from.
+
+    Returns:
+        16 hexadecimal digits, over the above, the libraries' versions and Decant's own code.
+    """
+    code = sorted(Path(__file__).parent.rglob("*.py"))
+    parts = [settings, [version(name) for name in LIBRARIES], [sha256(path) for path in (*files, *code)]]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+class Checkpoints:
+    """The checkpoints of one training: folders `checkpoint-<step>`, each whole or not there.
+
+    A checkpoint is the trainer's own, with the curves and the best model so far beside it. The checksums of all its
+    files are written last: a checkpoint without them was being written when the process was killed.
+
+    Args:
+        folder: whose name is the training's fingerprint; what lies beside it are trainings of another one.
+        every: steps from one checkpoint to the next.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+
+    def last(self) -> Path | None:
+        """The newest whole checkpoint; broken ones, and other trainings', are removed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for other in self.folder.parent.iterdir():
+            if other != self.folder:
+                shutil.rmtree(other)
+        found = self._all()
+        while found and not _is_whole(found[-1]):
+            shutil.rmtree(found.pop())
+        return found[-1] if found else None
+
+    def commit(self, step: int, curves: Mapping[str, Any], best: Path) -> None:
+        """Complete the checkpoint of a step, and remove all but the newest ones.
+
+        Args:
+            step: of the optimiser.
+            curves: until then, as plain data.
+            best: the folder of the best model until then.
+        """
+        checkpoint = self.folder / f"checkpoint-{step}"
+        shutil.copytree(best, checkpoint / "best")
+        write_json(checkpoint / "curves.json", curves)
+        files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+        write_json(checkpoint / "checksums.json", {str(path.relative_to(checkpoint)): sha256(path) for path in files})
+        for old in self._all()[:-KEPT]:
+            shutil.rmtree(old)
+
+    def _all(self) -> list[Path]:
+        return sorted(self.folder.glob("checkpoint-*"), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimiser's step that a checkpoint is of."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        checksums = read_json(checkpoint / "checksums.json")
+        return all(sha256(checkpoint / name) == digest for name, digest in checksums.items())
+    except (OSError, ValueError):
+        return False
+
+
+class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
+    """A trainer whose checkpoints hold what the library's leave out: the loss's weights, and the means being logged.
+
+    `commit(step)` is called in the main process after each checkpoint.
+    """
+
+    commit: Callable[[int], None]
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        """The model alone: no model card, which the library would look up on the hub."""
+        self.model.save_pretrained(output_dir, create_model_card=False, safe_serialization=True)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        logged = {
+            "loss": self._tr_loss,
+            "terms": self.accum_loss_components["train"],
+            "step": self._globalstep_last_logged,
+            "of_loss": {name: weight.detach() for name, weight in self._weights_of_loss().items()},
+        }
+        torch.save(logged, Path(output_dir) / f"logged_{self.args.process_index}.pth")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:
+            path = Path(checkpoint) / f"logged_{self.args.process_index}.pth"
+            logged = torch.load(path, map_location="cpu", weights_only=True)
+            self._tr_loss += logged["loss"].to(self.args.device)
+            terms = {name: term.to(self.args.device) for name, term in logged["terms"].items()}
+            self.accum_loss_components["train"] = terms
+            self._globalstep_last_logged = logged["step"]
+            for name, weight in self._weights_of_loss().items():
+                weight.data.copy_(logged["of_loss"][name])
+
+    def _weights_of_loss(self) -> dict[str, nn.Parameter]:
+        """What the loss trains beside the model: the projection of `embed_distill`."""
+        of_model = {id(weight) for weight in self.model.parameters()}
+        return {name: weight for name, weight in self.loss.named_parameters() if id(weight) not in of_model}
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        wait_for_all()
+        if is_main():
+            self.commit(self.state.global_step)

@@ -1,0 +1,158 @@
+"""Draw n-tuples (query, positive, k negatives, teacher scores) from scored candidates, by a named strategy.
+
+Scores stream through in record batches, and whole rows of the set are drawn from at once.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from decant.errors import DecantError
+from decant.triplets.strategies import STRATEGIES, Numbers, Picked, Rows
+
+SCHEMA = pa.schema(
+    [
+        ("query", pa.string()),
+        ("positive", pa.string()),
+        ("negatives", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float32())),
+    ]
+)
+PAIRS = 1 << 15  # drawn from at once, and negatives chosen among at once
+
+
+class Draw:
+    """A draw of n-tuples, and what it came to: complete when `batches` is at its end.
+
+    Args:
+        strategy: a name in `decant.triplets.strategies.STRATEGIES`.
+        positives: used per row, or the k of `teacher_top_k`; None uses all.
+        negatives: per n-tuple; 1 in `all_pairs`.
+        seed: of every draw.
+        band: the places in each positive's ranking of negatives from which to choose, from the first to before the
+            second, 0 the hardest; None takes all.
+        false_negative_margin: negatives that score above their positive's score − this are left out before anything
+            else, in units of the teacher's scores; None leaves none out.
+
+    Attributes:
+        negatives, margin: as given.
+        tuples: drawn.
+        queries: rows of the set that have at least one n-tuple.
+        too_few: n-tuples left out because too few negatives remained.
+        false_negatives: negatives left out as such, counted once for each positive that they were left out for.
+        labelled: whether every positive is positive by label.
+    """
+
+    def __init__(
+        self,
+        strategy: str,
+        positives: int | None,
+        negatives: int,
+        seed: int,
+        *,
+        band: tuple[int, int] | None = None,
+        false_negative_margin: float | None = None,
+    ) -> None:
+        self._strategy, self._positives, self.negatives = STRATEGIES[strategy], positives, negatives
+        self._band, self.margin = band, false_negative_margin
+        # Each is used up in the order of the set, one number a positive or a negative: where a batch ends is no matter.
+        self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
+        self.tuples, self.queries, self.too_few, self.false_negatives = 0, 0, 0, 0
+        self.labelled = strategy != "teacher_top_k"
+
+    def batches(self, scores: Iterable[pa.RecordBatch], limit: int = PAIRS) -> Iterator[pa.RecordBatch]:
+        """Draw the n-tuples of every row of the set.
+
+        Args:
+            scores: teacher scores in batches of any size; see `decant.data.scores.SCHEMA`.
+            limit: negatives to choose among at once.
+
+        Yields:
+            batches of `SCHEMA`; every n-tuple has the same number of negatives, `scores` holds the positive's first.
+
+        Raises:
+            DecantError: at the end, not one row had enough negatives.
+        """
+        for pairs in whole_rows(scores):
+            rows = _ranked(pairs)
+            pools = self._strategy.pools(rows, self._positives, self._of_positives)
+            if self.margin is not None:
+                before = int(pools.size.sum())
+                pools = pools.without_false_negatives(rows.score, self.margin)
+                self.false_negatives += before - int(pools.size.sum())
+            if self._band is not None:
+                pools = pools.band(*self._band)
+            enough = pools.size >= self.negatives
+            pools = pools[enough]
+            self.labelled = self.labelled and bool(rows.labelled.all())
+            self.too_few += int((~enough).sum())
+            self.queries += len(np.unique(rows.row[pools.positive]))
+            for some in pools.slices(limit):
+                batch = _texts(pairs, self._strategy.pick(some, self.negatives, self._of_negatives))
+                self.tuples += batch.num_rows
+                yield batch
+        if not self.queries:
+            raise self._nothing()
+
+    def _nothing(self) -> DecantError:
+        """That no row had enough negatives, and why."""
+        remedies = ["lower the track's triplets.negatives"]
+        problem = f"no query has {self.negatives} negatives"
+        if self._band is not None:
+            problem += f" at places {self._band[0]} to {self._band[1]} of its ranking"
+            remedies.append("lower triplets.band_from")
+        if self.false_negatives:
+            problem += f" ({self.false_negatives} were left out as false negatives)"
+            remedies.append("lower triplets.false_negative_margin")
+        return DecantError(problem, " or ".join(remedies))
+
+
+def whole_rows(scores: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same pairs in batches that hold the pairs of each row of the set together, whatever a row's length."""
+    held: list[pa.RecordBatch] = []  # of the row that may go on
+    for batch in scores:
+        if not batch.num_rows:
+            continue
+        row = batch["row"].to_numpy()
+        starts = np.flatnonzero(np.diff(row, prepend=held[-1]["row"][-1].as_py() if held else row[:1]))
+        if len(starts):
+            last = int(starts[-1])
+            yield pa.concat_batches([*held, batch.slice(0, last)])
+            held, batch = [], batch.slice(last)
+        held.append(batch)
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _ranked(pairs: pa.RecordBatch) -> Rows:
+    number = pairs["row"].to_numpy()
+    row = np.cumsum(np.diff(number, prepend=number[:1]) != 0)
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    score = pairs["score"].to_numpy()
+    ranking = np.lexsort((-score, row))
+    labels = pairs["label"]
+    labelled = np.bincount(row, weights=labels.is_valid().to_numpy(zero_copy_only=False)) > 0
+    is_positive = pc.fill_null(pc.greater(labels, 0), False).to_numpy(zero_copy_only=False, writable=True)
+    is_positive[ranking[first[~labelled]]] = True
+    return Rows(row, score, ranking, is_positive, labelled)
+
+
+def _texts(pairs: pa.RecordBatch, picked: Picked) -> pa.RecordBatch:
+    """The n-tuples, as `SCHEMA` has them."""
+    positive, negatives = picked
+    candidates = np.column_stack((positive, negatives))
+    columns = [
+        pairs["query"].take(pa.array(positive)),
+        pairs["candidate"].take(pa.array(positive)),
+        _lists(pairs["candidate"], negatives),
+        _lists(pairs["score"], candidates),
+    ]
+    return pa.record_batch(columns, schema=SCHEMA)
+
+
+def _lists(values: pa.Array, chosen: Numbers) -> pa.ListArray:
+    """One list of chosen values a tuple, from shape (tuples, n)."""
+    offsets = np.arange(len(chosen) + 1, dtype=np.int32) * chosen.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.take(pa.array(chosen.ravel())))

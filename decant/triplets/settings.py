@@ -1,0 +1,56 @@
+"""The block of params.yaml that the stage `triplets` reads."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from decant.blocks import Block, Positive
+
+Place = Annotated[int, Field(ge=0)]
+
+
+class Triplets(Block):
+    """How n-tuples are drawn from the teacher's scores."""
+
+    strategy: Literal["hardest", "random", "by_rank", "band", "mixed", "all_pairs", "teacher_top_k"]
+    positives: Positive | None
+    negatives: Positive
+    band_from: Place | None
+    band_to: Positive | None
+    false_negative_margin: Annotated[float, Field(allow_inf_nan=False)] | None
+
+    @property
+    def band(self) -> tuple[int, int] | None:
+        """The places to draw among, the second left out; None for all."""
+        return None if self.band_from is None or self.band_to is None else (self.band_from, self.band_to)
+
+    @model_validator(mode="after")
+    def _published(self) -> "Triplets":
+        if self.strategy == "all_pairs" and (self.positives is not None or self.negatives != 1):
+            raise ValueError(
+                "all_pairs takes every positive with every negative: set positives to null and negatives to 1"
+            )
+        if self.strategy == "teacher_top_k" and self.positives is None:
+            raise ValueError("teacher_top_k needs `positives`, the k of its top k")
+        if self.strategy == "teacher_top_k" and self.false_negative_margin is not None:
+            raise ValueError(
+                "teacher_top_k sets labels aside, and false negatives are those of a label: "
+                "set false_negative_margin to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _band(self) -> "Triplets":
+        if self.strategy != "band":
+            if self.band_from is not None or self.band_to is not None:
+                raise ValueError(f"{self.strategy} draws from no band: set band_from and band_to to null")
+        elif self.band_from is None or self.band_to is None:
+            raise ValueError("band needs `band_from` and `band_to`, the places in the ranking of negatives")
+        elif self.band_to <= self.band_from:
+            raise ValueError(f"band_to is {self.band_to}, and the band begins at {self.band_from}: set it higher")
+        elif self.negatives > self.band_to - self.band_from:
+            raise ValueError(
+                f"{self.negatives} negatives do not fit in a band of {self.band_to - self.band_from}: "
+                "lower negatives, or widen the band"
+            )
+        return self

@@ -1,0 +1,99 @@
+"""Whatever a file holds, it is read or refused in words; and what is valid survives the round trip."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decant.data.files import read_file
+from decant.data.sets import Row, Split, read_split, write_split
+from decant.errors import DecantError
+from decant.fetch.validation import validate
+from tests.support.set_files import ROWS, WRITERS, rows_of
+
+FUZZ = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+SUFFIXES = ["jsonl", "jsonl.gz", "csv", "parquet"]
+
+
+def reads_or_tells(path: Path, content: bytes) -> None:
+    """The one alternative to reading a file is a message that names it."""
+    path.write_bytes(content)
+    try:
+        validate(read_file(path), "keep", labelled=False)
+    except DecantError as error:
+        told = error
+    else:
+        return
+    assert str(path) in told.problem or "holds no row" in told.problem
+    assert told.remedy
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@FUZZ
+@given(content=st.binary(max_size=200))
+def test_arbitrary_bytes_are_read_or_refused_in_words(tmp_path, suffix, content):
+    reads_or_tells(tmp_path / f"a.{suffix}", content)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@FUZZ
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
+    kept=st.floats(0.5, 1),
+)
+def test_damaged_files_are_read_or_refused_in_words(tmp_path, suffix, changes, kept):
+    sound = tmp_path / f"sound.{suffix}"
+    WRITERS[f"a.{suffix}"](sound, ROWS)
+    content = bytearray(sound.read_bytes())
+    for place, byte in changes:
+        content[int(place * len(content))] = byte
+    reads_or_tells(tmp_path / f"a.{suffix}", bytes(content[: round(len(content) * kept) if kept < 0.9 else None]))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@FUZZ
+@given(text=st.text(alphabet='{}[]",:\\\n\r qpn0é', max_size=60))
+def test_text_in_the_formats_own_characters_is_read_or_refused_in_words(tmp_path, suffix, text):
+    header = "query,positive,negative\n" if suffix == "csv" else ""
+    reads_or_tells(tmp_path / f"a.{suffix}", (header + text).encode())
+
+
+texts = st.text(min_size=1, max_size=20).filter(str.strip)
+
+
+@st.composite
+def rows(draw):
+    candidates = draw(st.lists(texts, min_size=2, max_size=6, unique=True))
+    cut = draw(st.integers(1, len(candidates) - 1))
+    return Row(draw(texts), candidates[:cut], candidates[cut:])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet"])
+@FUZZ
+@given(written=st.lists(rows(), min_size=1, max_size=4, unique_by=lambda row: row.query))
+def test_whatever_is_valid_survives_the_round_trip(tmp_path, name, written):
+    WRITERS[name](tmp_path / name, written)
+    assert rows_of(tmp_path / name) == written
+
+
+@FUZZ
+@given(
+    written=st.lists(rows(), min_size=1, max_size=4),
+    unlabelled=st.booleans(),
+    task=st.text(max_size=20),
+)
+def test_a_fetched_split_survives_the_round_trip(tmp_path, written, unlabelled, task):
+    if unlabelled:
+        written = [Row(row.query, unlabelled=row.candidates) for row in written]
+    write_split(tmp_path / "train.parquet", Split(written, task))
+    assert read_split(tmp_path / "train.parquet") == Split(written, task)
+    first = (tmp_path / "train.parquet").read_bytes()
+    write_split(tmp_path / "train.parquet", Split(written, task))
+    assert (tmp_path / "train.parquet").read_bytes() == first

@@ -1,0 +1,285 @@
+"""Values that are right each alone: which of them go together, and what is said of those that do not."""
+
+import pytest
+
+from decant.params import Params, parse_params
+from tests.support.params_texts import COMMIT, document, edited, refusal
+
+OWN_ROWS = {
+    "datasets__icd10__source": "path:data/own",
+    "datasets__icd10__format": "rows",
+    "datasets__icd10__packages": {},
+    "datasets__icd10__splits": {"train": "train.jsonl", "dev": None, "test": "test.jsonl"},
+}
+
+EMBEDDING_TRIPLETS = {"embedding__triplets__positives": None}
+
+
+def test_a_set_of_the_users_own_is_possible():
+    parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None, datasets__icd10__train=None))
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # an embedded set has no sizes but those asked for
+        ({"datasets__icd10__train": None}, "datasets.icd10", "`train` is null"),
+        ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` is null"),
+        ({"datasets__pydocs__test": None}, "datasets.pydocs", "`test` is null"),
+        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` is null"),
+        # an embedded set is defined by versions
+        ({"datasets__pydocs__packages": {}}, "datasets.pydocs", "`packages` is empty"),
+        # train cannot be carved from train
+        (
+            {**OWN_ROWS, "datasets__icd10__splits": {"train": None, "dev": "d", "test": "t"}},
+            "datasets.icd10",
+            "`splits.train` is null",
+        ),
+        # a split to carve has a size
+        ({**OWN_ROWS, "datasets__icd10__dev": None}, "datasets.icd10", "`splits.dev` is null, so `dev` must say"),
+        # what lies on this machine has no revision
+        ({"datasets__icd10__revision": COMMIT}, "datasets.icd10", "set it to null"),
+        ({"embedding__teacher__revision": COMMIT}, "embedding.teacher", "set it to null"),
+        # what lies on a hub has one
+        ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
+        ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
+        ({"reranker__student__model": "hub:owner/name"}, "reranker.student", "must be pinned to a commit"),
+        ({"baselines__model": "hub:owner/name"}, "baselines", "must be pinned to a commit"),
+        ({"baselines__revision": COMMIT}, "baselines", "set it to null"),
+        ({"baselines__model": None, "baselines__revision": COMMIT}, "baselines", "`model` is null"),
+        # a branch or a tag is no pin: it moves
+        (
+            {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": "main"},
+            "embedding.teacher",
+            "must be pinned to a commit",
+        ),
+        (
+            {"embedding__student__model": "hub:owner/name", "embedding__student__revision": COMMIT[:12]},
+            "embedding.student",
+            "must be pinned to a commit",
+        ),
+        # a cross-encoder reads the pair as it is
+        (
+            {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__query_prompt": "Query: "},
+            "reranker.teacher",
+            "takes no prompts",
+        ),
+        # layers are kept in their order, each once, and at least one
+        ({"embedding__student__layers": [5, 0]}, "embedding.student", "ascending"),
+        ({"embedding__student__layers": [0, 0]}, "embedding.student", "each once"),
+        ({"embedding__student__layers": []}, "embedding.student", "null keeps all"),
+        # the published recipe takes all pairs, one negative each
+        ({"embedding__triplets__strategy": "all_pairs"}, "embedding.triplets", "positives to null and negatives to 1"),
+        (
+            {**EMBEDDING_TRIPLETS, "embedding__triplets__strategy": "all_pairs", "embedding__triplets__negatives": 2},
+            "embedding.triplets",
+            "positives to null and negatives to 1",
+        ),
+        # the top k has a k
+        (
+            {"reranker__triplets__strategy": "teacher_top_k", "reranker__triplets__positives": None},
+            "reranker.triplets",
+            "teacher_top_k needs `positives`",
+        ),
+        # no labels, no positives whose false negatives could be told
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__triplets__false_negative_margin": 0.1,
+                "reranker__loss__label_weight": 0.0,
+            },
+            "reranker.triplets",
+            "set false_negative_margin to null",
+        ),
+        # a band has two ends, in their order, and room for the negatives
+        ({"embedding__triplets__strategy": "band"}, "embedding.triplets", "needs `band_from` and `band_to`"),
+        (
+            {"embedding__triplets__strategy": "band", "embedding__triplets__band_from": 0},
+            "embedding.triplets",
+            "needs `band_from` and `band_to`",
+        ),
+        (
+            {
+                "embedding__triplets__strategy": "band",
+                "embedding__triplets__band_from": 8,
+                "embedding__triplets__band_to": 8,
+            },
+            "embedding.triplets",
+            "the band begins at 8",
+        ),
+        (
+            {
+                "embedding__triplets__strategy": "band",
+                "embedding__triplets__band_from": 4,
+                "embedding__triplets__band_to": 9,
+                "embedding__triplets__negatives": 6,
+            },
+            "embedding.triplets",
+            "6 negatives do not fit in a band of 5",
+        ),
+        # another strategy has none
+        ({"embedding__triplets__band_from": 0}, "embedding.triplets", "hardest draws from no band"),
+        ({"reranker__triplets__band_to": 9}, "reranker.triplets", "random draws from no band"),
+        # a cross-encoder embeds nothing
+        ({"reranker__mine__method": "dense"}, "reranker", "a cross-encoder makes none: set it to bm25"),
+        ({"reranker__mine__method": "both"}, "reranker", "a cross-encoder makes none: set it to bm25"),
+        # a corpus has no revision
+        ({"embedding__mine__corpus": "hub:owner/name"}, "embedding.mine", "name a file in data/own"),
+        # a set that is not there
+        ({"embedding__in_domain": "icd11"}, "embedding.in_domain", "no data set is named 'icd11'"),
+        ({"reranker__out_of_domain": "none"}, "reranker.out_of_domain", "no data set is named 'none'"),
+        # out of domain is another domain
+        ({"embedding__out_of_domain": "icd10"}, "embedding.out_of_domain", "it is the in-domain set"),
+        # the guard is a third set
+        ({"embedding__guard__dataset": "icd10"}, "embedding.guard.dataset", "icd10 is the in-domain set"),
+        (
+            {"embedding__guard__dataset": "pydocs"},
+            "embedding.guard.dataset",
+            "the out-of-domain set, which neither replay nor the guard may see",
+        ),
+        ({"reranker__guard__dataset": "cew"}, "reranker.guard.dataset", "no data set is named 'cew'"),
+        # without it there is nothing to replay, nor to keep up with
+        (
+            {"embedding__guard": {"dataset": None, "replay": 0.5, "interpolate": False, "max_loss": 0.02}},
+            "embedding.guard",
+            "`replay` is 0.5",
+        ),
+        (
+            {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": True, "max_loss": 0.02}},
+            "reranker.guard",
+            "`interpolate` is true",
+        ),
+        # scores of pairs are made of no embeddings
+        (
+            {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__embeddings": True},
+            "reranker.teacher",
+            "a cross_encoder makes none",
+        ),
+        # each kind of student has its own losses
+        ({"embedding__loss__name": "lambda"}, "embedding", "a loss of cross-encoders: set it to kl"),
+        (
+            {"reranker__loss__name": "embed_distill"},
+            "reranker",
+            "loss.name is embed_distill, and a cross-encoder makes",
+        ),
+        ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross-encoder makes"),
+        # embeddings are learnt from embeddings
+        (
+            {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": False},
+            "embedding",
+            "set teacher.embeddings to true",
+        ),
+        # without the term on labels there are no negatives to add, nor any to leave out
+        (
+            {"embedding__loss__label_weight": 0.0, "embedding__loss__in_batch": True},
+            "embedding.loss",
+            "`label_weight` 0 leaves out",
+        ),
+        (
+            {"reranker__loss__label_weight": 0, "reranker__loss__false_negative_margin": -0.1},
+            "reranker.loss",
+            "`label_weight` 0 leaves out",
+        ),
+        # names become folders and DVC addresses
+        ({"datasets__a/b": document()["datasets"]["icd10"]}, "datasets.a/b", "letters, digits, - and _"),
+        ({"datasets__..": document()["datasets"]["icd10"]}, "datasets...", "letters, digits, - and _"),
+        # this is how a missing set renders in dvc.yaml
+        ({"datasets__None": document()["datasets"]["icd10"]}, "datasets.None", "letters, digits, - and _"),
+    ],
+)
+def test_an_impossible_combination_is_named(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes, path, fault",
+    [
+        # a kind on an engine that can never score it
+        ({"reranker__teacher__kind": "causal_lm"}, "reranker.teacher", "causal_lm"),
+        ({"reranker__teacher__engine": "transformers"}, "reranker.teacher", "bi_encoder"),
+        # nodes of a cluster have no key to a server
+        (
+            {
+                "reranker__teacher__engine": "server",
+                "reranker__teacher__server__url": "http://localhost:1",
+                "reranker__teacher__engine_pool": "ray",
+            },
+            "reranker.teacher",
+            "engine_pool",
+        ),
+        # a strategy that sets labels aside leaves none for a term on labels, nor for a labels-only student
+        (
+            {"reranker__triplets__strategy": "teacher_top_k", "reranker__loss__label_weight": 0.5},
+            "reranker",
+            "label_weight",
+        ),
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__loss__label_weight": 0.0,
+                "baselines__labels_only": True,
+            },
+            "reranker",
+            "labels_only",
+        ),
+    ],
+)
+def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes, path, fault):
+    problem = refusal(edited(**changes))
+    assert f"  {path}" in problem
+    assert fault in problem
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # no set out of domain
+        {"embedding__out_of_domain": None},
+        # training switched off
+        {"train__epochs": 0},
+        # no baselines
+        {"baselines": {"labels_only": False, "bm25": False, "model": None, "revision": None}},
+        # a pinned hub model
+        {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": COMMIT},
+        # the published recipes' triplets
+        {**EMBEDDING_TRIPLETS, "embedding__triplets__strategy": "all_pairs", "embedding__triplets__negatives": 1},
+        {
+            "reranker__triplets__strategy": "teacher_top_k",
+            "reranker__triplets__positives": 3,
+            "reranker__loss__label_weight": 0.0,
+        },
+        # a band that the negatives fit in to the last place, and false negatives left out of it
+        {
+            "embedding__triplets__strategy": "band",
+            "embedding__triplets__band_from": 4,
+            "embedding__triplets__band_to": 10,
+            "embedding__triplets__negatives": 6,
+            "embedding__triplets__false_negative_margin": 0,
+        },
+        # mining in every way that a track's student can
+        {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
+        {"reranker__mine": {"method": "bm25", "corpus": "path:/data/texts.jsonl", "candidates": 5, "skip": 0}},
+        # a guard that replays as much as is trained on and more, and none at all
+        {"embedding__guard": {"dataset": "cwe", "replay": 2, "interpolate": False, "max_loss": 0}},
+        {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": False, "max_loss": 0.02}},
+        # every loss of a track, with what it needs
+        *({"embedding__loss__name": name} for name in ("kl", "margin_mse", "mse")),
+        {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": True},
+        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda")),
+        # all that the term on labels can have, in the least weight and in the whole
+        *(
+            {
+                "embedding__loss__label_weight": weight,
+                "embedding__loss__in_batch": True,
+                "embedding__loss__false_negative_margin": 0.0,
+            }
+            for weight in (1e-9, 1)
+        ),
+        # all layers
+        {"embedding__student__layers": None},
+    ],
+)
+def test_what_is_meant_to_be_possible_is(changes):
+    assert isinstance(parse_params(edited(**changes)), Params)

@@ -1,0 +1,327 @@
+"""The comparison says what was gained and what was lost, and beside which baselines; the report shows it as agreed."""
+
+import re
+
+import numpy as np
+import pytest
+
+from decant.evaluate.metrics import METRICS
+from decant.report.comparison import TestSettings as Settings
+from decant.report.comparison import adjust, compare
+from decant.report.figures import p_value, percent, shared, signed
+from decant.report.notes import notes
+from decant.report.table import markdown
+
+SETTINGS = Settings(resamples=999, confidence=0.95, seed=0)
+
+
+def models(**means: float) -> dict[str, dict[str, np.ndarray]]:
+    """Models whose metric is `mean` on average, spread evenly over 40 queries."""
+    return {name: {metric: mean + np.linspace(-0.1, 0.1, 40) for metric in METRICS} for name, mean in means.items()}
+
+
+def test_the_share_of_the_gap_that_was_closed():
+    entry = compare(models(before=0.4, after=0.5, teacher=0.6), SETTINGS)["map"]
+    assert entry["gap_closed"] == pytest.approx(0.5)
+    assert entry["relative_change"] == pytest.approx(0.25)
+    assert entry["change"]["mean"] == pytest.approx(0.1)
+    assert (entry["before"], entry["after"], entry["teacher"]) == (0.4, 0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    "after, teacher, expected",
+    [
+        (0.7, 0.6, 1.5),  # better than its teacher
+        (0.3, 0.6, -0.5),  # worse than before
+        (0.5, 0.4, None),  # the teacher is no better than before
+        (0.5, 0.3, None),  # the teacher is worse
+    ],
+)
+def test_a_gap_is_closed_only_where_there_is_one(after, teacher, expected):
+    closed = compare(models(before=0.4, after=after, teacher=teacher), SETTINGS)["map"]["gap_closed"]
+    assert closed == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_gap_of_rounding_is_no_gap():
+    values = {"before": [0.3, 0.2, 0.1], "after": [0.5, 0.2, 0.1], "teacher": [0.1, 0.2, 0.3]}
+    assert np.mean(values["teacher"]) - np.mean(values["before"]) > 0  # the same values, added in another order
+    made = {name: dict.fromkeys(METRICS, np.array(value)) for name, value in values.items()}
+    assert compare(made, SETTINGS)["map"]["gap_closed"] is None
+
+
+def test_without_a_teacher_there_is_no_gap():
+    entry = compare(models(before=0.4, after=0.5), SETTINGS)["map"]
+    assert entry["gap_closed"] is None
+    assert "teacher" not in entry
+
+
+def test_a_start_at_zero_has_no_relative_change():
+    zero = dict.fromkeys(METRICS, np.zeros(40))
+    assert compare({**models(after=0.5), "before": zero}, SETTINGS)["map"]["relative_change"] is None
+
+
+def test_the_labels_only_student_is_compared_where_it_was_trained():
+    assert "over_labels_only" not in compare(models(before=0.4, after=0.5), SETTINGS)["map"]
+    entry = compare(models(before=0.4, after=0.5, labels_only=0.55), SETTINGS)["map"]
+    assert entry["over_labels_only"]["mean"] == pytest.approx(-0.05)
+    assert entry["labels_only"] == 0.55
+
+
+def test_queries_won_and_lost_are_counted():
+    made = models(before=0.4, after=0.4)
+    made["after"]["map"] = made["before"]["map"] + np.array([0.1] * 12 + [0.0] * 20 + [-0.1] * 8)
+    result = compare(made, SETTINGS)
+    assert (result["wins"], result["ties"], result["losses"], result["queries"]) == (12, 20, 8, 40)
+
+
+def comparison(after: float, *, fresh_head: bool = False, teacher: float = 0.6, **more: float) -> dict:
+    return whole(compare(models(before=0.5, after=after, teacher=teacher, **more), SETTINGS), fresh_head=fresh_head)
+
+
+AFTER_ALONE = [{"alpha": 1.0, "in_domain": 0.7, "guard": None}]
+CURVE = [
+    {"alpha": 0.0, "in_domain": 0.5, "guard": 0.8},
+    {"alpha": 0.5, "in_domain": 0.6, "guard": 0.79},
+    {"alpha": 1.0, "in_domain": 0.7, "guard": 0.7},
+]
+
+
+def whole(
+    entry: dict,
+    *,
+    fresh_head: bool = False,
+    baseline: dict | None = None,
+    domain: str = "in_domain",
+    curve: list[dict] = AFTER_ALONE,
+    alpha: float = 1.0,
+) -> dict:
+    """A comparison of one track on one test set."""
+    counted = {"texts": 9, "exact": 0, "folded": 1, "near": 2}
+    pairs = {pair: {"queries": counted, "candidates": counted} for pair in ("train-dev", "train-test", "dev-test")}
+    block = {
+        "fresh_head": fresh_head,
+        "resamples": 999,
+        "confidence": 0.95,
+        "domains": {domain: {"dataset": "own-set", **entry}},
+        "baseline": baseline,
+        "guard": {"dataset": "third", "max_loss": 0.02, "points": curve, "alpha": alpha},
+        "overlap": {"own-set": pairs, "own-set → other": {"train-test": pairs["train-test"]}},
+    }
+    comparison = {"embedding": block}
+    adjust(comparison)
+    return comparison
+
+
+def cost(student_speed: float = 300.0) -> dict:
+    return {
+        "embedding": {
+            "teacher": {"parameters": 40_000_000, "bytes": 160_000_000, "pairs_per_second": 100.0},
+            "student": {"parameters": 10_000_000, "bytes": 40_000_000, "pairs_per_second": student_speed},
+        }
+    }
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The Markdown tables, as rows of cells."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    return [[line.strip("| ").split(" | ") for line in block] for block in blocks]
+
+
+def test_the_tables_show_every_metric_with_signs():
+    means, changes, *_ = tables(markdown(comparison(0.45), cost()))
+    assert [row[2] for row in means[2:]] == [row[2] for row in changes[2:]] == ["MAP", "MRR@10", "nDCG@10"]
+    for row in means[2:]:
+        assert row[:2] == ["embedding", "own-set, in-domain"]
+        assert row[3:] == ["0.5000", "0.4500", "0.6000"]
+    for row in changes[2:]:
+        assert row[3:] == ["-0.0500 (-0.0500 … -0.0500)", "≤ 0.0020", "≤ 0.0060", "-10.0 %", "-50.0 %"]
+    rose = tables(markdown(comparison(0.55), cost()))[1][2]
+    assert rose[3] == "+0.0500 (+0.0500 … +0.0500)"
+    assert rose[-2:] == ["+10.0 %", "50.0 %"]
+
+
+def test_the_tables_are_whole():
+    for more in ({}, {"labels_only": 0.52}, {"teacher": 0.5}, {"bm25": 0.3, "baseline": 0.6, "labels_only": 0.1}):
+        made = tables(markdown(comparison(0.55, **more), cost()))
+        assert len(made) == 4
+        for rows in made:
+            assert len({len(row) for row in rows}) == 1
+
+
+def test_every_change_is_adjusted_for_all_that_the_table_shows():
+    made = comparison(0.55)
+    entry = made["embedding"]["domains"]["in_domain"]
+    changes = [entry[metric]["change"] for metric in METRICS]
+    assert [change["p_holm"] for change in changes] == pytest.approx([3 * change["p_value"] for change in changes])
+    both = {"embedding": made["embedding"], "reranker": comparison(0.55)["embedding"]}
+    adjust(both)
+    assert entry["map"]["change"]["p_holm"] == pytest.approx(6 * entry["map"]["change"]["p_value"])
+
+
+def test_a_baseline_has_a_column_where_it_ran():
+    assert tables(markdown(comparison(0.55), cost()))[0][0][3:] == ["before", "after", "teacher"]
+    means = tables(markdown(comparison(0.55, bm25=0.3, baseline=0.4), cost()))[0]
+    assert means[0][3:] == ["before", "after", "teacher", "untouched model", "BM25"]
+    assert means[2][-2:] == ["0.4000", "0.3000"]
+
+
+def test_what_splits_share_has_a_row_a_set_and_role():
+    shown = tables(markdown(comparison(0.55), cost()))[3]
+    assert [row[:2] for row in shown[2:]] == [
+        [name, role] for name in ("own-set", "own-set → other") for role in ("queries", "candidates")
+    ]
+    assert shown[2][2:] == ["0 / 1 / 2 of 9"] * 3
+    assert shown[4][2:] == ["–", "0 / 1 / 2 of 9", "–"]
+
+
+def test_a_set_of_both_tracks_is_shown_once():
+    both = {"embedding": comparison(0.55)["embedding"], "reranker": comparison(0.55)["embedding"]}
+    costs = {"embedding": cost()["embedding"], "reranker": cost()["embedding"]}
+    adjust(both)
+    assert len(tables(markdown(both, costs))[3]) == 2 + 4
+
+
+def test_a_value_that_there_is_not_is_a_dash():
+    assert tables(markdown(comparison(0.55, teacher=0.5), cost()))[1][2][-2:] == ["+10.0 %", "–"]
+
+
+def test_the_interval_is_headed_by_its_confidence():
+    assert "95 % interval" in tables(markdown(comparison(0.55), cost()))[1][0][3]
+
+
+@pytest.mark.parametrize("name, words", [("bm25", "BM25"), ("baseline", "the untouched model")])
+@pytest.mark.parametrize("after, below", [(0.45, True), (0.55, False), (0.5, False)])
+def test_a_student_below_a_free_baseline_is_told_with_its_significance(name, words, after, below):
+    told = f"embedding, in-domain (own-set): the student stays 0.0500 MAP below {words}, which is free"
+    found = notes(comparison(after, **{name: 0.5}), cost())
+    assert (f"{told} (significant, p ≤ 0.0020)." in found) == below
+    assert any("which is free" in note for note in found) == below
+
+
+def test_a_labels_only_student_is_no_free_baseline():
+    assert not any("which is free" in note for note in notes(comparison(0.45, labels_only=0.5), cost()))
+
+
+@pytest.mark.parametrize(
+    "teacher, student, told",
+    [
+        (True, False, "is the teacher too."),
+        (False, True, "is what the student is made of."),
+        (True, True, "is the teacher too and what the student is made of."),
+        (False, False, None),
+    ],
+)
+def test_an_untouched_model_that_is_teacher_or_student_is_told(teacher, student, told):
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), SETTINGS)
+    made = whole(entry, baseline={"model": "package:a/b", "is_teacher": teacher, "is_student": student})
+    found = [note for note in notes(made, cost()) if "package:a/b" in note]
+    assert found == ([f"embedding: the untouched model (package:a/b) {told}"] if told else [])
+
+
+def test_the_report_claims_nothing_of_the_method():
+    assert any("of this checkpoint, one seed" in note for note in notes(comparison(0.55), cost()))
+
+
+@pytest.mark.parametrize("after, fell", [(0.45, True), (0.55, False), (0.5, False)])
+def test_a_loss_is_noted_and_nothing_else_is(after, fell):
+    text = markdown(comparison(after), cost())
+    assert ("- embedding, in-domain (own-set): MAP fell by 0.0500 (significant, p ≤ 0.0020)." in text) == fell
+    assert ("MAP fell" in text) == fell
+
+
+def test_a_loss_that_chance_explains_is_not_called_significant():
+    made = models(before=0.5, after=0.5, teacher=0.6)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, 40)
+    made["after"]["map"] = made["before"]["map"] + noise - noise.mean() - 0.001
+    text = "\n".join(notes(whole(compare(made, SETTINGS)), cost()))
+    assert re.search(r"MAP fell by 0\.0010 \(not significant, p 0\.[89]", text)
+
+
+def test_a_student_below_its_teacher_is_noted():
+    below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher."
+    assert below in notes(comparison(0.55), cost())
+    assert not any("below its teacher" in note for note in notes(comparison(0.65), cost()))
+
+
+def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), SETTINGS)
+    made = whole(entry, baseline={"model": "package:a/b", "is_teacher": True, "is_student": False})
+    found = [note for note in notes(made, cost()) if "0.0500 MAP below" in note]
+    assert found == [
+        "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher, which is the untouched model."
+    ]
+
+
+@pytest.mark.parametrize(
+    "domain, after, told",
+    [
+        ("out_of_domain", 0.47, True),
+        ("out_of_domain", 0.49, False),  # within what is allowed
+        ("in_domain", 0.47, False),  # of another set nothing is said
+    ],
+)
+def test_a_loss_out_of_domain_beyond_what_is_allowed_is_told(domain, after, told):
+    made = whole(compare(models(before=0.5, after=after, teacher=0.6), SETTINGS), domain=domain)
+    said = "embedding, out-of-domain (own-set): that is more than the 0.02 that guard.max_loss allows."
+    found = notes(made, cost())
+    assert (said in found) == told
+    if told:
+        assert "MAP fell by" in " ".join(found[: found.index(said)])
+
+
+def test_the_point_between_before_and_after_is_told_where_there_is_a_guard_set():
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6), SETTINGS)
+    found = notes(whole(entry, curve=CURVE, alpha=0.5), cost())
+    assert any("is 0.5 of the way" in note and note.endswith("third 0.8000 → 0.7900.") for note in found)
+    assert not any("of the way" in note for note in notes(whole(entry), cost()))
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_an_untrained_start_is_noted(fresh):
+    found = notes(comparison(0.55, fresh_head=fresh), cost())
+    assert any("`before` is an untrained head" in note for note in found) == fresh
+
+
+@pytest.mark.parametrize(
+    "speed, told",
+    [
+        (300.0, "faster than its teacher, at 3.00 times its speed, with 25 % of its parameters."),
+        (50.0, "slower than its teacher, at 0.50 times its speed, with 25 % of its parameters."),
+    ],
+)
+def test_a_student_slower_than_its_teacher_is_called_slower(speed, told):
+    assert any(note.endswith(told) for note in notes(comparison(0.55), cost(speed)))
+
+
+def test_a_missing_labels_only_student_is_noted_and_a_present_one_is_shown():
+    assert any("No labels-only student" in note for note in notes(comparison(0.55), cost()))
+    shown = comparison(0.55, labels_only=0.52)
+    assert not any("No labels-only student" in note for note in notes(shown, cost()))
+    means = tables(markdown(shown, cost()))[0]
+    assert means[0][-1] == "labels only"
+    assert means[2][-1] == "0.5200"
+
+
+@pytest.mark.parametrize(
+    "shown, expected",
+    [
+        (signed(0.12345), "+0.1235"),
+        (signed(-0.5), "-0.5000"),
+        (signed(0.0), "+0.0000"),
+        (percent(None), "–"),
+        (percent(0.256), "25.6 %"),
+        (percent(0.256, plus=True), "+25.6 %"),
+        (percent(0.95, digits=0), "95 %"),
+        (p_value(0.0002, 9999), "≤ 0.0002"),  # the smallest that so many resamples can tell
+        (p_value(0.0004, 9999), "0.0004"),
+        (p_value(1.0, 99), "1.0000"),
+        (p_value(0.0024, 9999, 12), "≤ 0.0024"),  # adjusted for twelve tests
+        (p_value(0.0026, 9999, 12), "0.0026"),
+        (p_value(1.0, 99, 100), "1.0000"),  # so many that nothing can be told
+        (shared({"texts": 9, "exact": 1, "folded": 2, "near": 3}), "1 / 2 / 3 of 9"),
+        (shared(None), "–"),
+    ],
+)
+def test_figures_are_shown_as_agreed(shown, expected):
+    assert shown == expected

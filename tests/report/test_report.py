@@ -1,0 +1,51 @@
+"""The report of a real run: what it holds, and that a browser shows it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import Project
+
+
+def test_the_report_holds_every_figure_of_the_comparison(pipeline: Project) -> None:
+    page = (pipeline.folder / "report/index.html").read_text()
+    table = (pipeline.folder / "report/table.md").read_text()
+    comparison = json.loads((pipeline.folder / "metrics/comparison.json").read_text())
+    for track, block in comparison.items():
+        for domain, entry in block["domains"].items():
+            for name in ("before", "after", "teacher"):
+                shown = json.loads((pipeline.folder / f"metrics/{track}/{name}.json").read_text())[domain]["map"]
+                assert entry["map"][name] == shown
+                assert f"{shown:.4f}" in page
+                assert f"{shown:.4f}" in table
+    assert page.count("<svg") == 3 + 1  # gains, dev curves, losses; the guard of the track that interpolates
+    assert not re.search(r"""(src|href)\s*=\s*["']http""", page)  # nothing is loaded from elsewhere
+
+
+def test_what_is_timed_stays_out_of_the_comparison(pipeline: Project) -> None:
+    assert "second" not in (pipeline.folder / "metrics/comparison.json").read_text()
+    cost = json.loads((pipeline.folder / "metrics/cost.json").read_text())
+    for models in cost.values():
+        assert models["teacher"]["parameters"] == 22_713_216
+        assert models["student"]["parameters"] < models["teacher"]["parameters"]
+        assert models["student"]["pairs_per_second"] > 0
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_report(pipeline: Project, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium")
+    shot = tmp_path / "report.png"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    page = (pipeline.folder / "report/index.html").as_uri()
+    subprocess.run(
+        [browser, *options, f"--user-data-dir={tmp_path}/profile", f"--screenshot={shot}", page],
+        check=True,
+        capture_output=True,
+    )
+    assert shot.stat().st_size > 20_000  # an empty page is a tenth of that

@@ -1,0 +1,324 @@
+"""Engines in Ray Data actors, on real Ray clusters on this machine: the bytes of one process, whatever dies meanwhile.
+
+Run by `make test-ray`, which makes the environment that most of it needs.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+
+from decant.errors import DecantError
+from decant.score.engines import TeacherSpec, load_forward
+from decant.score.engines.pool import AHEAD, InProcess
+from decant.score.engines.robust import NOT_FINITE, Outcome
+from decant.score.prompts import EmbeddingPrompts, Prompt
+from tests.support import tiny_models as tiny
+from tests.support.planted_project import make_project, stage_anew
+from tests.support.project import ROOT, Project
+
+if TYPE_CHECKING:
+    from decant.score.engines.ray_pool import RayPool
+
+SHARDS = 24
+CLUSTER = """
+import os, sys
+from ray.cluster_utils import Cluster
+os.environ["OMP_NUM_THREADS"] = "1"  # of the nodes
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **HEAD})
+second = cluster.add_node(num_cpus=1) if NODES == 2 else None
+os.environ.update(RAY_ADDRESS=cluster.address, OMP_NUM_THREADS="2")  # of the command
+sys.path[:0] = [ROOT, ROOT + "/tests"]
+from test_ray import *
+"""
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> TeacherSpec:
+    """A tiny teacher whose scores are NaN where a text holds the word fever."""
+    folder = tiny.qwen3(tmp_path_factory.mktemp("models") / "teacher", embedding=True)
+    weights = load_file(folder / "model.safetensors")
+    [fever] = AutoTokenizer.from_pretrained(folder).encode(" fever", add_special_tokens=False)
+    weights["model.embed_tokens.weight"][fever] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return spec_of(folder)
+
+
+def spec_of(folder: Path) -> TeacherSpec:
+    return tiny.spec("bi_encoder", "sentence-transformers", folder, 128, engines=2, engine_pool="ray")
+
+
+@pytest.fixture(scope="module")
+def expected(spec: TeacherSpec) -> dict[int, Outcome]:
+    return dict(InProcess(load_forward(spec)).map(shards(spec)))
+
+
+@pytest.fixture(scope="module")
+def pool(spec: TeacherSpec) -> Iterator["RayPool"]:
+    from decant.score.engines.ray_pool import RayPool
+
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    pool = RayPool(spec)
+    assert signal.getsignal(signal.SIGTERM) is on_sigterm
+    yield pool
+    pool.close(kill=False)
+
+
+def shards(spec: TeacherSpec) -> Iterator[tuple[int, Sequence[Prompt]]]:
+    """Shards whose numbers are not those of their order; each is built when it is asked for."""
+    prompts = EmbeddingPrompts(spec.folder, spec.max_length, None, None)
+    for number in range(SHARDS):
+        texts = [f"acute {'heart ' * (index % 7)} {number} {index}" for index in range(20 + number)]
+        texts[number % 5] += " fever" * (number % 3 == 0)
+        yield 1000 - number, prompts.build([("document", text) for text in texts], "")
+
+
+def check(found: dict[int, Outcome], expected: dict[int, Outcome]) -> None:
+    assert found.keys() == expected.keys()
+    for number, outcome in expected.items():
+        assert found[number].values.tobytes() == outcome.values.tobytes()
+        assert found[number].values.dtype == outcome.values.dtype
+        assert found[number].faults == outcome.faults
+
+
+def actors(of: psutil.Process | None = None, title: str = "(_Engine)") -> list[psutil.Process]:
+    """The running processes of Ray that this one started, and whose title holds the words."""
+    found = []
+    for process in (of or psutil.Process()).children(recursive=True):
+        try:
+            if title in process.cmdline()[0]:
+                found.append(process)
+        except (psutil.Error, IndexError):
+            continue
+    return found
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def elsewhere(folder: Path, script: str, nodes: int = 1, **head: Any) -> str:
+    """What a script prints in a process with a cluster of its own, whose nodes know nothing of this checkout."""
+    path = folder / "script.py"
+    begin = CLUSTER.replace("HEAD", repr(head)).replace("NODES", str(nodes)).replace("ROOT", repr(str(ROOT)))
+    path.write_text(begin + script)
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=folder, env=environment, text=True, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.ray
+def test_the_bytes_of_one_process_and_its_faults(pool: "RayPool", spec: TeacherSpec, expected: dict) -> None:
+    taken, found, ahead = 0, {}, []
+
+    def counted() -> Iterator[tuple[int, Sequence[Prompt]]]:
+        nonlocal taken
+        for shard in shards(spec):
+            taken += 1
+            yield shard
+
+    for number, outcome in pool.map(counted()):
+        assert number not in found
+        found[number] = outcome
+        ahead.append(taken - len(found))
+    check(found, expected)
+    assert max(ahead) == AHEAD * 2 - 1  # and the one at hand
+    assert found[1000].faults == {0: NOT_FINITE}
+    engines = [process.pid for process in actors()]
+    assert len(engines) == 2
+    check(dict(pool.map(shards(spec))), expected)
+    assert [process.pid for process in actors()] == engines  # which keep what they loaded
+    assert list(pool.map(iter(()))) == []
+
+
+@pytest.mark.ray
+def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", spec: TeacherSpec) -> None:
+    whole = [shard for place, shard in enumerate(shards(spec)) if place % 3]  # without faults
+    heavy = [(number, [*prompts] * 60) for number, prompts in whole[:6]]  # of a second or so each
+    found, killed = {}, None
+    for number, outcome in pool.map(heavy):
+        assert number not in found
+        found[number] = outcome
+        if killed is None:
+            wait_until(lambda: actors(title="(_Engine)).submit"))
+            killed = actors(title="(_Engine)).submit")[0]
+            killed.kill()
+    check(found, dict(InProcess(load_forward(spec)).map(heavy)))
+    assert killed is not None
+    assert not killed.is_running()
+
+
+@pytest.mark.ray
+def test_what_a_map_that_was_given_up_leaves_is_not_the_nexts(
+    pool: "RayPool", spec: TeacherSpec, expected: dict
+) -> None:
+    for _ in pool.map(shards(spec)):
+        break
+    found = dict(pool.map((number + 5000, shard) for number, shard in shards(spec)))
+    check(found, {number + 5000: outcome for number, outcome in expected.items()})
+
+
+@pytest.mark.ray
+def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(spec: TeacherSpec, pool: "RayPool") -> None:
+    from decant.score.engines.ray_pool import RayPool
+
+    pool.close(kill=False)  # which no test after this one uses
+    for wrong, fault in (
+        (replace(spec, kind="cross_encoder"), "Qwen3ForCausalLM has no classification head to keep"),
+        (replace(spec, folder=spec.folder / "none"), "the teacher's folder is not there on the node "),
+    ):
+        broken = RayPool(wrong)
+        before = psutil.Process().children(recursive=True)
+        with pytest.raises(DecantError, match=fault) as error:
+            list(broken.map(shards(spec)))
+        assert "Traceback" not in str(error.value)
+        broken.close(kill=True)
+        wait_until(lambda before=before: not any(process.is_running() for process in before), 10)
+        assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.ray
+def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(
+    spec: TeacherSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from decant.score.engines.ray_pool import TRIES, RayPool
+
+    one = RayPool(replace(spec, engines=1))
+    killed = set()
+    ended = threading.Event()
+
+    def kill() -> None:
+        while not ended.wait(0.02):
+            for process in actors(title="(_Engine)).submit"):
+                killed.add(process.pid)
+                process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        with pytest.raises(DecantError, match=f"an engine died at one shard {TRIES} times"):
+            list(one.map([next(shards(spec))]))
+    finally:
+        ended.set()
+        thread.join()
+        one.close(kill=True)
+    assert len(killed) >= TRIES
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
+def test_nothing_outlives_a_stage_that_is_stopped(how: str, spec: TeacherSpec, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from test_ray import shards, spec_of; from stages import cli\n"
+        "from decant.score.engines.ray_pool import RayPool\n"
+        "def main():\n"
+        f"    spec = spec_of(Path({str(spec.folder)!r}))\n"
+        "    pool = RayPool(spec)\n"
+        "    try:\n"
+        "        while True:\n"
+        "            for _ in pool.map(shards(spec)): print('x', flush=True)\n"
+        "    except BaseException: pool.close(kill=True); raise\n"
+        "cli.run('score --x', main)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    out = (tmp_path / "out").open("w+")
+    stage = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
+    )
+    try:
+        wait_until(lambda: "x" in (tmp_path / "out").read_text() or stage.poll() is not None, 120)
+        assert stage.poll() is None, (tmp_path / "out").read_text()
+        started = psutil.Process(stage.pid).children(recursive=True)
+        if how == "SIGKILL":  # two agents of Ray's own, which hold no engine, end a minute later
+            started = [process for process in started if "Agent" not in process.name()]
+        assert len(started) > 4
+        if how == "Ctrl-C":
+            os.killpg(stage.pid, signal.SIGINT)
+            assert stage.wait(60) == 130
+            assert "interrupted" in (tmp_path / "out").read_text()
+        else:
+            stage.kill()
+        wait_until(lambda: not any(process.is_running() for process in started), 30)
+    finally:
+        stage.kill()
+        out.close()
+
+
+@pytest.mark.ray
+def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
+    spec: TeacherSpec, expected: dict, tmp_path: Path
+) -> None:
+    script = (
+        "from decant.score.engines.ray_pool import RayPool\n"
+        f"spec = spec_of(Path({str(spec.folder)!r}))\n"
+        "pool, found = RayPool(spec), {}\n"
+        "for number, outcome in pool.map(shards(spec)):\n"
+        "    assert number not in found\n"
+        "    found[number] = outcome\n"
+        "    if len(found) == 4: cluster.remove_node(second, allow_graceful=False)\n"
+        "check(found, dict(InProcess(load_forward(spec)).map(shards(spec))))\n"
+        "pool.close(kill=False)\n"
+        "print('complete')\n"
+    )
+    assert "complete" in elsewhere(tmp_path, script, nodes=2)
+
+
+@pytest.mark.ray
+def test_an_actor_has_its_share_of_the_clusters_gpus(spec: TeacherSpec, tmp_path: Path) -> None:
+    script = (
+        "import ray\n"
+        "from decant.score.engines.ray_pool import RayPool, count_engines\n"
+        f"spec = replace(spec_of(Path({str(spec.folder)!r})), engines=None)\n"
+        "assert [count_engines(replace(spec, tensor_parallel=each)) for each in (1, 2)] == [3, 1]\n"
+        "for wrong in (replace(spec, tensor_parallel=4), replace(spec, tensor_parallel=2, engines=2)):\n"
+        "    with pytest.raises(DecantError, match='GPUs each, and the Ray cluster has room for [01]'):\n"
+        "        count_engines(wrong)\n"
+        "pool = RayPool(replace(spec, tensor_parallel=2))\n"
+        "assert len(dict(pool.map(shards(spec)))) == SHARDS\n"
+        "assert ray.available_resources()['GPU'] == 1\n"
+        "pool.close(kill=False)\n"
+        "print('counted')\n"
+    )
+    assert "counted" in elsewhere(tmp_path, script, num_gpus=3)
+
+
+@pytest.mark.ray
+def test_a_stage_on_ray_writes_the_scores_of_one_in_a_process(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", "causal_lm", "transformers")
+    other: Project = project.copy(tmp_path / "other")
+    other.edit_params(lambda params: params["reranker"]["teacher"].update(engine_pool="ray", engines=2))
+    stage_anew(project, "score", "reranker")
+    stage_anew(other, "score", "reranker")
+    for name in ("train.parquet", "test_in_domain.parquet"):
+        one, two = (p.folder / "data/scores/reranker" / name for p in (project, other))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_ray_that_is_not_installed_is_told() -> None:
+    script = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from decant.errors import DecantError\n"
+        "try: import decant.score.engines.ray_pool\n"
+        "except DecantError as error: print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert "teacher.engine_pool is ray, and Ray is not installed" in said.stdout
+    assert "`pip install '.[ray]'`" in said.stdout

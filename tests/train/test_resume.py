@@ -1,0 +1,163 @@
+"""A training that is killed goes on from its last whole checkpoint, to the very outcome of one that was not."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from decant.train.resume import Checkpoints, fingerprint
+from tests.support.training_project import TrainingProject
+
+# The real command, which kills itself: when the checkpoint of a step is whole, or when it lacks its checksums.
+KILLED = """
+import os, runpy, signal, sys
+import decant.train.resume
+step, when = int(sys.argv.pop()), sys.argv.pop()
+write_json, commit = decant.train.resume.write_json, decant.train.resume.Checkpoints.commit
+
+def kill():
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def dying_write(path, content):
+    if when == "writing" and path.parent.name == f"checkpoint-{step}" and path.name == "checksums.json":
+        kill()
+    write_json(path, content)
+
+def dying_commit(self, number, *arguments):
+    commit(self, number, *arguments)
+    if when == "whole" and number == step:
+        kill()
+
+decant.train.resume.write_json, decant.train.resume.Checkpoints.commit = dying_write, dying_commit
+sys.argv[0] = "-m"
+runpy.run_module("stages.train", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("track", ["embedding", pytest.param("reranker", marks=pytest.mark.slow)])
+def test_a_killed_training_ends_as_one_that_was_not(track: str, tmp_path: Path) -> None:
+    """Dropout is on. Killed between two lines of the loss curve and between two epochs, while a checkpoint is being
+    written, and after the last step; and `save_steps` itself changes nothing."""
+    project = TrainingProject(tmp_path, 0.1, epochs=15, evaluations=5, lr=3e-5)
+    assert "goes on" not in project.train(track)
+    expected = project.outcome(track)
+    project.set(save_steps=7)
+    for step, when, goes_on_from in ((21, "whole", None), (35, "writing", 21), (45, "whole", 28)):
+        said = project.run("-c", KILLED, track, when, str(step), code=-signal.SIGKILL)
+        assert (f"goes on from step {goes_on_from} of 45" in said) == (goes_on_from is not None), said
+    assert "goes on from step 45 of 45" in project.train(track)
+    assert project.outcome(track) == expected
+    assert not list((tmp_path / ".resume/train").iterdir())
+    assert "goes on" not in project.train(track)
+
+
+def test_a_projection_goes_on_with_the_student(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the teacher's embeddings have another dimension, what maps to them is the loss's and not the model's."""
+    project = TrainingProject(tmp_path, 0.1, epochs=2, evaluations=2, lr=1e-3)
+    project.embeddings(8)
+    project.train_here("embedding", monkeypatch)
+    expected = project.outcome("embedding")
+    assert "embed_distill" in project.points("embedding", "loss.csv")[0]
+    project.set(save_steps=2)
+    commit = Checkpoints.commit
+
+    def interrupted(self: Checkpoints, step: int, curves: dict[str, Any], best: Path) -> None:
+        commit(self, step, curves, best)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        project.train_here("embedding", monkeypatch)
+    monkeypatch.setattr(Checkpoints, "commit", commit)
+    saved = torch.load(*tmp_path.glob(".resume/train/embedding/*/checkpoint-4/logged_0.pth"))["of_loss"]
+    assert {name: tuple(weight.shape) for name, weight in saved.items()} == {
+        "distance.projection.weight": (8, 384),
+        "distance.projection.bias": (8,),
+    }
+    capsys.readouterr()
+    project.train_here("embedding", monkeypatch)
+    assert "goes on from step 4 of 6" in capsys.readouterr().out
+    assert project.outcome("embedding") == expected
+
+
+@pytest.fixture
+def best(tmp_path: Path) -> Path:
+    folder = tmp_path / "best"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def checkpoint(checkpoints: Checkpoints, step: int, best: Path) -> Path:
+    folder = checkpoints.folder / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "optimizer.pt").write_bytes(b"moments" * 100)
+    checkpoints.commit(step, {"loss": []}, best)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "curves.json", "best/model.safetensors", "checksums.json"])
+@pytest.mark.parametrize("harm", ["truncated", "changed", "missing"])
+def test_a_broken_checkpoint_is_passed_over(name: str, harm: str, best: Path, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "track/abc", 1)
+    assert checkpoints.last() is None
+    earlier, later = checkpoint(checkpoints, 9, best), checkpoint(checkpoints, 10, best)
+    assert checkpoints.last() == later
+    content = (later / name).read_bytes()
+    if harm == "missing":
+        (later / name).unlink()
+    else:
+        (later / name).write_bytes(content[:-3] if harm == "truncated" else b"\x00" + content[1:])
+    assert checkpoints.last() == earlier
+    assert not later.exists()
+    (earlier / name).unlink()
+    assert checkpoints.last() is None
+
+
+def test_two_checkpoints_are_kept_and_those_of_another_training_go(best: Path, tmp_path: Path) -> None:
+    stale = tmp_path / "track/old/checkpoint-3"
+    stale.mkdir(parents=True)
+    checkpoints = Checkpoints(tmp_path / "track/new", 1)
+    assert checkpoints.last() is None
+    assert not stale.exists()
+    for step in (8, 9, 10, 11):
+        checkpoint(checkpoints, step, best)
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["checkpoint-10", "checkpoint-11"]
+
+
+def test_a_fingerprint_is_of_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "triplets.parquet"
+    path.write_bytes(b"one")
+    model = torch.nn.Linear(2, 2)
+    prints = [fingerprint({"lr": 1.0}, [path], model), fingerprint({"lr": 2.0}, [path], model)]
+    assert fingerprint({"lr": 1.0}, [path], model) == prints[0]
+    path.write_bytes(b"two")
+    prints.append(fingerprint({"lr": 1.0}, [path], model))
+    with torch.no_grad():
+        model.weight[0, 0] += 1
+    prints.append(fingerprint({"lr": 1.0}, [path], model))
+    monkeypatch.setattr("decant.train.resume.version", lambda _: "0.0")
+    prints.append(fingerprint({"lr": 1.0}, [path], model))
+    assert len(set(prints)) == 5
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_well(tmp_path: Path) -> None:
+    project = TrainingProject(tmp_path, 0.1, processes=2, save_steps=2, lr=3e-5, epochs=60)
+    process = project.start("embedding")
+    first = ".resume/train/embedding/*/checkpoint-4/checksums.json"
+    while not list(tmp_path.glob(first)):
+        assert process.poll() is None, process.communicate()[0]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    said = project.train("embedding")
+    assert "goes on from step" in said
+    resumed = project.outcome("embedding")
+    project.train("embedding")
+    assert resumed == project.outcome("embedding")

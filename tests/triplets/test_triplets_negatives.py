@@ -1,0 +1,132 @@
+"""Which negatives are left to choose among: bands of the ranking, half hard and half random, false negatives."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from test_triplets import ONE_QUERY, UNLABELLED, draw, scored, tuples
+from test_triplets_stream import write_scores_file
+
+from decant.errors import DecantError
+from decant.train.columns import tuples_info
+from decant.triplets.draw import Draw
+from stages.triplets import write_tuples
+
+# The negatives' ranking is n4 1.0, n1 0.75, n3 0.5, n2 0.125; the positives are p1 0.875 and p2 0.25.
+
+
+def negatives_of(*arguments, **options) -> list[tuple[str, ...]]:
+    return [tuple(texts) for _, _, texts, _ in tuples(draw(scored(ONE_QUERY), *arguments, **options).table)]
+
+
+@pytest.mark.parametrize(
+    "band, count, expected",
+    [
+        ((0, 4), 1, {("n4",), ("n1",), ("n3",), ("n2",)}),  # all there are
+        ((0, 2), 1, {("n4",), ("n1",)}),  # the end is left out
+        ((1, 3), 1, {("n1",), ("n3",)}),  # 0 is the hardest
+        ((1, 3), 2, {("n1", "n3"), ("n3", "n1")}),  # the whole band
+        ((2, 99), 1, {("n3",), ("n2",)}),  # a band that goes beyond the ranking ends with it
+    ],
+)
+def test_a_band_is_drawn_from_at_random(band, count, expected):
+    draws = [negatives_of("band", None, count, seed, band=band) for seed in range(40)]
+    assert {each for drawn in draws for each in drawn} == expected
+    assert any(first != second for first, second in draws)  # anew for each positive
+
+
+def test_an_n_tuple_whose_band_is_too_short_is_left_out_and_counted():
+    longer = [("r", f"t{number}", int(number == 0), 0.5) for number in range(8)]
+    drawn = draw(scored(ONE_QUERY, longer), "band", None, 3, 0, band=(2, 6))
+    assert (drawn.queries, drawn.too_few) == (1, 2)
+    assert set(drawn.table["query"].to_pylist()) == {"r"}
+
+
+def test_a_band_that_no_ranking_reaches_is_told():
+    with pytest.raises(DecantError, match="no query has 2 negatives at places 3 to 9 of its ranking") as caught:
+        draw(scored(ONE_QUERY), "band", None, 2, 0, band=(3, 9))
+    assert "triplets.band_from" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "count, hard, drawn",
+    [
+        (1, ("n4",), 0),  # the odd one is a hard one
+        (2, ("n4",), 1),
+        (3, ("n4", "n1"), 1),
+        (4, ("n4", "n1"), 2),
+    ],
+)
+def test_mixed_is_half_the_hardest_and_half_random_from_the_rest(count, hard, drawn):
+    draws = [each for seed in range(40) for each in negatives_of("mixed", None, count, seed)]
+    assert {each[: len(hard)] for each in draws} == {hard}
+    rest = {"n4", "n1", "n3", "n2"} - set(hard)
+    assert {text for each in draws for text in each[len(hard) :]} == (rest if drawn else set())
+    assert all(len(set(each)) == count for each in draws)
+
+
+def test_the_random_half_is_uniform():
+    """One of three, from 6000 rows: each as often as the others, to five sigma."""
+    drawn = tuples(draw(scored(*[ONE_QUERY] * 6000), "mixed", 1, 2, seed=5).table)
+    counts = Counter(negatives[1] for _, _, negatives, _ in drawn)
+    assert counts.keys() == {"n1", "n3", "n2"}
+    assert max(abs(count - 2000) for count in counts.values()) < 5 * (6000 * (1 / 3) * (2 / 3)) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "margin, expected, dropped",
+    [
+        # what the teacher ranks above the positive, each positive by its own score
+        (0.0, [("p1", ["n1", "n3", "n2"]), ("p2", ["n2"])], 4),
+        # a score that is the limit itself stays
+        (0.125, [("p1", ["n1", "n3", "n2"]), ("p2", ["n2"])], 4),
+        (0.25, [("p1", ["n3", "n2"])], 2 + 4),
+        # below 0: only what is far above
+        (-0.125, [("p1", ["n4", "n1", "n3", "n2"]), ("p2", ["n2"])], 3),
+        (-9.0, [("p1", ["n4", "n1", "n3", "n2"]), ("p2", ["n4", "n1", "n3", "n2"])], 0),
+        (None, [("p1", ["n4", "n1", "n3", "n2"]), ("p2", ["n4", "n1", "n3", "n2"])], 0),
+    ],
+)
+def test_false_negatives_are_left_out_for_each_positive_and_counted(margin, expected, dropped):
+    drawn = draw(scored(ONE_QUERY), "all_pairs", None, 1, 0, false_negative_margin=margin)
+    found: dict[str, list[str]] = {}
+    for _, positive, (negative,), _ in tuples(drawn.table):
+        found.setdefault(positive, []).append(negative)
+    assert list(found.items()) == expected
+    assert drawn.false_negatives == dropped
+    assert drawn.too_few == 2 - len(expected)
+
+
+@pytest.mark.parametrize("strategy, expected", [("hardest", ["n3", "n2"]), ("by_rank", ["n3", "n2"])])
+def test_nothing_is_drawn_from_false_negatives(strategy, expected):
+    drawn = draw(scored(ONE_QUERY), strategy, None, 2, 0, false_negative_margin=0.25)
+    assert [(positive, negatives) for _, positive, negatives, _ in tuples(drawn.table)] == [("p1", expected)]
+    assert (drawn.too_few, drawn.false_negatives) == (1, 6)
+
+
+def test_a_band_counts_from_the_hardest_that_is_left():
+    assert negatives_of("band", None, 1, 0, band=(0, 1), false_negative_margin=0.0) == [("n1",), ("n2",)]
+
+
+def test_without_labels_the_margin_is_to_the_teachers_best_candidate():
+    drawn = draw(scored(UNLABELLED), "hardest", 1, 2, 0, false_negative_margin=0.25)
+    assert [(positive, negatives) for _, positive, negatives, _ in tuples(drawn.table)] == [("n4", ["n1", "n3"])]
+    assert drawn.false_negatives == 1
+
+
+def test_where_all_are_false_negatives_it_is_told():
+    with pytest.raises(DecantError, match=r"no query has 1 negatives \(8 were left out as false") as caught:
+        draw(scored(ONE_QUERY), "hardest", None, 1, 0, false_negative_margin=5.0)
+    assert "triplets.false_negative_margin" in caught.value.remedy
+
+
+def test_the_file_says_how_many_were_left_out_where_any_could_be(tmp_path: Path):
+    folder = tmp_path / "embedding"
+    folder.mkdir()
+    write_scores_file(folder, scored(ONE_QUERY))
+    for margin, expected in ((None, None), (0.0, b"4")):
+        path = tmp_path / f"{margin}.parquet"
+        write_tuples(folder, Draw("all_pairs", None, 1, 0, false_negative_margin=margin), path)
+        assert pq.read_metadata(path).metadata.get(b"false_negatives") == expected
+        assert tuples_info(path).labelled
