@@ -1,28 +1,48 @@
 """What all blocks of params.yaml are made of."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
-
-
+Place = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Block(BaseModel):
-    """A block of params.yaml: unknown keys are refused, and nothing is converted behind the user's back."""
+    """A block of params.yaml.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    Unknown keys are refused, and nothing is converted behind the user's back. The line below a field describes it in
+    docs/params.md.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+def _null_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+NullIsEmpty = BeforeValidator(_null_is_empty)
+"""Reads `block: null` as a block without keys: DVC needs the key of every block that a stage depends on."""
+
+
+def one_of(names: Any, what: str) -> Any:
+    """A validator of a name that must be a key of a registry.
+
+    Args:
+        names: the registry.
+        what: a word for its entries, such as "format".
+    """
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is no {what}: choose {' or '.join(names)}")
+        return value
+
+    return check

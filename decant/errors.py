@@ -15,4 +15,4 @@ class DecantError(Exception):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[type["DecantError"], tuple[str, str]]:
-        return DecantError, (self.problem, self.remedy)  # so that it crosses from one process to another
+        return type(self), (self.problem, self.remedy)  # so that it crosses from one process to another

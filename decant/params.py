@@ -1,182 +1,212 @@
-"""Read and validate params.yaml, with clear words for every fault."""
+"""params.yaml as a whole: read, validated, and with clear words for every fault."""
 
 import difflib
-import io
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
+from pydantic import BaseModel, SerializeAsAny, ValidationError, create_model, model_validator
+from pydantic.fields import FieldInfo
 
-from decant.blocks import Block, Seed, Share
+from decant.blocks import Amount, Block, NullIsEmpty, Seed
 from decant.errors import DecantError
 from decant.evaluate.settings import Baselines, Evaluate
 from decant.fetch.settings import DataSet, Mine
-from decant.models.settings import EmbeddingStudent, RerankerStudent
-from decant.report.settings import Report
-from decant.score.settings import Store, Teacher
-from decant.train.settings import Loss, Train, TrainOverride
+from decant.kinds import TRACKS, Kind
+from decant.models.settings import Student
+from decant.report.settings import ReportSettings
+from decant.score.settings import StoreSettings, Teacher
+from decant.train.losses import LOSSES
+from decant.train.settings import Loss, Train
 from decant.triplets.settings import Triplets
 
 
-class Guard(Block):
-    """A third set that training may look at, so that the student does not unlearn what it is not trained on."""
-
-    dataset: str | None
-    replay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    interpolate: bool
-    max_loss: Share
-
-    @model_validator(mode="after")
-    def _dataset(self) -> "Guard":
-        if self.dataset is None and self.replay > 0:
-            raise ValueError(
-                f"`replay` is {self.replay}, and there is no set to replay: name it in `dataset`, or set 0"
-            )
-        if self.dataset is None and self.interpolate:
-            raise ValueError("`interpolate` is true, and there is no set to keep up with: name it in `dataset`")
-        return self
-
-
 class Track(Block):
-    """What both tracks' blocks hold."""
+    """A student and all that it is made of. `train` holds the shared settings, and what the track sets differently."""
+
+    kind: ClassVar[Kind]
 
     in_domain: str
+    """The data set that the student is trained for."""
     out_of_domain: str | None
-    guard: Guard
-    mine: Mine
+    """The data set that shows what is lost elsewhere; null for none."""
+    guard: str | None
+    """A third data set, which training may look at so that the student unlearns less; null for none."""
+    replay: Amount
+    """n-tuples of the guard set that are mixed in, for each one of the in-domain set."""
+    mine: Mine | None
+    """Where candidates are searched for; null for sets that have them."""
     teacher: Teacher
+    """The model whose scores are the targets."""
+    student: SerializeAsAny[Student]
+    """The model that is trained."""
     triplets: Triplets
-    train: TrainOverride
-
-
-class EmbeddingTrack(Track):
-    """The embedding track: a bi-encoder student."""
-
-    student: EmbeddingStudent
+    """How n-tuples are drawn."""
     loss: Loss
+    """What is learnt from them."""
+    train: Train
+    """How it is learnt: `train`, and what this track sets differently."""
 
     @model_validator(mode="after")
-    def _loss(self) -> "EmbeddingTrack":
-        if self.loss.name == "lambda":
-            raise ValueError("loss.name is lambda, which is a loss of cross-encoders: set it to kl")
-        if self.loss.name == "embed_distill" and not self.teacher.embeddings:
+    def _guard(self) -> "Track":
+        if self.guard is None and self.replay > 0:
+            raise ValueError(f"`replay` is {self.replay}, and `guard` names no set to replay: name one, or set 0")
+        if self.guard is None and self.train.interpolate:
+            raise ValueError("`train.interpolate` is true, and `guard` names no set to keep up with: name one")
+        named = [name for name in (self.in_domain, self.out_of_domain, self.guard) if name is not None]
+        if len(set(named)) < len(named):
             raise ValueError(
-                "loss.name is embed_distill, which needs the teacher's embeddings: set teacher.embeddings to true"
-            )
-        return self
-
-
-class RerankerTrack(Track):
-    """The reranker track: a cross-encoder student."""
-
-    student: RerankerStudent
-    loss: Loss
-
-    @model_validator(mode="after")
-    def _loss(self) -> "RerankerTrack":
-        if self.loss.name == "embed_distill" or self.loss.in_batch:
-            key = "loss.in_batch is true" if self.loss.in_batch else "loss.name is embed_distill"
-            raise ValueError(
-                f"{key}, and a cross-encoder makes no embeddings: set in_batch to false, and name to margin_mse"
+                "in_domain, out_of_domain and guard must be three different sets, or null: training sees the guard "
+                "set, and must not see the others' test splits"
             )
         return self
 
     @model_validator(mode="after")
-    def _mined(self) -> "RerankerTrack":
-        if self.mine.method in ("dense", "both"):
+    def _loss(self) -> "Track":
+        loss = LOSSES[self.loss.name]
+        if self.kind.name not in loss.kinds:
+            able = [name for name, other in LOSSES.items() if self.kind.name in other.kinds]
             raise ValueError(
-                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a cross-encoder "
-                "makes none: set it to bm25"
+                f"loss.name is {self.loss.name}, no loss of a {self.kind.name}: choose {' or '.join(able)}"
+            )
+        if loss.embeddings and not self.teacher.embeddings:
+            raise ValueError(
+                f"loss.name is {self.loss.name}, which needs the teacher's embeddings: set teacher.embeddings to true"
+            )
+        if not self.kind.embeds and self.loss.in_batch:
+            raise ValueError(f"loss.in_batch is true, and a {self.kind.name} makes no embeddings: set it to false")
+        if not self.kind.embeds and self.mine is not None and self.mine.method != "bm25":
+            raise ValueError(
+                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a "
+                f"{self.kind.name} makes none: set it to bm25"
+            )
+        if self.triplets.strategy == "teacher_top_k" and self.loss.label_weight > 0:
+            raise ValueError("loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _processes(self) -> "Track":
+        train = self.train
+        if train.batch_size % train.processes:
+            raise ValueError(
+                f"train.processes: {train.processes} processes cannot share a batch of {train.batch_size}: "
+                "make train.batch_size a multiple"
             )
         return self
+
+
+def _track_settings(name: str) -> type[Track]:
+    """The settings of a track, by the kind of its student."""
+    kind = TRACKS[name]
+    student: Any = (kind.student, FieldInfo(description=Track.model_fields["student"].description))
+    settings = create_model(f"Track_{name}", __base__=Track, __module__=__name__, student=student)
+    settings.kind = kind
+    return settings
 
 
 class Params(Block):
     """All of params.yaml."""
 
     seed: Seed
+    """Of every draw and of training."""
     datasets: dict[str, DataSet]
-    embedding: EmbeddingTrack
-    reranker: RerankerTrack
+    """The sets, by name."""
     train: Train
-    evaluate: Evaluate
+    """How students are trained, on all tracks."""
+    evaluate: Annotated[Evaluate, NullIsEmpty] = Evaluate()
+    """How checkpoints are evaluated."""
     baselines: Baselines
-    store: Store
-    report: Report
+    """What stands beside the students."""
+    store: Annotated[StoreSettings, NullIsEmpty] = StoreSettings()
+    """Where teachers' scores are kept."""
+    report: Annotated[ReportSettings, NullIsEmpty]
+    """How differences are tested."""
+
+    @property
+    def tracks(self) -> dict[str, Track]:
+        """Every track's block by its name."""
+        return {name: getattr(self, name) for name in TRACKS}
+
+    def track(self, name: str) -> Track:
+        """A track's block by its name."""
+        block: Track = getattr(self, name)
+        return block
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shared_training(cls, content: Any) -> Any:
+        """Lay the shared training settings under each track's own. Shared `epochs` of 0 hold for all tracks."""
+        shared = content.get("train") if isinstance(content, dict) else None
+        if not isinstance(shared, dict):
+            return content
+        merged = dict(content)
+        for name in TRACKS:
+            block = content.get(name)
+            if isinstance(block, dict) and "train" in block and isinstance(block["train"] or {}, dict):
+                own = {
+                    key: value for key, value in (block["train"] or {}).items() if key != "epochs" or shared.get(key)
+                }
+                merged[name] = {**block, "train": {**shared, **own}}
+        return merged
 
     @model_validator(mode="after")
     def _known_sets(self) -> "Params":
         for name in self.datasets:
-            if not name.replace("-", "").replace("_", "").isalnum() or name == "None":
+            if not re.fullmatch(r"[\w-]+", name) or name == "None":
                 raise ValueError(f"datasets.{name}: a set's name is made of letters, digits, - and _")
-        for track in ("embedding", "reranker"):
-            block: Track = getattr(self, track)
-            for domain in ("in_domain", "out_of_domain"):
+        for track, block in self.tracks.items():
+            for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)
                 if name is not None and name not in self.datasets:
                     raise ValueError(
                         f"{track}.{domain}: no data set is named {name!r}; there are {', '.join(self.datasets)}"
                     )
-            if block.in_domain == block.out_of_domain:
-                raise ValueError(f"{track}.out_of_domain: it is the in-domain set; name another one, or null")
-            self._known_guard(track)
-        return self
-
-    def _known_guard(self, track: str) -> None:
-        block: Track = getattr(self, track)
-        name = block.guard.dataset
-        if name is not None and name not in self.datasets:
-            raise ValueError(
-                f"{track}.guard.dataset: no data set is named {name!r}; there are {', '.join(self.datasets)}"
-            )
-        if name is not None and name == block.out_of_domain:
-            raise ValueError(
-                f"{track}.guard.dataset: {name} is the out-of-domain set, which neither replay nor the guard may see: "
-                "name a third set, or null"
-            )
-        if name is not None and name == block.in_domain:
-            raise ValueError(f"{track}.guard.dataset: {name} is the in-domain set: name a third set, or null")
-
-    @model_validator(mode="after")
-    def _labels(self) -> "Params":
-        for track in ("embedding", "reranker"):
-            block = self.track(track)
-            if block.triplets.strategy != "teacher_top_k":
-                continue
-            if block.loss.label_weight > 0:
-                raise ValueError(
-                    f"{track}.loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"
-                )
-            if self.baselines.labels_only:
+            if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
                 )
         return self
 
-    def track(self, name: str) -> EmbeddingTrack | RerankerTrack:
-        """A track's block by its name."""
-        return self.embedding if name == "embedding" else self.reranker
 
-    @model_validator(mode="after")
-    def _processes(self) -> "Params":
-        for track in ("embedding", "reranker"):
-            train = self.training(track)
-            if train.batch_size % train.processes:
-                raise ValueError(
-                    f"train.processes: {train.processes} processes cannot share a batch of {train.batch_size} "
-                    f"({track}): make train.batch_size a multiple"
-                )
-        return self
+def schema() -> type[Params]:
+    """The model of params.yaml: `Params`, and a field for each of `TRACKS`."""
+    fields: Any = {name: (_track_settings(name), ...) for name in TRACKS}
+    return create_model("Params", __base__=Params, __module__=__name__, **fields)
 
-    def training(self, name: str) -> Train:
-        """A track's training settings: its own where it has them, the shared ones elsewhere.
 
-        Shared `epochs` of 0 hold for both tracks: nothing is trained then.
-        """
-        own = self.track(name).train.model_dump(exclude={"epochs"} if self.train.epochs == 0 else None)
-        return self.train.model_copy(update={key: value for key, value in own.items() if value is not None})
+class _Loader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2 does, as DVC writes and reads them: `2e-05` is a number, `no` a string."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+0123456789.")),
+    ("float", r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def read_yaml(text: str, name: str) -> Any:
+    """The content of YAML text, its numbers as YAML 1.2 has them.
+
+    Raises:
+        DecantError: it is not valid YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise DecantError(f"{name}: nested too deeply", "keep to the keys of the presets") from error
+    except yaml.YAMLError as error:
+        raise DecantError(f"{name}: not valid YAML\n{error}", "mend the line that the message names") from error
+    except Exception as error:  # the reader raises errors of any kind for a value that its tag or its date belies
+        raise DecantError(
+            f"{name}: not valid YAML ({type(error).__name__}: {error})", "mend the tags (!!…), dates and numbers in it"
+        ) from error
 
 
 def load_params(path: Path) -> Params:
@@ -197,38 +227,38 @@ def load_params(path: Path) -> Params:
 
 
 def parse_params(text: str, name: str = "params.yaml") -> Params:
-    """Validate the text of a params file; see `load_params`.
-
-    A YAML 1.2 reader is used, for which `2e-05`, as DVC writes it, is a number.
-    """
-    try:
-        content = YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except RecursionError as error:
-        raise DecantError(f"{name}: nested too deeply", "keep to the keys of the presets") from error
-    except YAMLError as error:
-        raise DecantError(f"{name}: not valid YAML\n{error}", "mend the line that the message names") from error
-    except Exception as error:  # the reader raises errors of any kind for a value that its tag or its date belies
-        raise DecantError(
-            f"{name}: not valid YAML ({type(error).__name__}: {error})", "mend the tags (!!…), dates and numbers in it"
-        ) from error
+    """Validate the text of a params file; see `load_params`."""
+    content = read_yaml(text, name)
     if not isinstance(content, dict):
         raise DecantError(f"{name}: the file holds no keys", "start from a preset: `cp presets/qwen3.yaml params.yaml`")
+    return check_params(content, name)
+
+
+def check_params(content: dict[str, Any], name: str = "params.yaml") -> Params:
+    """Validate the content of a params file; see `load_params`."""
     try:
-        return Params.model_validate(content)
+        return schema().model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors(include_url=False))
+        faults = [_explain(fault, content) for fault in error.errors(include_url=False)]
+        listed = "\n".join(f"  {fault}" for fault in dict.fromkeys(filter(None, faults)))
         raise DecantError(
-            f"{name}:\n{faults}", "correct the keys named above; docs/params.md lists them all"
+            f"{name}:\n{listed}", "correct the keys named above; docs/params.md lists them all"
         ) from error
 
 
-def _explain(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
+def _explain(fault: Any, content: dict[str, Any]) -> str | None:
+    """A fault in one line; None for one that is told at its own place, in the shared training settings."""
+    location = fault["loc"]
+    path = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(fault["loc"][-1]), _keys_at(fault["loc"][:-1]), n=1)
+        if location[1:2] == ("train",) and location[2] not in (content[location[0]]["train"] or {}):
+            return None
+        close = difflib.get_close_matches(str(location[-1]), _keys_at(location[:-1]), n=1)
         return f"{path}: unknown key" + (f"; did you mean `{close[0]}`?" if close else "")
     if fault["type"] == "missing":
-        return f"{path}: missing; every key is written out, null meaning 'inherit' or 'none'"
+        return f"{path}: missing; docs/params.md says what it may be"
+    if location[1:2] == ("train",) and len(location) > 2 and location[2] not in (content[location[0]]["train"] or {}):
+        return None
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if fault["type"] == "value_error":
         return f"{path}: {message}" if path else message
@@ -237,10 +267,13 @@ def _explain(fault: Any) -> str:
 
 def _keys_at(location: tuple[Any, ...]) -> list[str]:
     """The keys that the schema has at a place; a set's name, under `datasets`, leads to `DataSet`."""
-    block: type[BaseModel] = Params
+    block: type[BaseModel] = schema()
     for part in location:
         field = block.model_fields.get(part)
-        inner = field.annotation if field else DataSet
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            block = inner
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = (
+            [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)] if field else [DataSet]
+        )
+        if inner:
+            block = inner[0]
     return list(block.model_fields)

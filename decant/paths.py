@@ -10,9 +10,14 @@ MINED = Path("data/mined")
 SCORES = Path("data/scores")
 TRIPLETS = Path("data/triplets")
 RUNS = Path("data/runs")
+COST = Path("data/cost")  # what is timed, and the sizes of models
 MODELS = Path("models")
 METRICS = Path("metrics")
-COST = Path("data/cost")
 PLOTS = Path("plots")
 REPORT = Path("report")
 RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
+
+
+def split(dataset: str, name: str) -> Path:
+    """The file of a set's split."""
+    return SETS / dataset / f"{name}.parquet"

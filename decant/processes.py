@@ -1,8 +1,67 @@
-"""Processes that must not outlive the one that started them."""
+"""How processes begin and end: exit codes and messages, signals, and children that must not outlive their parent."""
 
+import errno
 import os
+import signal
+import sys
 import threading
 import time
+import warnings
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from decant.errors import DecantError
+
+NO_TRACEBACK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM.
+
+    Args:
+        signum: of the signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+def run_main(name: str, main: Callable[[], None], advice: str = "") -> NoReturn:
+    """Run a command's main function and exit: 0, 1 with a message, or 130/143 when interrupted.
+
+    Args:
+        name: of the command; its message begins with it.
+        main: raises DecantError for what its user can mend.
+        advice: what the message of a failure ends with.
+    """
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    message, code = "", 0
+    try:
+        main()
+    except DecantError as error:
+        message, code = str(error), 1
+    except Interrupted as interrupted:
+        message, code = "interrupted; nothing half-written is left", 128 + interrupted.signum
+    except Exception as error:
+        # Libraries wrap what the system said in errors of their own; its words stay.
+        if not any(os.strerror(number) in str(error) for number in NO_TRACEBACK):
+            raise
+        message, code = f"{error}\n  → free some space, or mend the permissions, and run again", 1
+    for signum in (signal.SIGINT, signal.SIGTERM):  # one that comes while the libraries close down changes nothing
+        signal.signal(signum, signal.SIG_IGN)
+    if code:
+        print(f"\n{name}: {message}{advice}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    raise Interrupted(signum)
 
 
 def end_with(parent: int) -> None:

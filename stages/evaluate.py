@@ -48,7 +48,7 @@ def main(track: str, model: str) -> None:
 def untouched() -> None:
     """Write the same of the untouched model for both tracks. Each set is scored once, whichever tracks rank it."""
     params = cli.params()
-    domains = {track: _domains(params, track) for track in cli.TRACKS}
+    domains = {track: _domains(params, track) for track in TRACKS}
     found: dict[str, Run] = {}
     if params.baselines.model is not None:
         from decant.student_old import checkpoint_scorer
@@ -140,7 +140,7 @@ def evaluate_checkpoint(reference: str, revision: str | None, dataset: str, spli
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("track", nargs="?", choices=(*cli.TRACKS, "both"))
+    parser.add_argument("track", nargs="?", choices=(*TRACKS, "both"))
     parser.add_argument("which", nargs="?", choices=(*MODELS, "baseline"))
     parser.add_argument("--model", help="a checkpoint: a folder, or a reference such as hub:owner/name")
     parser.add_argument("--revision", help="the pinned commit of a hub: or modelscope: model")

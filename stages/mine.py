@@ -76,6 +76,6 @@ def searches(params: Params, track: str, corpus: list[str], task: str) -> list[S
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("track", choices=TRACKS)
     arguments = parser.parse_args()
     cli.run(f"mine@{arguments.track}", lambda: main(arguments.track))

@@ -30,6 +30,6 @@ def main(track: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("track", choices=TRACKS)
     arguments = parser.parse_args()
     cli.run(f"overlap@{arguments.track}", lambda: main(arguments.track))

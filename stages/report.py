@@ -28,7 +28,7 @@ def main() -> None:
     comparison: dict[str, Any] = {}
     cost: dict[str, Any] = {}
     curves = {}
-    for track in cli.TRACKS:
+    for track in TRACKS:
         block = params.track(track)
         runs = {model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES}
         datasets = {"in_domain": block.in_domain, "out_of_domain": block.out_of_domain}

@@ -273,7 +273,7 @@ def plan(track: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("track", choices=TRACKS)
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--plan", action="store_true", help="say what it takes: texts, pairs, tokens, time")
     other.add_argument(

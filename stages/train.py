@@ -173,7 +173,7 @@ def _write_curve(path: Path, points: Sequence[dict[str, float]]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("track", choices=TRACKS)
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # how the processes of a group are started
     parser.add_argument("--tuples", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--labels-only", action="store_true", help=argparse.SUPPRESS)

@@ -82,6 +82,6 @@ def _replayed(scores: Path, negatives: int, count: int, seed: int) -> pa.Table:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=cli.TRACKS)
+    parser.add_argument("track", choices=TRACKS)
     arguments = parser.parse_args()
     cli.run(f"triplets@{arguments.track}", lambda: main(arguments.track))

@@ -9,21 +9,26 @@ from decant.sources.settings import Reference, pinned
 class Evaluate(Block):
     """How checkpoints are evaluated."""
 
-    batch_size: Positive
+    batch_size: Positive = 32
+    """Texts or pairs a forward pass."""
 
 
 class Baselines(Block):
     """Which baselines stand beside the student: one that is trained, and two that are free."""
 
     labels_only: bool
+    """Whether a student is trained on the labels alone too."""
     bm25: bool
+    """Whether BM25 ranks the test splits too."""
     model: Reference | None
-    revision: str | None
+    """An untouched model that ranks the test splits too; null for none."""
+    revision: str | None = None
+    """The commit of a `hub:` or `modelscope:` model."""
 
     @model_validator(mode="after")
     def _revision(self) -> "Baselines":
         if self.model is not None:
             pinned(self.model, self.revision)
         elif self.revision is not None:
-            raise ValueError(f"`revision` is {self.revision!r}, and `model` is null: set it to null too")
+            raise ValueError(f"`revision` is {self.revision!r}, and `model` is null: leave it out")
         return self

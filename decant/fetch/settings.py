@@ -2,67 +2,73 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from decant.blocks import Block, Positive, Seed, Share
+from decant.blocks import Block, Place, Positive, Seed, Share, one_of
+from decant.fetch.readers import FORMATS
 from decant.sources.settings import Reference, pinned
 
-
-class Splits(Block):
-    """The source's name of each split (a file for `path:`); null carves the split from train."""
-
-    train: str | None
-    dev: str | None
-    test: str | None
+SPLITS = ("train", "dev", "test")
+SplitSource = Annotated[str, Field(min_length=1)] | Positive
 
 
 class DataSet(Block):
-    """One reranking set; see docs/params.md."""
+    """One set of queries with candidates. Its own four lines are `source`, `train`, `test` and `task`."""
 
     source: Reference
-    revision: str | None
-    format: Literal["rows", "beir", "mteb", "icd10", "pydocs", "cwe"]
-    packages: dict[str, str]
-    splits: Splits
-    train: Positive | None
-    dev: Positive | None
-    test: Positive | None
-    negatives: Positive | None
-    seed: Seed
-    duplicates: Literal["keep", "merge", "refuse"]
-    max_overlap: Share
+    """Where the set is: `path:` a file or folder, `hub:` or `modelscope:` a repository, `package:` a package."""
+    revision: str | None = None
+    """The commit of a `hub:` or `modelscope:` repository."""
+    format: Annotated[str, AfterValidator(one_of(FORMATS, "format"))] = "rows"
+    """How the source is laid out; `rows` has a query, its positives and its negatives in each row."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    """Versions of the installed packages that an embedded set is built from."""
+    train: SplitSource
+    """The source's train split or file; a number of queries for an embedded set."""
+    dev: SplitSource | None = None
+    """Likewise; a number is carved from train, null carves a tenth of train, 500 queries at most."""
+    test: SplitSource
+    """Likewise; a number is carved from train."""
+    limits: dict[Literal["train", "dev", "test"], Positive] = Field(default_factory=dict)
+    """The most queries to keep of a named split, drawn at random."""
+    negatives: Positive | None = None
+    """Negatives a query, of an embedded set."""
+    seed: Seed = 0
+    """Of what is carved or drawn."""
+    duplicates: Literal["keep", "merge", "refuse"] = "refuse"
+    """What to do about a query that comes again: keep both rows, merge their candidates, or refuse the set."""
+    max_overlap: Share = 0.0
+    """The largest share of a split's queries and positives that may stand in another split too."""
     task: str
+    """What the search is for, in one sentence; it fills `{task}` in prompts."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSet":
-        if self.format in ("icd10", "pydocs", "cwe"):
-            for key in ("train", "dev", "test", "negatives"):
-                if getattr(self, key) is None:
-                    raise ValueError(f"`{key}` is null, and the format {self.format} needs a number")
+        if FORMATS[self.format].embedded:
+            for key in (*SPLITS, "negatives"):
+                if not isinstance(getattr(self, key), int):
+                    raise ValueError(f"`{key}` must be a number of queries for the format {self.format}")
             if not self.packages:
                 raise ValueError(f"`packages` is empty, and the format {self.format} is defined by their versions")
-        else:
-            if self.splits.train is None:
-                raise ValueError("`splits.train` is null: name the source's train split or file")
-            for key in ("dev", "test"):
-                if getattr(self.splits, key) is None and getattr(self, key) is None:
-                    raise ValueError(
-                        f"`splits.{key}` is null, so `{key}` must say how many queries to carve from train"
-                    )
+        elif not isinstance(self.train, str):
+            raise ValueError(f"`train` is {self.train}: name the source's train split or file")
+        if unnamed := [key for key in self.limits if not isinstance(getattr(self, key), str)]:
+            raise ValueError(f"`limits.{unnamed[0]}` is for a named split, and `{unnamed[0]}` names none: leave it out")
         pinned(self.source, self.revision)
         return self
 
 
-Place = Annotated[int, Field(ge=0)]
-
-
 class Mine(Block):
-    """Whether and how candidates are searched for, for train rows that have none or too few."""
+    """Where candidates are searched for, for train rows that have none or too few."""
 
-    method: Literal["bm25", "dense", "both"] | None
-    corpus: Annotated[str, Field(min_length=1)] | None
-    candidates: Positive
-    skip: Place
+    method: Literal["bm25", "dense", "both"]
+    """`bm25`, `dense` (the untrained student's embeddings), or `both` in turns."""
+    corpus: Annotated[str, Field(min_length=1)] | None = None
+    """A file in data/own, or a `path:` or `package:` reference; null takes all texts of the train split."""
+    candidates: Positive = 20
+    """Candidates added to a row at most."""
+    skip: Place = 0
+    """Ranks of each search that are passed over."""
 
     @model_validator(mode="after")
     def _corpus(self) -> "Mine":

@@ -1,10 +1,10 @@
 """The blocks of params.yaml that describe models."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from decant.blocks import Block, Positive, Sha256
+from decant.blocks import Block, Place, Positive, Sha256
 from decant.sources.settings import Reference, pinned
 
 
@@ -12,10 +12,15 @@ class Model(Block):
     """What every model's block holds."""
 
     model: Reference
-    revision: str | None
-    sha256: Sha256 | None
+    """Where the model is: `package:`, `path:`, `hub:` or `modelscope:`."""
+    revision: str | None = None
+    """The commit of a `hub:` or `modelscope:` model."""
+    sha256: Sha256 | None = None
+    """SHA-256 of `model.safetensors`, or of the `pytorch_model.bin` that is converted once."""
     max_length: Positive
-    trust_remote_code: bool
+    """Tokens after which a text or pair is cut."""
+    trust_remote_code: bool = False
+    """Whether Python code in the model's folder may run."""
 
     @model_validator(mode="after")
     def _revision(self) -> "Model":
@@ -26,7 +31,8 @@ class Model(Block):
 class Student(Model):
     """The model that is trained."""
 
-    layers: list[Annotated[int, Field(ge=0)]] | None
+    layers: list[Place] | None = None
+    """Numbers of the transformer layers to keep, ascending from 0; null keeps all."""
 
     @model_validator(mode="after")
     def _layers(self) -> "Student":
@@ -35,14 +41,17 @@ class Student(Model):
         return self
 
 
-class EmbeddingStudent(Student):
-    """A bi-encoder student; a null prompt means the model's own."""
+class BiEncoderStudent(Student):
+    """A bi-encoder student."""
 
-    query_prompt: str | None
-    document_prompt: str | None
+    query_prompt: str | None = None
+    """Goes before each query, `{task}` filled in; null takes the model's own."""
+    document_prompt: str | None = None
+    """Goes before each document; null takes the model's own."""
 
 
-class RerankerStudent(Student):
-    """A cross-encoder student; a `fresh` head is initialised from the seed."""
+class CrossEncoderStudent(Student):
+    """A cross-encoder student."""
 
-    head: Literal["fresh", "keep"]
+    head: Literal["fresh", "keep"] = "keep"
+    """`keep` takes the model's head, `fresh` draws a new one from the seed."""

@@ -1,6 +1,5 @@
 """Make a student out of a published model: leave layers out, give it a fresh head."""
 
-import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import nn
 
@@ -36,22 +35,3 @@ def keep_layers(model: SentenceTransformer | CrossEncoder, layers: list[int]) ->
     raise DecantError(
         f"student.layers: no stack of layers was found in {type(transformer).__name__}", "set `layers` to null"
     )
-
-
-def initialise_head(model: CrossEncoder, seed: int) -> None:
-    """Draw the head's weights anew, in place: normal with the backbone's initial deviation, biases zero.
-
-    Raises:
-        DecantError: the model has no head by a known name.
-    """
-    transformer = transformer_of(model)
-    head = next((m for name, m in transformer.named_children() if name in ("classifier", "score")), None)
-    if head is None:
-        raise DecantError(f"student.head: no head was found in {type(transformer).__name__}", "set `head` to `keep`")
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            values = torch.zeros(parameter.shape)
-            if parameter.ndim > 1:
-                values.normal_(0, transformer.config.initializer_range, generator=generator)
-            parameter.copy_(values)

@@ -7,8 +7,10 @@ from pydantic import Field
 from decant.blocks import Block
 
 
-class Report(Block):
+class ReportSettings(Block):
     """How differences are tested."""
 
-    resamples: Annotated[int, Field(ge=99)]
-    confidence: Annotated[float, Field(gt=0, lt=1)]
+    resamples: Annotated[int, Field(ge=99)] = 9999
+    """Of the randomisation test and of the bootstrap."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Of the intervals."""

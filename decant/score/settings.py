@@ -2,87 +2,104 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from decant.blocks import Block, Positive, Rate, Share
+from decant.blocks import Block, Place, Positive, Rate, Share, one_of
 from decant.models.settings import Model
-
-ENGINES_OF = {
-    "bi_encoder": ("sentence-transformers", "vllm", "server"),
-    "cross_encoder": ("sentence-transformers", "vllm", "server"),
-    "causal_lm": ("transformers", "vllm", "server"),
-}
-
-
-SERVER_APIS = {
-    "bi_encoder": ("openai", "vllm", "tei"),
-    "cross_encoder": ("vllm", "tei"),
-    "causal_lm": ("vllm",),
-}
+from decant.score.engines import ENGINES
 
 
 class Server(Block):
-    """Where and how the engine `server` finds a teacher behind HTTP."""
+    """A teacher behind HTTP, of the engine `server`."""
 
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    """Its address."""
     api: Literal["openai", "vllm", "tei"]
-    name: str | None
-    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None
-    concurrency: Positive
-    retries: Annotated[int, Field(ge=0)]
-    timeout: Rate
+    """What it speaks: OpenAI's embeddings, vLLM's, or text-embeddings-inference's."""
+    name: str | None = None
+    """The served model's name, where the server needs it."""
+    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """The environment variable that holds the key."""
+    concurrency: Positive = 16
+    """Requests at a time."""
+    retries: Place = 5
+    """Retries of a request that failed."""
+    timeout: Rate = 60.0
+    """Seconds to wait for an answer."""
 
 
 class Teacher(Model):
     """The model whose scores are the targets."""
 
     kind: Literal["bi_encoder", "cross_encoder", "causal_lm"]
-    engine: Literal["sentence-transformers", "transformers", "vllm", "server"]
-    engines: Positive | None
-    engine_pool: Literal["processes", "ray"]
-    tensor_parallel: Positive
-    server: Server
-    query_prompt: str | None
-    document_prompt: str | None
-    dtype: Literal["float32", "bfloat16", "float16"]
-    batch_size: Positive
-    embeddings: bool
+    """What it is: an embedding model, a cross-encoder, or a causal language model that answers yes or no."""
+    engine: Annotated[str, AfterValidator(one_of(ENGINES, "engine"))]
+    """What runs it: `sentence-transformers`, `transformers` (causal_lm), `vllm` or `server`."""
+    engines: Positive | None = None
+    """How many engines run at once; null takes one for each `tensor_parallel` GPUs."""
+    engine_pool: Literal["processes", "ray"] = "processes"
+    """Where several engines run: in processes of this machine, or in actors of a Ray cluster."""
+    tensor_parallel: Positive = 1
+    """GPUs that share one model, of the engine `vllm`."""
+    server: Server | None = None
+    """The server, of the engine `server`."""
+    query_prompt: str | None = None
+    """Goes before each query, `{task}` filled in; null takes the model's own. Of a bi_encoder."""
+    document_prompt: str | None = None
+    """Goes before each document; null takes the model's own. Of a bi_encoder."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights."""
+    batch_size: Positive = 32
+    """Texts or pairs a forward pass; of a server, a request."""
+    embeddings: bool = False
+    """Whether the embeddings of the train texts are kept beside the scores, as `embed_distill` needs them."""
+    embeddings_dtype: Literal["float32", "float16"] = "float32"
+    """In which a bi_encoder's embeddings are kept; its scores are made of them."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Teacher":
+        engine = ENGINES[self.engine]
         if self.embeddings and self.kind != "bi_encoder":
             raise ValueError(f"`embeddings` is true, and a {self.kind} makes none: set it to false")
-        if self.engine not in ENGINES_OF[self.kind]:
-            raise ValueError(
-                f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(ENGINES_OF[self.kind])}"
-            )
+        if self.kind not in engine.kinds:
+            able = [name for name, other in ENGINES.items() if self.kind in other.kinds]
+            raise ValueError(f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(able)}")
         if self.kind == "cross_encoder" and (self.query_prompt or self.document_prompt):
-            raise ValueError("a cross_encoder takes no prompts: set query_prompt and document_prompt to null")
+            raise ValueError("a cross_encoder takes no prompts: leave query_prompt and document_prompt out")
         if self.kind == "causal_lm" and (self.query_prompt or self.document_prompt):
-            raise ValueError("a causal_lm has one template, with the set's task: set both prompts to null")
-        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise ValueError("a causal_lm has one template, with the set's task: leave both prompts out")
+        if self.tensor_parallel > 1 and not engine.tensor_parallel:
             raise ValueError(
                 f"tensor_parallel is {self.tensor_parallel}, which the engine vllm alone can do: set it to 1"
             )
-        if self.engine == "server":
-            if self.server.url is None:
-                raise ValueError("server.url is null: the engine server needs the address of one")
-            if self.server.api not in SERVER_APIS[self.kind]:
-                raise ValueError(
-                    f"server.api {self.server.api} cannot score a {self.kind}: "
-                    f"choose {' or '.join(SERVER_APIS[self.kind])}"
-                )
-            if (self.engines or 1) > 1:
-                raise ValueError("engines: a server is one engine; set it to null, and server.concurrency instead")
-            if self.engine_pool == "ray":
-                raise ValueError("engine_pool: a server is asked from this machine alone; set it to processes")
+        return self
+
+    @model_validator(mode="after")
+    def _server(self) -> "Teacher":
+        apis = ENGINES[self.engine].apis
+        if not apis:
+            if self.server is not None:
+                raise ValueError(f"`server` is of the engine server, and the engine is {self.engine}: set it to null")
+            return self
+        if self.server is None:
+            raise ValueError("`server` is null: the engine server needs the address of one")
+        if self.server.api not in apis[self.kind]:
+            raise ValueError(
+                f"server.api {self.server.api} cannot score a {self.kind}: choose {' or '.join(apis[self.kind])}"
+            )
+        if (self.engines or 1) > 1:
+            raise ValueError("engines: a server is one engine; set it to null, and server.concurrency instead")
+        if self.engine_pool == "ray":
+            raise ValueError("engine_pool: a server is asked from this machine alone; set it to processes")
         return self
 
 
-class Store(Block):
-    """Where teachers' scores are kept between runs, and how."""
+class StoreSettings(Block):
+    """Where teachers' scores are kept between runs."""
 
-    folder: Annotated[str, Field(min_length=1)] | None
-    shard: Positive
-    embeddings: Literal["float32", "float16"]
-    max_quarantined: Share
+    folder: Annotated[str, Field(min_length=1)] | None = None
+    """The store's folder; null takes `scores` in the user's cache folder of Decant."""
+    shard: Positive = 4096
+    """Texts or pairs that are scored, and kept, at once."""
+    max_quarantined: Share = 0.001
+    """The largest share of a split's pairs that may have no score."""

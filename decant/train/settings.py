@@ -3,9 +3,10 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, PlainValidator, model_validator
 
-from decant.blocks import Block, Positive, Rate, Share, Temperature
+from decant.blocks import Amount, Block, Finite, Positive, Rate, Share, one_of
+from decant.train.losses import LOSSES
 
 
 def _rate_or_auto(value: Any) -> Any:
@@ -21,13 +22,20 @@ RateOrAuto = Annotated[float | Literal["auto"], PlainValidator(_rate_or_auto)]
 class Loss(Block):
     """A distillation loss, mixed with a contrastive term on the labels; see `decant.train.losses`."""
 
-    name: Literal["kl", "margin_mse", "mse", "embed_distill", "lambda"]
-    student_temperature: Temperature
-    teacher_temperature: RateOrAuto
-    teacher_scale: RateOrAuto
-    label_weight: Share
-    in_batch: bool
-    false_negative_margin: Annotated[float, Field(allow_inf_nan=False)] | None
+    name: Annotated[str, AfterValidator(one_of(LOSSES, "loss"))]
+    """The distillation loss."""
+    student_temperature: Rate = 1.0
+    """Divides the student's scores, in `kl` and in the term on the labels."""
+    teacher_temperature: RateOrAuto = "auto"
+    """Divides the teacher's scores, in `kl`; `auto` takes half their deviation within an n-tuple."""
+    teacher_scale: RateOrAuto = "auto"
+    """Multiplies the teacher's scores, in `margin_mse` and `mse`; `auto` brings their margins to the student's."""
+    label_weight: Share = 0.0
+    """The weight of the term on the labels: 0 is the teacher alone, 1 the labels alone."""
+    in_batch: bool = False
+    """Whether the term on the labels takes the batch's other candidates as negatives too. Of bi-encoders."""
+    false_negative_margin: Finite | None = None
+    """Negatives that the teacher scores above the positive's score less this are none in the term on the labels."""
 
     @model_validator(mode="after")
     def _of_labels(self) -> "Loss":
@@ -40,38 +48,41 @@ class Loss(Block):
 
 
 class Train(Block):
-    """What both students' training shares."""
+    """How a student is trained. A track's own `train` holds what it sets differently."""
 
     lr: Rate
-    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    batch_size: Positive
-    accumulate: Positive
-    warmup: Share
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    freeze_embeddings: bool
-    dropout: Share | None
-    evaluations: Positive
-    precision: Literal["auto", "float32", "bfloat16"]
-    processes: Positive
-    chunk: Positive | None
-    checkpointing: bool
-    save_steps: Positive | None
+    """The highest learning rate; it falls linearly to 0."""
+    epochs: Amount = 1.0
+    """Passes over the n-tuples; 0 trains nothing, on any track."""
+    batch_size: Positive = 16
+    """n-tuples a forward pass, of all processes together."""
+    accumulate: Positive = 1
+    """Batches a step of the optimiser."""
+    warmup: Share = 0.1
+    """The share of the steps in which the rate rises."""
+    weight_decay: Amount = 0.01
+    """Of AdamW."""
+    freeze_embeddings: bool = False
+    """Whether the word embeddings stay as they are."""
+    dropout: Share | None = None
+    """Replaces the model's own; null keeps it."""
+    evaluations: Positive = 2
+    """Evaluations on dev, evenly spaced; the checkpoint with the highest MAP is kept."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto` takes bfloat16 on a GPU that has it."""
+    processes: Positive = 1
+    """Training processes, on a GPU each."""
+    chunk: Positive | None = None
+    """Texts or pairs whose activations are held at once; null holds the batch's."""
+    checkpointing: bool = False
+    """Whether the backward pass calculates each layer's activations again, for less memory."""
+    save_steps: Positive | None = None
+    """Steps between checkpoints from which a killed training goes on; null saves none."""
+    interpolate: bool = False
+    """Whether to keep the best point between the weights before and after training; needs a guard set."""
+    max_loss: Share = 0.02
+    """MAP on the guard set's dev split that the kept point may lose."""
 
-
-class TrainOverride(Block):
-    """A track's own training settings; null inherits."""
-
-    lr: Rate | None
-    epochs: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    batch_size: Positive | None
-    accumulate: Positive | None
-    warmup: Share | None
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    freeze_embeddings: bool | None
-    dropout: Share | None
-    evaluations: Positive | None
-    precision: Literal["auto", "float32", "bfloat16"] | None
-    processes: Positive | None
-    chunk: Positive | None
-    checkpointing: bool | None
-    save_steps: Positive | None
+    def steps(self, tuples: int) -> int:
+        """How many steps of the optimiser `epochs` makes of so many n-tuples."""
+        return round(-(-tuples // (self.batch_size * self.accumulate)) * self.epochs)

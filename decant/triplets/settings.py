@@ -1,23 +1,28 @@
 """The block of params.yaml that the stage `triplets` reads."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, model_validator
 
-from decant.blocks import Block, Positive
-
-Place = Annotated[int, Field(ge=0)]
+from decant.blocks import Block, Finite, Place, Positive, one_of
+from decant.triplets import STRATEGY_NAMES
 
 
 class Triplets(Block):
     """How n-tuples are drawn from the teacher's scores."""
 
-    strategy: Literal["hardest", "random", "by_rank", "band", "mixed", "all_pairs", "teacher_top_k"]
-    positives: Positive | None
+    strategy: Annotated[str, AfterValidator(one_of(STRATEGY_NAMES, "strategy"))] = "hardest"
+    """Which negatives are taken; docs/design.md describes them."""
+    positives: Positive | None = None
+    """Positives used of each row, or the k of `teacher_top_k`; null uses all."""
     negatives: Positive
-    band_from: Place | None
-    band_to: Positive | None
-    false_negative_margin: Annotated[float, Field(allow_inf_nan=False)] | None
+    """Negatives of each n-tuple."""
+    band_from: Place | None = None
+    """Of `band`: the first place in the ranking of negatives, 0 the hardest."""
+    band_to: Positive | None = None
+    """Of `band`: the place behind the last."""
+    false_negative_margin: Finite | None = None
+    """Negatives that the teacher scores above the positive's score less this are left out; null leaves none out."""
 
     @property
     def band(self) -> tuple[int, int] | None:

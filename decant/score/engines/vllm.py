@@ -10,7 +10,7 @@ import numpy as np
 
 from decant.errors import DecantError
 from decant.files import read_json
-from decant.models.load import own_limit
+from decant.models.limits import own_limit
 from decant.models.scorer import Scores
 from decant.score.engines import Forward, TeacherSpec
 from decant.score.prompts import NO, YES, Prompt, RerankerPrompts

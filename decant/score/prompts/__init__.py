@@ -4,7 +4,7 @@ A document that is too long is cut, at the limit and to the token. A query, an i
 the document never are: a query that leaves no room is refused before anything is scored.
 """
 
-from decant.models.load import own_limit
+from decant.models.limits import own_limit
 from decant.models.scorer import choose_prompts
 from decant.score.prompts.base import Item, Prompt, Prompts, Reading
 from decant.score.prompts.embedding import EmbeddingPrompts

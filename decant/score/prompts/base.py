@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from transformers import AutoTokenizer
 
 from decant.errors import DecantError
-from decant.models.load import own_limit
+from decant.models.limits import own_limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""Cross-encoders, which read query and document together; their score is the raw logit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from torch import Tensor, nn
+
+from decant.errors import DecantError
+from decant.files import read_json
+from decant.models.load import limit_length, transformer_of
+from decant.models.scorer import Scores, batches_by_length
+from decant.models.settings import CrossEncoderStudent
+from decant.models.students import keep_layers
+from decant.progress import progress
+
+
+def load(
+    folder: Path,
+    *,
+    max_length: int | None = None,
+    fresh_head: bool = False,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> CrossEncoder:
+    """Load a cross-encoder with one raw logit as its score (no sigmoid).
+
+    Args:
+        folder: of a cross-encoder, or of a backbone when the head is fresh.
+        max_length: tokens after which a pair is cut; None keeps the model's own.
+        fresh_head: whether a head that the folder does not have may be added, with random weights.
+        dtype: of the weights.
+        trust_remote_code: whether code that lies in the folder may run.
+
+    Raises:
+        DecantError: the folder's model has no head, and none may be added.
+    """
+    architectures = read_json(folder / "config.json").get("architectures") or [""]
+    if not fresh_head and not architectures[0].endswith("ForSequenceClassification"):
+        raise DecantError(
+            f"{folder}: {architectures[0] or 'the model'} has no classification head to keep",
+            "name a cross-encoder, or set the student's `head` to `fresh`",
+        )
+    model = CrossEncoder(
+        str(folder),
+        num_labels=1,
+        activation_fn=nn.Identity(),
+        model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+    )
+    limit_length(model, max_length)
+    return model
+
+
+def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> CrossEncoder:
+    """The student before training, with its fresh or published head.
+
+    Args:
+        settings: its block of params.
+        folder: of the model that it is made of.
+        seed: of a fresh head's weights.
+    """
+    fresh = settings.head == "fresh"
+    model = load(folder, max_length=settings.max_length, fresh_head=fresh, trust_remote_code=settings.trust_remote_code)
+    if fresh:
+        initialise_head(model, seed)
+    if settings.layers is not None:
+        keep_layers(model, settings.layers)
+    return model
+
+
+def make_scorer(model: CrossEncoder, batch_size: int) -> "CrossEncoderScorer":
+    """The scorer of a model in memory."""
+    return CrossEncoderScorer(model, batch_size)
+
+
+def outputs(model: CrossEncoder, inputs: dict[str, Tensor]) -> Tensor:
+    """Raw logits, shape (pairs,), in float32."""
+    logits: Tensor = transformer_of(model)(**inputs).logits[:, 0]
+    return logits.float()
+
+
+def initialise_head(model: CrossEncoder, seed: int) -> None:
+    """Draw the head's weights anew, in place: normal with the backbone's initial deviation, biases zero.
+
+    Raises:
+        DecantError: the model has no head by a known name.
+    """
+    transformer = transformer_of(model)
+    head = next((m for name, m in transformer.named_children() if name in ("classifier", "score")), None)
+    if head is None:
+        raise DecantError(f"student.head: no head was found in {type(transformer).__name__}", "set `head` to `keep`")
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            values = torch.zeros(parameter.shape)
+            if parameter.ndim > 1:
+                values.normal_(0, transformer.config.initializer_range, generator=generator)
+            parameter.copy_(values)
+
+
+class CrossEncoderScorer:
+    """The raw logit of query and candidate read together; each distinct pair is scored once a call.
+
+    Args:
+        model: with one label.
+        batch_size: pairs a forward pass.
+    """
+
+    kind = "cross_encoder"
+
+    def __init__(self, model: CrossEncoder, batch_size: int) -> None:
+        self.model = model
+        self.batch_size = batch_size
+
+    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
+        """See `Scorer.score`; a cross-encoder has no prompt for the task to fill."""
+        del task
+        number: dict[tuple[str, str], int] = {}
+        position = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
+        pairs = list(number)
+        scores = np.empty(len(pairs), dtype=np.float32)
+        with progress(len(pairs), "pairs") as bar:
+            for batch in batches_by_length([len(query) + len(text) for query, text in pairs], self.batch_size):
+                scores[batch] = self.model.predict(
+                    [pairs[index] for index in batch], batch_size=len(batch), show_progress_bar=False
+                )
+                bar.update(len(batch))
+        return scores[position]

@@ -1,0 +1,46 @@
+"""What a module of `decant.models` must offer for a kind of model; `decant.kinds` lists the modules."""
+
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor
+
+from decant.models.scorer import Scorer
+
+Model: TypeAlias = SentenceTransformer | CrossEncoder
+
+
+class ModelKind(Protocol):
+    """Loads models of one kind, and scores with them."""
+
+    def load(
+        self, folder: Path, *, max_length: int | None = None, dtype: str = "float32", trust_remote_code: bool = False
+    ) -> Any:
+        """A model in memory.
+
+        Args:
+            folder: of the model.
+            max_length: tokens after which a text or pair is cut; None keeps the model's own.
+            dtype: of the weights.
+            trust_remote_code: whether code that lies in the folder may run.
+        """
+        ...
+
+    def make_student(self, settings: Any, folder: Path, seed: int) -> Any:
+        """A student before training.
+
+        Args:
+            settings: its block of params, of this kind's class.
+            folder: of the model that it is made of.
+            seed: of what is drawn.
+        """
+        ...
+
+    def make_scorer(self, model: Any, batch_size: int) -> Scorer:
+        """Scores pairs with a model in memory, with its own prompts."""
+        ...
+
+    def outputs(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
+        """From tokens, in float32: embeddings of length 1, shape (texts, dimension), or raw logits, shape (pairs,)."""
+        ...

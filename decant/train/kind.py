@@ -1,0 +1,35 @@
+"""What a module of `decant.train` must offer for a kind of student; `decant.kinds` lists the modules."""
+
+from typing import Any, Protocol
+
+from torch import nn
+
+from decant.train.embeddings import TeacherEmbeddings
+from decant.train.settings import Loss
+
+
+class TrainingKind(Protocol):
+    """Trains students of one kind."""
+
+    LOADER: str
+    """The class that loads such a model, as the model card shows it."""
+    PIPELINE: str
+    """The hub's pipeline tag."""
+
+    def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, processes: int) -> nn.Module:
+        """The loss of the trainers, from columns of tokens or texts and the packed labels (see `decant.train.columns`).
+
+        Raises:
+            DecantError: so many processes cannot train with this loss.
+        """
+        ...
+
+    def make_trainer(self, arguments: dict[str, Any], task: str, **common: Any) -> Any:
+        """The library's trainer.
+
+        Args:
+            arguments: of the library's training arguments.
+            task: fills `{task}` in the query prompt.
+            common: model, train_dataset, loss, evaluator and callbacks.
+        """
+        ...
