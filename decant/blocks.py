@@ -1,5 +1,6 @@
 """What all blocks of params.yaml are made of."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -32,7 +33,7 @@ NullIsEmpty = BeforeValidator(_null_is_empty)
 """Reads `block: null` as a block without keys: DVC needs the key of every block that a stage depends on."""
 
 
-def one_of(names: Any, what: str) -> Any:
+class OneOf:
     """A validator of a name that must be a key of a registry.
 
     Args:
@@ -40,9 +41,15 @@ def one_of(names: Any, what: str) -> Any:
         what: a word for its entries, such as "format".
     """
 
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"{value!r} is no {what}: choose {' or '.join(names)}")
-        return value
+    def __init__(self, names: Iterable[str], what: str) -> None:
+        self.names, self.what = names, what
 
-    return check
+    def __call__(self, value: str) -> str:
+        """The name itself.
+
+        Raises:
+            ValueError: the registry does not have it.
+        """
+        if value not in self.names:
+            raise ValueError(f"{value!r} is no {self.what}: choose {' or '.join(self.names)}")
+        return value

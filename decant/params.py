@@ -100,7 +100,9 @@ def _track_settings(name: str) -> type[Track]:
     """The settings of a track, by the kind of its student."""
     kind = TRACKS[name]
     student: Any = (kind.student, FieldInfo(description=Track.model_fields["student"].description))
-    settings = create_model(f"Track_{name}", __base__=Track, __module__=__name__, student=student)
+    settings = create_model(
+        f"Track_{name}", __base__=Track, __module__=__name__, __doc__=Track.__doc__, student=student
+    )
     settings.kind = kind
     return settings
 
@@ -172,7 +174,7 @@ class Params(Block):
 def schema() -> type[Params]:
     """The model of params.yaml: `Params`, and a field for each of `TRACKS`."""
     fields: Any = {name: (_track_settings(name), ...) for name in TRACKS}
-    return create_model("Params", __base__=Params, __module__=__name__, **fields)
+    return create_model("Params", __base__=Params, __module__=__name__, __doc__=Params.__doc__, **fields)
 
 
 class _Loader(yaml.SafeLoader):

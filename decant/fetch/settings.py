@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from decant.blocks import Block, Place, Positive, Seed, Share, one_of
+from decant.blocks import Block, OneOf, Place, Positive, Seed, Share
 from decant.fetch.readers import FORMATS
 from decant.sources.settings import Reference, pinned
 
@@ -19,7 +19,7 @@ class DataSet(Block):
     """Where the set is: `path:` a file or folder, `hub:` or `modelscope:` a repository, `package:` a package."""
     revision: str | None = None
     """The commit of a `hub:` or `modelscope:` repository."""
-    format: Annotated[str, AfterValidator(one_of(FORMATS, "format"))] = "rows"
+    format: Annotated[str, AfterValidator(OneOf(FORMATS, "format"))] = "rows"
     """How the source is laid out; `rows` has a query, its positives and its negatives in each row."""
     packages: dict[str, str] = Field(default_factory=dict)
     """Versions of the installed packages that an embedded set is built from."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from decant.blocks import Block, Place, Positive, Rate, Share, one_of
+from decant.blocks import Block, OneOf, Place, Positive, Rate, Share
 from decant.models.settings import Model
 from decant.score.engines import ENGINES
 
@@ -33,7 +33,7 @@ class Teacher(Model):
 
     kind: Literal["bi_encoder", "cross_encoder", "causal_lm"]
     """What it is: an embedding model, a cross-encoder, or a causal language model that answers yes or no."""
-    engine: Annotated[str, AfterValidator(one_of(ENGINES, "engine"))]
+    engine: Annotated[str, AfterValidator(OneOf(ENGINES, "engine"))]
     """What runs it: `sentence-transformers`, `transformers` (causal_lm), `vllm` or `server`."""
     engines: Positive | None = None
     """How many engines run at once; null takes one for each `tensor_parallel` GPUs."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, PlainValidator, model_validator
 
-from decant.blocks import Amount, Block, Finite, Positive, Rate, Share, one_of
+from decant.blocks import Amount, Block, Finite, OneOf, Positive, Rate, Share
 from decant.train.losses import LOSSES
 
 
@@ -22,7 +22,7 @@ RateOrAuto = Annotated[float | Literal["auto"], PlainValidator(_rate_or_auto)]
 class Loss(Block):
     """A distillation loss, mixed with a contrastive term on the labels; see `decant.train.losses`."""
 
-    name: Annotated[str, AfterValidator(one_of(LOSSES, "loss"))]
+    name: Annotated[str, AfterValidator(OneOf(LOSSES, "loss"))]
     """The distillation loss."""
     student_temperature: Rate = 1.0
     """Divides the student's scores, in `kl` and in the term on the labels."""

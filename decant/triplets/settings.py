@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, model_validator
 
-from decant.blocks import Block, Finite, Place, Positive, one_of
+from decant.blocks import Block, Finite, OneOf, Place, Positive
 from decant.triplets import STRATEGY_NAMES
 
 
 class Triplets(Block):
     """How n-tuples are drawn from the teacher's scores."""
 
-    strategy: Annotated[str, AfterValidator(one_of(STRATEGY_NAMES, "strategy"))] = "hardest"
+    strategy: Annotated[str, AfterValidator(OneOf(STRATEGY_NAMES, "strategy"))] = "hardest"
     """Which negatives are taken; docs/design.md describes them."""
     positives: Positive | None = None
     """Positives used of each row, or the k of `teacher_top_k`; null uses all."""

@@ -1,0 +1,5 @@
+"""x"""
+
+
+def import_scores() -> None:
+    """x"""

@@ -1,0 +1,123 @@
+"""`decant params`: what params.yaml may hold, written from the settings of the rooms."""
+
+import json
+import textwrap
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import AfterValidator, BaseModel
+
+from decant.blocks import OneOf
+from decant.processes import run_main
+
+PAGE = Path("docs/params.md")
+MARKS = "<!-- keys: by `decant params --write` -->", "<!-- end of keys -->"
+
+
+def params(
+    write: Annotated[bool, typer.Option("--write", help=f"Write the tables into {PAGE}.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only validate params.yaml.")] = False,
+) -> None:
+    """Print every key of params.yaml: what it means, what it may be, and its default.
+
+    Examples: `decant params`, `decant params --check`, `decant params --write`.
+    """
+
+    def main() -> None:
+        from decant import paths
+        from decant.files import atomic_file
+        from decant.params import load_params
+
+        if check:
+            load_params(paths.PARAMS)
+            print(f"{paths.PARAMS} is valid")
+        elif write:
+            with atomic_file(PAGE) as partial:
+                partial.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        else:
+            print(tables())
+
+    run_main("decant params", main)
+
+
+def page(text: str) -> str:
+    """The page with its tables written anew between the two marks."""
+    before, _, rest = text.partition(MARKS[0])
+    return f"{before}{MARKS[0]}\n\n{tables()}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+
+
+def tables() -> str:
+    """A Markdown list for each block of params.yaml."""
+    from decant.params import schema
+
+    return "\n".join(_block("", schema(), {}))
+
+
+def _block(path: str, block: type[BaseModel], shown: dict[str, str]) -> Iterator[str]:
+    """The table of a block, then those of the blocks in it; a block like an earlier one is named, not repeated."""
+    fields = {name: field for name, field in block.model_fields.items()}
+    likeness = repr([(name, field.annotation) for name, field in fields.items()])
+    summary = " ".join((block.__doc__ or "").split("\n\n")[0].split())
+    yield from (f"## {f'`{path}`' if path else 'The whole file'}", "", summary)
+    if likeness in shown:
+        yield from (f"Its keys are those of `{shown[likeness]}`.", "")
+        return
+    shown[likeness] = path
+    yield ""
+    inner: dict[str, type[BaseModel]] = {}
+    for name, field in fields.items():
+        blocks = list(_blocks_in(field.annotation))
+        default = "required" if field.is_required() else f"default {_value(field)}"
+        key = f"{path}.{name}".lstrip(".")
+        inner |= {f"{key}.NAME" if get_origin(field.annotation) is dict else key: block for block in blocks}
+        nullable = ", or null" if type(None) in get_args(field.annotation) else ""
+        allowed = f"a block{nullable}" if blocks else _allowed(field.annotation, field.metadata)
+        text = f"- `{name}` ({allowed}; {default}). {field.description or ''}"
+        yield from textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    yield ""
+    for key, one in inner.items():
+        yield from _block(key, one, shown)
+
+
+def _value(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "as below"
+    return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+def _blocks_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _blocks_in(part)
+
+
+def _allowed(annotation: Any, metadata: Any = ()) -> str:
+    """What a value may be, in words."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return "null"
+    if origin is Annotated:
+        return _allowed(parts[0], parts[1:])
+    if origin is Literal:
+        return ", ".join(f"`{part}`" for part in parts)
+    if origin in (Union, types.UnionType):
+        return ", ".join(_allowed(part) for part in parts)
+    if origin is list:
+        return f"a list of {_allowed(parts[0])}"
+    if origin is dict:
+        return f"a mapping to {_allowed(parts[1])}"
+    validators = [part.func for part in metadata if isinstance(part, AfterValidator)]
+    if names := [f"`{name}`" for validator in validators if isinstance(validator, OneOf) for name in validator.names]:
+        return ", ".join(names)
+    words = {bool: "`true`, `false`", int: "a whole number", float: "a number", str: "a text"}[annotation]
+    limits = [part for limit in metadata for part in getattr(limit, "metadata", None) or [limit]]
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    bounds = [
+        f"{sign} {getattr(part, name):g}" for part in limits for name, sign in signs.items() if hasattr(part, name)
+    ]
+    return f"{words} {' and '.join(bounds)}".strip()
