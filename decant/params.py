@@ -177,7 +177,7 @@ def schema() -> type[Params]:
     return create_model("Params", __base__=Params, __module__=__name__, __doc__=Params.__doc__, **fields)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Reads scalars as YAML 1.2 does, as DVC writes and reads them: `2e-05` is a number, `no` a string."""
 
 
