@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -173,12 +174,31 @@ class Params(Block):
 
 def schema() -> type[Params]:
     """The model of params.yaml: `Params`, and a field for each of `TRACKS`."""
-    fields: Any = {name: (_track_settings(name), ...) for name in TRACKS}
+    return _schema(tuple(TRACKS))
+
+
+@cache
+def _schema(tracks: tuple[str, ...]) -> type[Params]:
+    fields: Any = {name: (_track_settings(name), ...) for name in tracks}
     return create_model("Params", __base__=Params, __module__=__name__, __doc__=Params.__doc__, **fields)
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads scalars as YAML 1.2 does, as DVC writes and reads them: `2e-05` is a number, `no` a string."""
+    """Reads scalars as YAML 1.2 does, as DVC writes and reads them: `2e-05` is a number, `no` a string.
+
+    A key that stands twice in a block is refused.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"found duplicate key {key.value!r}", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {}

@@ -9,43 +9,41 @@ OWN_ROWS = {
     "datasets__icd10__source": "path:data/own",
     "datasets__icd10__format": "rows",
     "datasets__icd10__packages": {},
-    "datasets__icd10__splits": {"train": "train.jsonl", "dev": None, "test": "test.jsonl"},
+    "datasets__icd10__train": "train.jsonl",
+    "datasets__icd10__dev": None,
+    "datasets__icd10__test": "test.jsonl",
 }
 
 EMBEDDING_TRIPLETS = {"embedding__triplets__positives": None}
 
 
 def test_a_set_of_the_users_own_is_possible():
-    parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None, datasets__icd10__train=None))
+    parse_params(edited(**OWN_ROWS, datasets__icd10__negatives=None))
 
 
 @pytest.mark.parametrize(
     "changes, path, fault",
     [
         # an embedded set has no sizes but those asked for
-        ({"datasets__icd10__train": None}, "datasets.icd10", "`train` is null"),
-        ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` is null"),
-        ({"datasets__pydocs__test": None}, "datasets.pydocs", "`test` is null"),
-        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` is null"),
+        ({"datasets__icd10__train": "train"}, "datasets.icd10", "`train` must be a number"),
+        ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` must be a number"),
+        ({"datasets__pydocs__test": "test"}, "datasets.pydocs", "`test` must be a number"),
+        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` must be a number"),
         # an embedded set is defined by versions
         ({"datasets__pydocs__packages": {}}, "datasets.pydocs", "`packages` is empty"),
         # train cannot be carved from train
-        (
-            {**OWN_ROWS, "datasets__icd10__splits": {"train": None, "dev": "d", "test": "t"}},
-            "datasets.icd10",
-            "`splits.train` is null",
-        ),
-        # a split to carve has a size
-        ({**OWN_ROWS, "datasets__icd10__dev": None}, "datasets.icd10", "`splits.dev` is null, so `dev` must say"),
+        ({**OWN_ROWS, "datasets__icd10__train": 100}, "datasets.icd10", "name the source's train split or file"),
+        # only a named split can be cut
+        ({**OWN_ROWS, "datasets__icd10__limits": {"dev": 5}}, "datasets.icd10", "`limits.dev` is for a named split"),
         # what lies on this machine has no revision
-        ({"datasets__icd10__revision": COMMIT}, "datasets.icd10", "set it to null"),
-        ({"embedding__teacher__revision": COMMIT}, "embedding.teacher", "set it to null"),
+        ({"datasets__icd10__revision": COMMIT}, "datasets.icd10", "leave it out"),
+        ({"embedding__teacher__revision": COMMIT}, "embedding.teacher", "leave it out"),
         # what lies on a hub has one
         ({"datasets__icd10__source": "hub:mteb/scidocs-reranking"}, "datasets.icd10", "must be pinned to a commit"),
         ({"embedding__teacher__model": "hub:owner/name"}, "embedding.teacher", "must be pinned to a commit"),
         ({"reranker__student__model": "hub:owner/name"}, "reranker.student", "must be pinned to a commit"),
         ({"baselines__model": "hub:owner/name"}, "baselines", "must be pinned to a commit"),
-        ({"baselines__revision": COMMIT}, "baselines", "set it to null"),
+        ({"baselines__revision": COMMIT}, "baselines", "leave it out"),
         ({"baselines__model": None, "baselines__revision": COMMIT}, "baselines", "`model` is null"),
         # a branch or a tag is no pin: it moves
         (
@@ -121,34 +119,25 @@ def test_a_set_of_the_users_own_is_possible():
         ({"embedding__triplets__band_from": 0}, "embedding.triplets", "hardest draws from no band"),
         ({"reranker__triplets__band_to": 9}, "reranker.triplets", "random draws from no band"),
         # a cross-encoder embeds nothing
-        ({"reranker__mine__method": "dense"}, "reranker", "a cross-encoder makes none: set it to bm25"),
-        ({"reranker__mine__method": "both"}, "reranker", "a cross-encoder makes none: set it to bm25"),
+        ({"reranker__mine__method": "dense"}, "reranker", "a cross_encoder makes none: set it to bm25"),
+        ({"reranker__mine__method": "both"}, "reranker", "a cross_encoder makes none: set it to bm25"),
         # a corpus has no revision
-        ({"embedding__mine__corpus": "hub:owner/name"}, "embedding.mine", "name a file in data/own"),
+        (
+            {"embedding__mine": {"method": "bm25", "corpus": "hub:owner/name"}},
+            "embedding.mine",
+            "name a file in data/own",
+        ),
         # a set that is not there
         ({"embedding__in_domain": "icd11"}, "embedding.in_domain", "no data set is named 'icd11'"),
         ({"reranker__out_of_domain": "none"}, "reranker.out_of_domain", "no data set is named 'none'"),
-        # out of domain is another domain
-        ({"embedding__out_of_domain": "icd10"}, "embedding.out_of_domain", "it is the in-domain set"),
-        # the guard is a third set
-        ({"embedding__guard__dataset": "icd10"}, "embedding.guard.dataset", "icd10 is the in-domain set"),
-        (
-            {"embedding__guard__dataset": "pydocs"},
-            "embedding.guard.dataset",
-            "the out-of-domain set, which neither replay nor the guard may see",
-        ),
-        ({"reranker__guard__dataset": "cew"}, "reranker.guard.dataset", "no data set is named 'cew'"),
-        # without it there is nothing to replay, nor to keep up with
-        (
-            {"embedding__guard": {"dataset": None, "replay": 0.5, "interpolate": False, "max_loss": 0.02}},
-            "embedding.guard",
-            "`replay` is 0.5",
-        ),
-        (
-            {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": True, "max_loss": 0.02}},
-            "reranker.guard",
-            "`interpolate` is true",
-        ),
+        # out of domain is another domain, and the guard a third set
+        ({"embedding__out_of_domain": "icd10"}, "embedding", "three different sets"),
+        ({"embedding__guard": "icd10"}, "embedding", "three different sets"),
+        ({"embedding__guard": "pydocs"}, "embedding", "three different sets"),
+        ({"reranker__guard": "cew"}, "reranker.guard", "no data set is named 'cew'"),
+        # without a guard there is nothing to replay, nor to keep up with
+        ({"reranker__guard": None, "reranker__replay": 0.5}, "reranker", "`replay` is 0.5"),
+        ({"embedding__guard": None, "embedding__replay": 0.0}, "embedding", "`train.interpolate` is true"),
         # scores of pairs are made of no embeddings
         (
             {"reranker__teacher__kind": "cross_encoder", "reranker__teacher__embeddings": True},
@@ -156,13 +145,9 @@ def test_a_set_of_the_users_own_is_possible():
             "a cross_encoder makes none",
         ),
         # each kind of student has its own losses
-        ({"embedding__loss__name": "lambda"}, "embedding", "a loss of cross-encoders: set it to kl"),
-        (
-            {"reranker__loss__name": "embed_distill"},
-            "reranker",
-            "loss.name is embed_distill, and a cross-encoder makes",
-        ),
-        ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross-encoder makes"),
+        ({"embedding__loss__name": "lambda"}, "embedding", "no loss of a bi_encoder: choose kl"),
+        ({"reranker__loss__name": "embed_distill"}, "reranker", "no loss of a cross_encoder: choose kl"),
+        ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross_encoder makes"),
         # embeddings are learnt from embeddings
         (
             {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": False},
@@ -196,6 +181,13 @@ def test_an_impossible_combination_is_named(changes, path, fault):
 @pytest.mark.parametrize(
     "changes, path, fault",
     [
+        # a server without an address, and an address without a server
+        ({"reranker__teacher__engine": "server"}, "reranker.teacher", "`server` is null"),
+        (
+            {"reranker__teacher__server": {"url": "http://localhost:1", "api": "vllm"}},
+            "reranker.teacher",
+            "`server` is of the engine server",
+        ),
         # a kind on an engine that can never score it
         ({"reranker__teacher__kind": "causal_lm"}, "reranker.teacher", "causal_lm"),
         ({"reranker__teacher__engine": "transformers"}, "reranker.teacher", "bi_encoder"),
@@ -203,7 +195,7 @@ def test_an_impossible_combination_is_named(changes, path, fault):
         (
             {
                 "reranker__teacher__engine": "server",
-                "reranker__teacher__server__url": "http://localhost:1",
+                "reranker__teacher__server": {"url": "http://localhost:1", "api": "vllm"},
                 "reranker__teacher__engine_pool": "ray",
             },
             "reranker.teacher",
@@ -240,7 +232,7 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         # training switched off
         {"train__epochs": 0},
         # no baselines
-        {"baselines": {"labels_only": False, "bm25": False, "model": None, "revision": None}},
+        {"baselines": {"labels_only": False, "bm25": False, "model": None}},
         # a pinned hub model
         {"embedding__teacher__model": "hub:owner/name", "embedding__teacher__revision": COMMIT},
         # the published recipes' triplets
@@ -262,8 +254,10 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
         {"reranker__mine": {"method": "bm25", "corpus": "path:/data/texts.jsonl", "candidates": 5, "skip": 0}},
         # a guard that replays as much as is trained on and more, and none at all
-        {"embedding__guard": {"dataset": "cwe", "replay": 2, "interpolate": False, "max_loss": 0}},
-        {"reranker__guard": {"dataset": None, "replay": 0.0, "interpolate": False, "max_loss": 0.02}},
+        {"embedding__replay": 2, "embedding__train": {"interpolate": False, "max_loss": 0}},
+        {"reranker__guard": None, "reranker__replay": 0},
+        # whole blocks switched off
+        {"embedding__mine": None, "embedding__teacher__server": None, "report": None, "store": None, "evaluate": None},
         # every loss of a track, with what it needs
         *({"embedding__loss__name": name} for name in ("kl", "margin_mse", "mse")),
         {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": True},

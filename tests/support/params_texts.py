@@ -32,6 +32,8 @@ def edited(**changes: Any) -> str:
         *blocks, key = path.split("__")
         block = content
         for name in blocks:
+            if block.get(name) is None:
+                block[name] = {}
             block = block[name]
         block[key] = value
     return dump(content)
