@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.tokens import AliasToken, AnchorToken
 
 from decant.params import load_params
-from tests.support.project import ROOT, Project
+from tests.support.project import ROOT, Project, copy_of_the_checkout
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 assert PRESETS, "presets/ holds no file"
@@ -22,32 +22,22 @@ pytestmark = pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.st
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Project:
-    """A git clone of the project, with the working tree's version of every tracked file."""
-    Project(ROOT).git("clone", "--quiet", "--no-local", str(ROOT), str(tmp_path / "clone"))
-    project = Project(tmp_path / "clone")
-    for name in filter(None, Project(ROOT).git("ls-files", "-z").split("\0")):
-        target = project.folder / name
-        if (ROOT / name).is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-        else:  # removed, and not yet committed
-            target.unlink(missing_ok=True)
-    return project
+    return copy_of_the_checkout(tmp_path / "clone")
 
 
 def references(block: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Every (reference, revision) in a params file, whichever block it stands in."""
     for key, value in block.items():
         if key in ("source", "model"):
-            yield value, block["revision"]
+            yield value, block.get("revision")
         elif isinstance(value, dict):
             yield from references(value)
 
 
 def test_the_schema_accepts_it(preset: Path) -> None:
     params = load_params(preset)
-    for track in ("embedding", "reranker"):
-        assert {params.track(track).in_domain, params.track(track).out_of_domain} <= {*params.datasets, None}
+    for track in params.tracks.values():
+        assert {track.in_domain, track.out_of_domain} <= {*params.datasets, None}
 
 
 def test_what_comes_from_a_hub_is_pinned_to_a_commit(preset: Path) -> None:

@@ -127,3 +127,17 @@ def check_out(project: Project) -> None:
     project.git("init", "--quiet", "--initial-branch", "main")
     project.edit_params(shrink)
     project.commit()
+
+
+def copy_of_the_checkout(folder: Path) -> Project:
+    """A git clone of the project, with the working tree's version of every tracked file."""
+    Project(ROOT).git("clone", "--quiet", "--no-local", str(ROOT), str(folder))
+    project = Project(folder)
+    for name in filter(None, Project(ROOT).git("ls-files", "-z").split("\0")):
+        target = folder / name
+        if (ROOT / name).is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+        else:  # removed, and not yet committed
+            target.unlink(missing_ok=True)
+    return project
