@@ -80,7 +80,9 @@ def loss_of(model: Model, teacher: TeacherEmbeddings | None = None, **changes: A
     return kind_of(model).training.make_loss(model, loss, teacher, 1)
 
 
-def train_on(model: Model, loss: torch.nn.Module, dataset: Dataset, training: Train, folder: Path, **more: Any) -> Curves:
+def train_on(
+    model: Model, loss: torch.nn.Module, dataset: Dataset, training: Train, folder: Path, **more: Any
+) -> Curves:
     """Train with this loss and these settings; the best checkpoint is in the folder."""
     kind = kind_of(model).training
     return train_student(

@@ -111,8 +111,8 @@ class TrainingProject:
     def guard(self, track: str, max_loss: float) -> None:
         """Give a track a guard set, and let its student be interpolated."""
         self.write_dev("cwe", "smell", "sweet")
-        self.params[track]["guard"] = "cwe"
-        self.set(interpolate=True, max_loss=max_loss)
+        self.params[track].update(guard="cwe", train={"interpolate": True, "max_loss": max_loss})
+        self.set()
 
     def embeddings(self, dimension: int) -> None:
         """Give the embedding track a teacher's embeddings, at random, and let the student learn them."""

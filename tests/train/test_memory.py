@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from decant.models.load import transformer_of
 from decant.models.kind import Model
+from decant.models.load import transformer_of
 from decant.train import chunking
 from decant.train.chunking import encode_in_chunks
 from tests.support.loss_texts import packed
