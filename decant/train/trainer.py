@@ -28,7 +28,7 @@ from decant.progress import progress
 from decant.train.chunking import encode_in_chunks
 from decant.train.distributed import cpu_group_arguments, from_main, is_main, wait_for_all
 from decant.train.kind import TrainingKind
-from decant.train.losses.terms import TERMS
+from decant.train.losses import LOSSES
 from decant.train.precision import choose_precision
 from decant.train.resume import Checkpoints, step_of
 from decant.train.settings import Train
@@ -215,7 +215,8 @@ class _Schedule(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float] = kwargs["logs"]
         if "loss" not in logs:
             return
-        terms: dict[str, float] = {name: round(float(logs[name]), 6) for name in ("loss", *TERMS) if name in logs}
+        names = ("loss", *LOSSES, "contrastive")
+        terms: dict[str, float] = {name: round(float(logs[name]), 6) for name in names if name in logs}
         if not all(math.isfinite(value) for value in terms.values()):
             raise DecantError(
                 f"training: the loss is {terms['loss']} at step {state.global_step}",

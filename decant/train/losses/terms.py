@@ -9,8 +9,6 @@ from decant.train.losses.base import Batch
 from decant.train.losses.contrastive import contrastive
 from decant.train.settings import Loss
 
-TERMS = (*LOSSES, "contrastive")
-
 
 def weighted_terms(batch: Batch, settings: Loss) -> dict[str, Tensor]:
     """The two terms by name; one of weight 0 is not calculated."""
