@@ -63,7 +63,7 @@ def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> Cros
         folder: of the model that it is made of.
         seed: of a fresh head's weights.
     """
-    fresh = settings.head == "fresh"
+    fresh = settings.fresh_head
     model = load(folder, max_length=settings.max_length, fresh_head=fresh, trust_remote_code=settings.trust_remote_code)
     if fresh:
         initialise_head(model, seed)

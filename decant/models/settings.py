@@ -34,6 +34,11 @@ class Student(Model):
     layers: list[Place] | None = None
     """Numbers of the transformer layers to keep, ascending from 0; null keeps all."""
 
+    @property
+    def fresh_head(self) -> bool:
+        """Whether scores come from a head of random weights before training."""
+        return False
+
     @model_validator(mode="after")
     def _layers(self) -> "Student":
         if self.layers is not None and (not self.layers or sorted(set(self.layers)) != self.layers):
@@ -55,3 +60,8 @@ class CrossEncoderStudent(Student):
 
     head: Literal["fresh", "keep"] = "keep"
     """`keep` takes the model's head, `fresh` draws a new one from the seed."""
+
+    @property
+    def fresh_head(self) -> bool:
+        """Whether scores come from a head of random weights before training."""
+        return self.head == "fresh"

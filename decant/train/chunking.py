@@ -5,25 +5,26 @@ from functools import partial
 from typing import Any
 
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from decant.models.kind import Model
 
 OUTPUTS = ("sentence_embedding", "scores")
 TOKENS = 512  # in a forward pass on a CPU: more fall out of its cache, fewer leave it idle (`benchmarks.chunks`)
 
 
-def encode_in_chunks(model: SentenceTransformer | CrossEncoder, chunk: int | None) -> None:
+def encode_in_chunks(model: Model, chunk: int | None) -> None:
     """Make the model's forward pass in training run over parts of the batch, in place.
 
     The texts or pairs are sorted by length first, and each part is cut to its own longest: a batch in which one text is
-    long would otherwise be padding for the most part. With a `chunk`, activation checkpointing (Chen et al.,
-    arXiv:1604.06174) at the level of a part: what is held between the forward and the backward pass is the outputs
-    alone, and the activations of one part come back, and go, at a time. Without, they are held, and a part has as many
-    as make `TOKENS` tokens. The gradients are those of the whole batch. Forward passes without gradients are as they
-    were.
+    long would otherwise be mostly padding. With a `chunk` this is activation checkpointing (Chen et al.,
+    arXiv:1604.06174) of parts: memory holds the outputs alone between the forward and the backward pass, which
+    calculates the activations of one part at a time again. Without, memory holds all activations, and a part has as
+    many texts as make `TOKENS` tokens. The gradients are those of the whole batch. Forward passes without gradients do
+    not change.
 
-    The model's own `forward` is replaced, not the loss's call of it, so that DistributedDataParallel, which wraps the
+    This replaces the model's `forward` and not the loss's call of it, so that DistributedDataParallel, which wraps the
     model, sees one forward pass and never the recomputation.
 
     Args:

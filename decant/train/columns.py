@@ -1,6 +1,6 @@
 """Read n-tuples as the trainers want them: a dataset in an Arrow file, of which memory holds what is in use.
 
-The trainers hand a loss one column of numbers. Here it holds all that a loss needs of an n-tuple beside its tokens.
+The trainers pass one column of numbers on to the loss. It holds all that a loss needs of an n-tuple beside its tokens.
 """
 
 import itertools
@@ -26,7 +26,7 @@ BATCH = 1 << 13  # n-tuples in memory while the file is written
 
 @dataclass(frozen=True)
 class TuplesInfo:
-    """What a file of n-tuples says of itself.
+    """The metadata of a file of n-tuples.
 
     Args:
         count: n-tuples.
@@ -48,8 +48,8 @@ def tuples_info(path: Path) -> TuplesInfo:
     if not path.is_file():
         raise FileNotFoundError(path)
     metadata = pq.read_metadata(path)  # the schema has none of what a writer adds at the end
-    told = metadata.metadata or {}
-    return TuplesInfo(metadata.num_rows, told.get(b"labelled") == b"true", int(told.get(b"replayed", 0)))
+    keys = metadata.metadata or {}
+    return TuplesInfo(metadata.num_rows, keys.get(b"labelled") == b"true", int(keys.get(b"replayed", 0)))
 
 
 class Labels(NamedTuple):
@@ -57,7 +57,7 @@ class Labels(NamedTuple):
 
     Args:
         labelled: whether the positive is positive by label, shape (batch,).
-        texts: names of the query, the positive and the k negatives (see `decant.train.embeddings`), shape (batch, 2 + k).
+        texts: `decant.train.embeddings.names` of the query, the positive and the k negatives, shape (batch, 2 + k).
         scores: the teacher's, of the positive and the negatives, shape (batch, 1 + k).
     """
 
@@ -102,9 +102,10 @@ def unpack(labels: Tensor) -> Labels:
 
 @contextmanager
 def arrow_file(path: Path) -> Iterator[Path]:
-    """Write the trainers' columns of a file of n-tuples into an Arrow file beside it, which goes at the end.
+    """Write the trainers' columns of a file of n-tuples into an Arrow file beside it, and remove it at the end.
 
-    Not into the system's folder for temporary files, which may be in memory; a kill leaves the file to be overwritten.
+    It is not in the system's folder for temporary files, which may be in memory. The next training overwrites a file
+    that a killed one has left.
 
     Args:
         path: the n-tuples, Parquet.

@@ -40,10 +40,10 @@ def wait_for_all() -> None:
 
 def from_main(make: Callable[[], Any]) -> Any:
     """What `make` returns in the main process, in every process; the others do not call it."""
-    held = [make() if is_main() else None]
+    made = [make() if is_main() else None]
     if distributed.is_initialized():
-        distributed.broadcast_object_list(held)
-    return held[0]
+        distributed.broadcast_object_list(made)
+    return made[0]
 
 
 def cpu_group_arguments() -> dict[str, Any]:
@@ -55,7 +55,7 @@ def cpu_group_arguments() -> dict[str, Any]:
 def launch(arguments: Sequence[str], processes: int) -> None:
     """Run `python *arguments` in several processes, as torchrun does, and wait for them.
 
-    They end with this one: at SIGINT and SIGTERM, which then do here what they did before, and when one of them fails.
+    They end when this process gets SIGINT or SIGTERM, which it then handles as before, and when one of them fails.
 
     Args:
         arguments: of the interpreter; the command calls `in_group`.
@@ -70,7 +70,7 @@ def launch(arguments: Sequence[str], processes: int) -> None:
             f"train.processes: {processes} processes need a GPU each, and there are {torch.cuda.device_count()}",
             f"set train.processes to {torch.cuda.device_count()}, and let train.accumulate make up for it",
         )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # its words are those raised here
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the error raised here says the same
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
@@ -102,16 +102,16 @@ def launch(arguments: Sequence[str], processes: int) -> None:
 
 def _cause(failures: list[ProcessFailure]) -> Exception:
     """The failure that the others follow from: a kill, or the error that was written first."""
-    told = [failure for failure in failures if Path(failure.error_file).is_file()]
+    raised = [failure for failure in failures if Path(failure.error_file).is_file()]
     for failure in failures:
-        if failure.exitcode < 0 and (failure.exitcode != -signal.SIGTERM or not told):
+        if failure.exitcode < 0 and (failure.exitcode != -signal.SIGTERM or not raised):
             return DecantError(
                 f"training: process {failure.local_rank} was killed by {signal.Signals(-failure.exitcode).name}",
                 "if memory ran out, lower train.batch_size or set train.chunk; then run again",
             )
-    if not told:
+    if not raised:
         return RuntimeError(f"a training process ended with exit code {failures[0].exitcode}")
-    first = min(told, key=lambda failure: Path(failure.error_file).stat().st_mtime_ns)
+    first = min(raised, key=lambda failure: Path(failure.error_file).stat().st_mtime_ns)
     message: Any = first.error_file_data["message"]
     kind, _, text = message["message"].partition(": ")
     if kind == DecantError.__name__:

@@ -30,21 +30,21 @@ class TeacherEmbeddings:
     def __init__(self, embeddings: Embeddings) -> None:
         self._vectors = torch.from_numpy(embeddings.vectors)
         self.dimension: int = embeddings.vectors.shape[1]
-        self._found = {}
+        self._names = {}
         for role, rows in embeddings.rows.items():
             name = names(embeddings.texts[role])
             order = np.argsort(name, kind="stable")
-            self._found[role] = torch.from_numpy(name[order]), torch.from_numpy(rows[order])
+            self._names[role] = torch.from_numpy(name[order]), torch.from_numpy(rows[order])
 
     def find(self, role: Literal["query", "document"], wanted: Tensor) -> Tensor:
-        """The rows of texts by their names, −1 for those that are not there; of any shape."""
-        name, rows = (part.to(wanted.device) for part in self._found[role])
+        """The rows of texts by their names, −1 for those that are not there; from and to any shape."""
+        name, rows = (part.to(wanted.device) for part in self._names[role])
         if not len(name):
             return torch.full_like(wanted, -1)
-        at = torch.searchsorted(name, wanted.contiguous()).clamp(max=len(name) - 1)
-        return torch.where(name[at] == wanted, rows[at], -1)
+        place = torch.searchsorted(name, wanted.contiguous()).clamp(max=len(name) - 1)
+        return torch.where(name[place] == wanted, rows[place], -1)
 
     def vectors(self, rows: Tensor) -> Tensor:
-        """Embeddings of length 1, shape (rows, dimension), in float32 on the rows' device; of −1, any."""
-        found = self._vectors[rows.clamp(min=0).cpu()].to(device=rows.device, dtype=torch.float32)
-        return normalize(found, dim=1)
+        """Embeddings of length 1, shape (rows, dimension), in float32 on the rows' device; of row −1, any embedding."""
+        vectors = self._vectors[rows.clamp(min=0).cpu()].to(device=rows.device, dtype=torch.float32)
+        return normalize(vectors, dim=1)

@@ -1,15 +1,20 @@
 """The guard against forgetting: weights between those before and those after training, chosen on dev splits.
 
 Interpolating between a model and its fine-tuned self keeps most of the gain and gives back most of what was forgotten
-(Wortsman et al., WiSE-FT, arXiv:2109.01903). Which point is taken is decided on the in-domain dev split and on the dev
-split of a guard set from another domain; no test split and nothing of the out-of-domain set is seen.
+(Wortsman et al., WiSE-FT, arXiv:2109.01903). The point is chosen on the in-domain dev split and on the dev split of a
+guard set from another domain. The choice sees no test split, and nothing of the out-of-domain set.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from decant.data.sets import read_split
+from decant.evaluate.run import evaluate
+from decant.train.job import Job
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)
 Weights = Mapping[str, Tensor]
@@ -27,6 +32,44 @@ class Point:
     guard: float | None
 
 
+def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str], None]) -> tuple[list[Point], Point]:
+    """Replace a checkpoint by the chosen point between before and after training, where the settings say so.
+
+    Args:
+        job: the training.
+        in_domain: the dev MAP of the checkpoint.
+        folder: of the checkpoint.
+        tell: prints the choice.
+
+    Returns:
+        all points, and the chosen one; the checkpoint alone where `train.interpolate` is off.
+    """
+    if job.guard_dev is None or not job.train.interpolate:
+        after_alone = Point(1.0, in_domain, None)
+        return [after_alone], after_alone
+    splits = [read_split(path) for path in (job.dev, job.guard_dev)]
+    models = job.kind.models
+    model = models.make_student(job.student, job.folder, job.seed)
+    scorer = models.make_scorer(model, job.evaluate.batch_size)
+    before = weights(model)
+    after = weights(models.load(folder, trust_remote_code=job.student.trust_remote_code))
+
+    def measure() -> tuple[float, float]:
+        own, guard = (evaluate(scorer, split).means()["map"] for split in splits)
+        return own, guard
+
+    points = sweep(model, before, after, measure)
+    chosen = choose(points, job.train.max_loss)
+    if chosen.alpha < 1:
+        set_between(model, before, after, chosen.alpha)
+        model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+    tell(
+        f"{job.track}: the kept weights are {chosen.alpha:g} of the way from before to after training: "
+        f"dev MAP {chosen.in_domain:.4f}, {job.guard} {points[0].guard:.4f} → {chosen.guard:.4f}"
+    )
+    return points, chosen
+
+
 def weights(model: nn.Module) -> Weights:
     """A copy of a model's weights."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -35,13 +78,13 @@ def weights(model: nn.Module) -> Weights:
 @torch.no_grad()
 def set_between(model: nn.Module, before: Weights, after: Weights, alpha: float) -> None:
     """Make a model's weights (1 − α) · before + α · after, in place; what is no floating-point number is after's."""
-    held = model.state_dict()
+    current = model.state_dict()
     for name, end in after.items():
-        held[name].copy_(torch.lerp(before[name], end, alpha) if end.is_floating_point() else end)
+        current[name].copy_(torch.lerp(before[name], end, alpha) if end.is_floating_point() else end)
 
 
 def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[], tuple[float, float]]) -> list[Point]:
-    """Measure the points `ALPHAS`; the model is left at some of them.
+    """Measure the points `ALPHAS`; the model is left at the last.
 
     Args:
         model: whose weights are set.
@@ -57,7 +100,7 @@ def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[
 
 
 def choose(points: Sequence[Point], max_loss: float) -> Point:
-    """The point with the best in-domain MAP of those that lose no more than allowed on the guard set, against α = 0.
+    """The point with the best in-domain MAP of those that lose at most `max_loss` on the guard set, against α = 0.
 
     The smallest α of equals. α = 0 itself loses nothing, so there is always one.
     """

@@ -1,22 +1,23 @@
-"""What a module of `decant.train` must offer for a kind of student; `decant.kinds` lists the modules."""
+"""What training needs of a kind of student; `decant.kinds` lists the kinds and their modules."""
 
 from typing import Any, Protocol
 
 from torch import nn
 
+from decant.models.kind import ModelKind
 from decant.train.embeddings import TeacherEmbeddings
 from decant.train.settings import Loss
 
 
 class TrainingKind(Protocol):
-    """Trains students of one kind."""
+    """A module of `decant.train` that trains students of one kind."""
 
     LOADER: str
     """The class that loads such a model, as the model card shows it."""
     PIPELINE: str
     """The hub's pipeline tag."""
 
-    def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, processes: int) -> nn.Module:
+    def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, processes: int, /) -> nn.Module:
         """The loss of the trainers, from columns of tokens or texts and the packed labels (see `decant.train.columns`).
 
         Raises:
@@ -24,7 +25,7 @@ class TrainingKind(Protocol):
         """
         ...
 
-    def make_trainer(self, arguments: dict[str, Any], task: str, **common: Any) -> Any:
+    def make_trainer(self, arguments: dict[str, Any], task: str, /, **common: Any) -> Any:
         """The library's trainer.
 
         Args:
@@ -32,4 +33,18 @@ class TrainingKind(Protocol):
             task: fills `{task}` in the query prompt.
             common: model, train_dataset, loss, evaluator and callbacks.
         """
+        ...
+
+
+class StudentKind(Protocol):
+    """An entry of `decant.kinds`."""
+
+    @property
+    def models(self) -> ModelKind:
+        """Makes, loads and scores students of this kind."""
+        ...
+
+    @property
+    def training(self) -> TrainingKind:
+        """Trains them."""
         ...

@@ -15,8 +15,10 @@ from torch import nn
 from decant.files import read_json, sha256, write_json
 from decant.train.distributed import is_main, wait_for_all
 
+CODE = ("train", "models")  # rooms: a training that goes on under other code could end elsewhere
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "tokenizers")
 KEPT = 2
+ROOT = Path(__file__).parents[1]
 
 
 def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Module) -> str:
@@ -28,9 +30,9 @@ def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Mo
         model: the student before training; its weights count, wherever they came from.
 
     Returns:
-        16 hexadecimal digits, over the above, the libraries' versions and Decant's own code.
+        16 hexadecimal digits, over the above, the libraries' versions and the code of the rooms `CODE`.
     """
-    code = sorted(Path(__file__).parent.rglob("*.py"))
+    code = sorted(path for room in CODE for path in (ROOT / room).rglob("*.py"))
     parts = [settings, [version(name) for name in LIBRARIES], [sha256(path) for path in (*files, *code)]]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for name, tensor in model.state_dict().items():
@@ -46,7 +48,7 @@ class Checkpoints:
     files are written last: a checkpoint without them was being written when the process was killed.
 
     Args:
-        folder: whose name is the training's fingerprint; what lies beside it are trainings of another one.
+        folder: whose name is the training's fingerprint; beside it lie those of other fingerprints.
         every: steps from one checkpoint to the next.
     """
 
@@ -54,15 +56,23 @@ class Checkpoints:
         self.folder, self.every = folder, every
 
     def last(self) -> Path | None:
-        """The newest whole checkpoint; broken ones, and other trainings', are removed."""
+        """The newest whole checkpoint; broken ones are removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for other in self.folder.parent.iterdir():
-            if other != self.folder:
-                shutil.rmtree(other)
-        found = self._all()
-        while found and not _is_whole(found[-1]):
-            shutil.rmtree(found.pop())
-        return found[-1] if found else None
+        checkpoints = self._all()
+        while checkpoints and not _is_whole(checkpoints[-1]):
+            shutil.rmtree(checkpoints.pop())
+        return checkpoints[-1] if checkpoints else None
+
+    def others(self) -> list[Path]:
+        """The folders of the same track's trainings with other settings, inputs or code. They stay."""
+        beside = self.folder.parent.iterdir() if self.folder.parent.is_dir() else ()
+        return sorted(path for path in beside if path != self.folder)
+
+    def remove(self) -> None:
+        """Remove the checkpoints of this training, and the folder above where it is empty then."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.parent.is_dir() and not self.others():
+            self.folder.parent.rmdir()
 
     def commit(self, step: int, curves: Mapping[str, Any], best: Path) -> None:
         """Complete the checkpoint of a step, and remove all but the newest ones.
@@ -98,9 +108,9 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
-    """A trainer whose checkpoints hold what the library's leave out: the loss's weights, and the means being logged.
+    """A trainer whose checkpoints also hold the loss's weights and the means being logged, which the library's lack.
 
-    `commit(step)` is called in the main process after each checkpoint.
+    The main process calls `commit(step)` after each checkpoint.
     """
 
     commit: Callable[[int], None]
@@ -132,7 +142,7 @@ class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
                 weight.data.copy_(logged["of_loss"][name])
 
     def _weights_of_loss(self) -> dict[str, nn.Parameter]:
-        """What the loss trains beside the model: the projection of `embed_distill`."""
+        """What the loss trains beside the model: a projection of embeddings."""
         of_model = {id(weight) for weight in self.model.parameters()}
         return {name: weight for name, weight in self.loss.named_parameters() if id(weight) not in of_model}
 

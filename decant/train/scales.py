@@ -8,10 +8,34 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from decant.train.losses import LOSSES
+from decant.train.settings import Loss
+
 BATCH = 1 << 14
 SAMPLE = 256  # n-tuples whose margins are measured
 FRESH_MARGIN = 2.5  # of logits: what an untrained head is asked to express, odds of 12 to 1
 Scores = npt.NDArray[np.float32]
+Student = Callable[[Sequence[str], Sequence[str]], Scores]
+
+
+def resolve(loss: Loss, tuples: Path, student: Student | None, tell: Callable[[str], None]) -> Loss:
+    """The settings with a number in place of each `auto` that the loss uses.
+
+    Args:
+        loss: the settings.
+        tuples: a file of n-tuples.
+        student: see `teacher_scale`.
+        tell: prints each number.
+    """
+    measure: dict[str, Callable[[], float]] = {
+        "teacher_temperature": lambda: teacher_temperature(tuples),
+        "teacher_scale": lambda: teacher_scale(tuples, student),
+    }
+    used = LOSSES[loss.name].scales if loss.label_weight < 1 else ()
+    numbers = {name: measure[name]() for name in used if getattr(loss, name) == "auto"}
+    for name, number in numbers.items():
+        tell(f"loss.{name} auto: {number:.4g}")
+    return loss.model_copy(update=numbers)
 
 
 def teacher_temperature(tuples: Path) -> float:
@@ -32,7 +56,7 @@ def teacher_temperature(tuples: Path) -> float:
     return max(total / count / 2, 1e-6)
 
 
-def teacher_scale(tuples: Path, student: Callable[[Sequence[str], Sequence[str]], Scores] | None) -> float:
+def teacher_scale(tuples: Path, student: Student | None) -> float:
     """The factor that makes the teacher's margins as large as the student's are before it is trained.
 
     Both are root mean squares over the first n-tuples of the file. A student with a fresh head has no margins yet.

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.errors import DecantError
-from decant.triplets.strategies import STRATEGIES, Numbers, Picked, Rows
+from decant.triplets.settings import Triplets
+from decant.triplets.strategies import STRATEGIES, Numbers, Picked, Rows, Strategy
 
 SCHEMA = pa.schema(
     [
@@ -24,20 +25,14 @@ PAIRS = 1 << 15  # drawn from at once, and negatives chosen among at once
 
 
 class Draw:
-    """A draw of n-tuples, and what it came to: complete when `batches` is at its end.
+    """A draw of n-tuples, with counts that are complete when `batches` has ended.
 
     Args:
-        strategy: a name in `decant.triplets.strategies.STRATEGIES`.
-        positives: used per row, or the k of `teacher_top_k`; None uses all.
-        negatives: per n-tuple; 1 in `all_pairs`.
-        seed: of every draw.
-        band: the places in each positive's ranking of negatives from which to choose, from the first to before the
-            second, 0 the hardest; None takes all.
-        false_negative_margin: negatives that score above their positive's score − this are left out before anything
-            else, in units of the teacher's scores; None leaves none out.
+        settings: of the draw.
+        seed: of every random choice.
+        strategy: instead of the one that the settings name.
 
     Attributes:
-        negatives, margin: as given.
         tuples: drawn.
         queries: rows of the set that have at least one n-tuple.
         too_few: n-tuples left out because too few negatives remained.
@@ -45,22 +40,12 @@ class Draw:
         labelled: whether every positive is positive by label.
     """
 
-    def __init__(
-        self,
-        strategy: str,
-        positives: int | None,
-        negatives: int,
-        seed: int,
-        *,
-        band: tuple[int, int] | None = None,
-        false_negative_margin: float | None = None,
-    ) -> None:
-        self._strategy, self._positives, self.negatives = STRATEGIES[strategy], positives, negatives
-        self._band, self.margin = band, false_negative_margin
-        # Each is used up in the order of the set, one number a positive or a negative: where a batch ends is no matter.
+    def __init__(self, settings: Triplets, seed: int, strategy: Strategy | None = None) -> None:
+        self.settings, self._strategy = settings, strategy or STRATEGIES[settings.strategy]
+        # Each is used up in the set's order, one number a positive or a negative, wherever a batch ends.
         self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
         self.tuples, self.queries, self.too_few, self.false_negatives = 0, 0, 0, 0
-        self.labelled = strategy != "teacher_top_k"
+        self.labelled = settings.strategy != "teacher_top_k"
 
     def batches(self, scores: Iterable[pa.RecordBatch], limit: int = PAIRS) -> Iterator[pa.RecordBatch]:
         """Draw the n-tuples of every row of the set.
@@ -75,33 +60,34 @@ class Draw:
         Raises:
             DecantError: at the end, not one row had enough negatives.
         """
+        negatives, margin, band = self.settings.negatives, self.settings.false_negative_margin, self.settings.band
         for pairs in whole_rows(scores):
             rows = _ranked(pairs)
-            pools = self._strategy.pools(rows, self._positives, self._of_positives)
-            if self.margin is not None:
+            pools = self._strategy.pools(rows, self.settings.positives, self._of_positives)
+            if margin is not None:
                 before = int(pools.size.sum())
-                pools = pools.without_false_negatives(rows.score, self.margin)
+                pools = pools.without_false_negatives(rows.score, margin)
                 self.false_negatives += before - int(pools.size.sum())
-            if self._band is not None:
-                pools = pools.band(*self._band)
-            enough = pools.size >= self.negatives
+            if band is not None:
+                pools = pools.band(*band)
+            enough = pools.size >= negatives
             pools = pools[enough]
             self.labelled = self.labelled and bool(rows.labelled.all())
             self.too_few += int((~enough).sum())
             self.queries += len(np.unique(rows.row[pools.positive]))
             for some in pools.slices(limit):
-                batch = _texts(pairs, self._strategy.pick(some, self.negatives, self._of_negatives))
+                batch = _texts(pairs, self._strategy.pick(some, negatives, self._of_negatives))
                 self.tuples += batch.num_rows
                 yield batch
         if not self.queries:
             raise self._nothing()
 
     def _nothing(self) -> DecantError:
-        """That no row had enough negatives, and why."""
-        remedies = ["lower the track's triplets.negatives"]
-        problem = f"no query has {self.negatives} negatives"
-        if self._band is not None:
-            problem += f" at places {self._band[0]} to {self._band[1]} of its ranking"
+        """No row had enough negatives, and why."""
+        remedies, band = ["lower the track's triplets.negatives"], self.settings.band
+        problem = f"no query has {self.settings.negatives} negatives"
+        if band is not None:
+            problem += f" at places {band[0]} to {band[1]} of its ranking"
             remedies.append("lower triplets.band_from")
         if self.false_negatives:
             problem += f" ({self.false_negatives} were left out as false negatives)"
@@ -111,19 +97,19 @@ class Draw:
 
 def whole_rows(scores: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same pairs in batches that hold the pairs of each row of the set together, whatever a row's length."""
-    held: list[pa.RecordBatch] = []  # of the row that may go on
+    open_row: list[pa.RecordBatch] = []  # pairs of a row that may go on
     for batch in scores:
         if not batch.num_rows:
             continue
         row = batch["row"].to_numpy()
-        starts = np.flatnonzero(np.diff(row, prepend=held[-1]["row"][-1].as_py() if held else row[:1]))
+        starts = np.flatnonzero(np.diff(row, prepend=open_row[-1]["row"][-1].as_py() if open_row else row[:1]))
         if len(starts):
             last = int(starts[-1])
-            yield pa.concat_batches([*held, batch.slice(0, last)])
-            held, batch = [], batch.slice(last)
-        held.append(batch)
-    if held:
-        yield pa.concat_batches(held)
+            yield pa.concat_batches([*open_row, batch.slice(0, last)])
+            open_row, batch = [], batch.slice(last)
+        open_row.append(batch)
+    if open_row:
+        yield pa.concat_batches(open_row)
 
 
 def _ranked(pairs: pa.RecordBatch) -> Rows:

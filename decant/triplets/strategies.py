@@ -170,8 +170,8 @@ STRATEGIES = {
     "mixed": Strategy(label_positives, mixed),
     "all_pairs": Strategy(label_positives_with_negatives, all_pairs),  # the published embedding recipe
     "teacher_top_k": Strategy(teacher_top_k, hardest),  # the published reranker recipe: the next n of the ranking
-    "replay": Strategy(teacher_top_k, by_rank),  # labels aside, the teacher's best and the rest of its ranking
 }
+REPLAY = Strategy(teacher_top_k, by_rank)  # of the guard set: labels aside, the teacher's best and its whole ranking
 
 
 def _place_in_run(numbers: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""What tests/test_distributed.py runs in several processes: `python group_main.py <case> <folder>`."""
+"""What tests/train/test_distributed.py runs in several processes: `python group_main.py <case> <folder>`."""
 
 import os
 import signal
@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import torch
-from test_training import DEV, bi_encoder, cross_encoder, loss_of, settings, tuples
 
 from decant.errors import DecantError
 from decant.train.chunking import OUTPUTS
 from decant.train.distributed import in_group, is_main, wait_for_all
-from decant.train.trainer import Curves, Student, train_student
+from decant.train.trainer import Curves
+from tests.support.students import bi_encoder, cross_encoder, loss_of, settings, train_on, tuples
 
 MODELS = {"embedding": bi_encoder, "reranker": cross_encoder}
 
@@ -20,13 +20,13 @@ def train_all(folder: Path, chunk: int | None) -> dict[str, Curves]:
     """Train both tracks without dropout on seven n-tuples in batches of four; the last batch of an epoch has three."""
     curves = {}
     for track, make in MODELS.items():
-        model: Student = make()
+        model = make()
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         loss = loss_of(model, student_temperature=0.5, teacher_temperature=0.5)
         changes = settings(lr=1e-5, epochs=3.0, warmup=0.0, accumulate=2 if track == "reranker" else 1, chunk=chunk)
-        curves[track] = train_student(model, loss, tuples().select(range(7)), DEV, changes, 8, folder / track)
+        curves[track] = train_on(model, loss, tuples().select(range(7)), changes, folder / track)
         torch.save(model.state_dict(), folder / f"{track}-{int(os.environ.get('RANK', '0'))}.pt")
     return curves
 

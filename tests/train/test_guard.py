@@ -13,8 +13,8 @@ from torch import nn
 
 from decant.data.sets import read_split
 from decant.evaluate.run import evaluate
-from decant.models.scorer import scorer_of
-from decant.student_old import load_student
+from decant.files import read_json
+from decant.kinds import TRACKS
 from decant.train.guard import ALPHAS, Point, choose, set_between, sweep, weights
 from decant.train.trainer import train_student
 from tests.support.project import ROOT
@@ -122,12 +122,16 @@ def test_the_kept_student_is_the_chosen_point_of_the_curve(
     assert [point.alpha for point in points] == list(ALPHAS)
     chosen = choose(points, 0.5)
     assert 0 < chosen.alpha < 1
-    said = f"{track}: {chosen.alpha:g} of the way from before to after: dev MAP {chosen.in_domain:.4f}, cwe "
-    assert said + f"{points[0].guard:.4f} → {chosen.guard:.4f}" in capsys.readouterr().out
+    said = f"{track}: the kept weights are {chosen.alpha:g} of the way from before to after training: "
+    said += f"dev MAP {chosen.in_domain:.4f}, cwe {points[0].guard:.4f} → {chosen.guard:.4f}"
+    assert said in capsys.readouterr().out
     kept = load_file(folder / "model.safetensors")
     for name, weight in kept.items():
         assert torch.equal(weight, torch.lerp(before[name], after[name], chosen.alpha)), name
-    scorer = scorer_of(load_student(folder), 32)
+    models = TRACKS[track].models
+    scorer = models.make_scorer(models.load(folder), 32)
+    cost = read_json(tmp_path / "data/cost" / track / "train.json")
+    assert (cost["alpha"], cost["bytes"]) == (chosen.alpha, (folder / "model.safetensors").stat().st_size)
     for name, of_point in ((project.params[track]["in_domain"], chosen.in_domain), ("cwe", chosen.guard)):
         assert evaluate(scorer, read_split(tmp_path / "data/sets" / name / "dev.parquet")).means()["map"] == of_point
 
@@ -141,12 +145,12 @@ def test_training_sees_neither_a_test_split_nor_the_out_of_domain_set(
     block = project.params["embedding"]
     shutil.rmtree(tmp_path / "data/sets" / block["out_of_domain"])
     found = [str(path.relative_to(tmp_path / "data/sets")) for path in (tmp_path / "data/sets").rglob("*.parquet")]
-    assert sorted(found) == [f"{block['guard']['dataset']}/dev.parquet", f"{block['in_domain']}/dev.parquet"]
+    assert sorted(found) == [f"{block['guard']}/dev.parquet", f"{block['in_domain']}/dev.parquet"]
     project.train_here("embedding", monkeypatch)
     assert len(project.points("embedding", "guard.csv")) == len(ALPHAS)
     stage = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["train"]["do"]
     sets = [path for path in stage["deps"] if path.startswith("data/sets/")]
-    assert sets == ["data/sets/${item.in_domain}/dev.parquet", "data/sets/${item.guard.dataset}/dev.parquet"]
+    assert sets == ["data/sets/${item.in_domain}/dev.parquet", "data/sets/${item.guard}/dev.parquet"]
 
 
 def test_the_labels_only_student_takes_as_many_steps_on_labelled_tuples_alone(
@@ -159,13 +163,13 @@ def test_the_labels_only_student_takes_as_many_steps_on_labelled_tuples_alone(
     project.set()
     trained: list[tuple[list[str], list[float]]] = []
 
-    def train(model: Any, loss: nn.Module, tuples: Dataset, *others: Any) -> Any:
-        curves = train_student(model, loss, tuples, *others)
+    def train(model: Any, loss: nn.Module, tuples: Dataset, *others: Any, **named: Any) -> Any:
+        curves = train_student(model, loss, tuples, *others, **named)
         assert all(("contrastive" in point, "kl" in point) == (True, not trained) for point in curves.loss)
         trained.append((tuples["query"][:], [point["step"] for point in curves.loss]))
         return curves
 
-    monkeypatch.setattr("stages.train.train_student", train)
+    monkeypatch.setattr("decant.train.run.train_student", train)
     project.train_here("embedding", monkeypatch)
     (everything, steps), (labelled, same_steps) = trained
     assert steps == same_steps == [1, 2, 3, 4, 5, 6]

@@ -5,15 +5,14 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 import torch
-from test_training import bi_encoder, cross_encoder, loss_of, train, tuples
 from torch import Tensor
 
+from decant.models.kind import Model
 from decant.models.load import transformer_of
-from decant.models.scorer import scorer_of
 from decant.train import chunking
 from decant.train.chunking import encode_in_chunks
-from decant.train.trainer import Student
 from tests.support.loss_texts import packed
+from tests.support.students import bi_encoder, cross_encoder, loss_of, scorer_of, train, tuples
 
 QUERIES = ["red apple", "a very long question about a green pear", "plum", "grape"]
 CANDIDATES = [
@@ -38,7 +37,7 @@ class Step(NamedTuple):
 def step(
     make: Any, chunk: int | Literal["whole"] | None = "whole", checkpointing: bool = False, dropout: float = 0.0
 ) -> Step:
-    model: Student = make()
+    model: Model = make()
     model.to("cpu").train()
     passes: list[Tensor] = []
     model[0].register_forward_pre_hook(lambda _, inputs: passes.append(inputs[0]["attention_mask"]))
@@ -159,7 +158,7 @@ def test_training_encodes_in_parts_and_a_chunk_is_calculated_again(make: Any, tm
 @pytest.mark.parametrize("chunk", [None, 1])
 def test_chunks_leave_evaluation_alone(make: Any, chunk: int | None) -> None:
     model = make()
-    scorer = scorer_of(model, 8)
+    scorer = scorer_of(model)
     before = scorer.score(QUERIES, CANDIDATES[0])
     encode_in_chunks(model, chunk)
     assert (scorer.score(QUERIES, CANDIDATES[0]) == before).all()

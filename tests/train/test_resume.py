@@ -1,5 +1,6 @@
 """A training that is killed goes on from its last whole checkpoint, to the very outcome of one that was not."""
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from decant.train.resume import Checkpoints, fingerprint
+from tests.support.project import ROOT
 from tests.support.training_project import TrainingProject
 
 # The real command, which kills itself: when the checkpoint of a step is whole, or when it lacks its checksums.
@@ -77,8 +79,8 @@ def test_a_projection_goes_on_with_the_student(
     monkeypatch.setattr(Checkpoints, "commit", commit)
     saved = torch.load(*tmp_path.glob(".resume/train/embedding/*/checkpoint-4/logged_0.pth"))["of_loss"]
     assert {name: tuple(weight.shape) for name, weight in saved.items()} == {
-        "distance.projection.weight": (8, 384),
-        "distance.projection.bias": (8,),
+        "projection.weight": (8, 384),
+        "projection.bias": (8,),
     }
     capsys.readouterr()
     project.train_here("embedding", monkeypatch)
@@ -120,15 +122,31 @@ def test_a_broken_checkpoint_is_passed_over(name: str, harm: str, best: Path, tm
     assert checkpoints.last() is None
 
 
-def test_two_checkpoints_are_kept_and_those_of_another_training_go(best: Path, tmp_path: Path) -> None:
-    stale = tmp_path / "track/old/checkpoint-3"
-    stale.mkdir(parents=True)
+def test_two_checkpoints_are_kept_and_those_of_another_training_stay(best: Path, tmp_path: Path) -> None:
+    other = tmp_path / "track/old/checkpoint-3"
+    other.mkdir(parents=True)
     checkpoints = Checkpoints(tmp_path / "track/new", 1)
     assert checkpoints.last() is None
-    assert not stale.exists()
     for step in (8, 9, 10, 11):
         checkpoint(checkpoints, step, best)
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["checkpoint-10", "checkpoint-11"]
+    assert checkpoints.others() == [tmp_path / "track/old"]
+    checkpoints.remove()
+    assert [path.name for path in (tmp_path / "track").iterdir()] == ["old"]
+    Checkpoints(tmp_path / "track/old", 1).remove()
+    assert not list(tmp_path.glob("track"))
+
+
+def test_checkpoints_of_other_settings_stay_and_are_named_with_the_command_that_removes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And when the training has ended its own go, and no others."""
+    project = TrainingProject(tmp_path, 0.0, epochs=1, evaluations=1, save_steps=2)
+    other = tmp_path / ".resume/train/embedding/0123456789abcdef/checkpoint-2"
+    other.mkdir(parents=True)
+    project.train_here("embedding", monkeypatch)
+    assert "`rm -r .resume/train/embedding/0123456789abcdef` removes them" in capsys.readouterr().out
+    assert list(tmp_path.glob(".resume/train/*/*/*")) == [other]
 
 
 def test_a_fingerprint_is_of_all_that_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +163,23 @@ def test_a_fingerprint_is_of_all_that_decides(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("decant.train.resume.version", lambda _: "0.0")
     prints.append(fingerprint({"lr": 1.0}, [path], model))
     assert len(set(prints)) == 5
+
+
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [("train/losses/kl.py", True), ("models/load.py", True), ("report/charts.py", False), ("errors.py", False)],
+)
+def test_of_decants_code_a_fingerprint_is_of_the_rooms_that_train(
+    module: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comment in a chart costs no training."""
+    shutil.copytree(ROOT / "decant", tmp_path / "decant", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("decant.train.resume.ROOT", tmp_path / "decant")
+    model = torch.nn.Linear(2, 2)
+    before = fingerprint({}, [], model)
+    with (tmp_path / "decant" / module).open("a") as file:
+        file.write("# a comment\n")
+    assert (fingerprint({}, [], model) != before) == counts
 
 
 @pytest.mark.slow

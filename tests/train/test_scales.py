@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from decant.train.losses import CrossEncoderLoss, LossSettings
-from decant.train.scales import FRESH_MARGIN, teacher_scale, teacher_temperature
+from decant.train.cross_encoder import CrossEncoderLoss
+from decant.train.scales import FRESH_MARGIN, resolve, teacher_scale, teacher_temperature
+from decant.train.settings import Loss
 from decant.triplets.draw import SCHEMA
 from tests.support.loss_texts import labels_of
 from tests.support.training_project import TrainingProject
@@ -81,7 +82,7 @@ def test_what_is_distilled_does_not_depend_on_the_teachers_scale(name: Any, path
     for factor in (1.0, 7.0):
         scores = [[factor * score for score in row] for row in SCORES]
         write(path.parent, scores)
-        settings = LossSettings(name, 0.5, teacher_temperature(path), teacher_scale(path, None), 0.0)
+        settings = resolve(Loss(name=name, student_temperature=0.5), path, None, print)
         loss = CrossEncoderLoss(torch.nn.Identity(), settings)  # type: ignore[arg-type]
         logits = torch.tensor([[0.5, 0.1], [0.0, 1.0], [-1.0, 0.3]], requires_grad=True)
         labels = labels_of([["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]], torch.tensor(scores))
@@ -94,7 +95,7 @@ def test_what_is_distilled_does_not_depend_on_the_teachers_scale(name: Any, path
 @pytest.mark.parametrize(
     ("track", "name"), [("embedding", "kl"), ("embedding", "margin_mse"), ("reranker", "margin_mse")]
 )
-def test_the_stage_finds_the_scales_out_and_prints_them(
+def test_the_stage_measures_the_scale_that_the_loss_uses_and_prints_it(
     track: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And trains with them as with the same numbers in params."""
@@ -105,19 +106,18 @@ def test_the_stage_finds_the_scales_out_and_prints_them(
     project.train_here(track, monkeypatch)
     said = capsys.readouterr().out
     expected = project.outcome(track)
-    found = {}
-    for key in ("teacher_temperature", "teacher_scale"):
-        (line,) = [line for line in said.splitlines() if line.startswith(f"{track}: loss.{key} auto: ")]
-        found[key] = float(line.split(": ")[-1])
+    (line,) = [line for line in said.splitlines() if " auto: " in line]  # what the loss does not use is not measured
+    key = "teacher_temperature" if name == "kl" else "teacher_scale"
+    assert line.startswith(f"{track}: loss.{key} auto: ")
+    measured = float(line.split(": ")[-1])
     path = tmp_path / "data/triplets" / f"{track}.parquet"
-    exact = {"teacher_temperature": teacher_temperature(path), "teacher_scale": teacher_scale(path, None)}
-    assert found["teacher_temperature"] == pytest.approx(exact["teacher_temperature"], rel=1e-3)
-    if track == "reranker":
-        assert found["teacher_scale"] == pytest.approx(exact["teacher_scale"], rel=1e-3)
+    exact = teacher_temperature(path) if name == "kl" else teacher_scale(path, None)
+    if name == "kl" or track == "reranker":
+        assert measured == pytest.approx(exact, rel=1e-3)
     else:  # the student's own margins are cosines'
-        assert 0.01 < found["teacher_scale"] < exact["teacher_scale"] / 3
-        exact["teacher_scale"] = found["teacher_scale"]
-    loss.update(exact)
+        assert 0.01 < measured < exact / 3
+        exact = measured
+    loss[key] = exact
     project.set()
     project.train_here(track, monkeypatch)
     assert "auto" not in capsys.readouterr().out
@@ -127,3 +127,22 @@ def test_the_stage_finds_the_scales_out_and_prints_them(
         losses = [float(point["loss"]) for point in project.points(track, "loss.csv")]
         first = [float(line.split(b",")[1]) for line in expected["loss.csv"].splitlines()[1:]]
         assert losses == pytest.approx(first, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "measured"),
+    [
+        ("kl", 0.5, {"teacher_temperature"}),
+        ("margin_mse", 0.0, {"teacher_scale"}),
+        ("mse", 0.0, {"teacher_scale"}),
+        ("embed_distill", 0.2, set()),  # of embeddings
+        ("lambda", 0.0, set()),  # of an order
+        ("margin_mse", 1.0, set()),  # labels only
+    ],
+)
+def test_only_what_the_loss_uses_is_measured(name: str, weight: float, measured: set[str], path: Path) -> None:
+    settings = Loss(name=name, label_weight=weight)
+    lines: list[str] = []
+    found = resolve(settings, path, None, lines.append)
+    assert {key for key, value in found if value != getattr(settings, key)} == measured
+    assert len(lines) == len(measured)

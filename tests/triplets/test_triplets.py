@@ -1,60 +1,22 @@
 """Every strategy draws the n-tuples it promises, from teacher scores made by hand."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from decant.data.scores import SCHEMA as SCORES
 from decant.errors import DecantError
 from decant.params import load_params
-from decant.triplets.draw import SCHEMA, Draw
+from decant.triplets import STRATEGY_NAMES
 from decant.triplets.strategies import STRATEGIES
 from tests.support.project import ROOT
-
-FUZZ = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-
-# The teacher's ranking is n4, p1, n1, n3, p2, n2. Scores are exact in float32.
-ONE_QUERY = [
-    ("q", "p1", 1, 0.875),
-    ("q", "p2", 1, 0.25),
-    ("q", "n1", 0, 0.75),
-    ("q", "n2", 0, 0.125),
-    ("q", "n3", 0, 0.5),
-    ("q", "n4", 0, 1.0),
-]
-UNLABELLED = [(query, text, None, score) for query, text, _, score in ONE_QUERY]
+from tests.support.scored_rows import FUZZ, ONE_QUERY, UNLABELLED, draw, scored, tuples
 
 
-class Drawn(NamedTuple):
-    table: pa.Table
-    queries: int
-    too_few: int
-    labelled: bool
-    false_negatives: int
-
-
-def scored(*rows) -> pa.Table:
-    """The scores of these rows of a set, each a list of (query, candidate, label, score)."""
-    pairs = [(number, *pair) for number, row in enumerate(rows) for pair in row]
-    return pa.table([list(column) for column in zip(*pairs, strict=True)], schema=SCORES)
-
-
-def draw(scores, strategy, positives, negatives, seed, *, band=None, false_negative_margin=None, **limit) -> Drawn:
-    """Draw from a table, or from record batches."""
-    drawn = Draw(strategy, positives, negatives, seed, band=band, false_negative_margin=false_negative_margin)
-    batches = scores.to_batches() if isinstance(scores, pa.Table) else scores
-    table = pa.Table.from_batches(drawn.batches(batches, **limit), schema=SCHEMA)
-    assert drawn.tuples == table.num_rows
-    return Drawn(table, drawn.queries, drawn.too_few, drawn.labelled, drawn.false_negatives)
-
-
-def tuples(table: pa.Table) -> list[tuple]:
-    assert table.schema == SCHEMA
-    return [(r["query"], r["positive"], r["negatives"], r["scores"]) for r in table.to_pylist()]
+def test_the_names_that_params_allow_are_the_strategies():
+    assert tuple(STRATEGIES) == STRATEGY_NAMES
 
 
 @pytest.mark.parametrize(
@@ -130,7 +92,7 @@ def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(stra
     assert chosen == {("p0", "p1"), ("p0", "p2"), ("p1", "p2")}
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "replay"])
 def test_the_same_seed_draws_the_same_tuples(strategy):
     rows = [[(f"q{number}", *pair) for _, *pair in ONE_QUERY] for number in range(30)]
     count = 1 if strategy == "all_pairs" else 2

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from test_triplets import ONE_QUERY, UNLABELLED, draw, scored, tuples
-from test_triplets_stream import write_scores_file
 
 from decant.errors import DecantError
 from decant.train.columns import tuples_info
-from decant.triplets.draw import Draw
-from stages.triplets import write_tuples
+from decant.triplets.run import write_tuples
+from tests.support.scored_rows import ONE_QUERY, UNLABELLED, draw, drawing, scored, tuples, write_scores_file
 
 # The negatives' ranking is n4 1.0, n1 0.75, n3 0.5, n2 0.125; the positives are p1 0.875 and p2 0.25.
 
@@ -127,6 +125,6 @@ def test_the_file_says_how_many_were_left_out_where_any_could_be(tmp_path: Path)
     write_scores_file(folder, scored(ONE_QUERY))
     for margin, expected in ((None, None), (0.0, b"4")):
         path = tmp_path / f"{margin}.parquet"
-        write_tuples(folder, Draw("all_pairs", None, 1, 0, false_negative_margin=margin), path)
+        write_tuples(folder, drawing("all_pairs", None, 1, false_negative_margin=margin), path)
         assert pq.read_metadata(path).metadata.get(b"false_negatives") == expected
         assert tuples_info(path).labelled

@@ -9,15 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_triplets import FUZZ, ONE_QUERY, UNLABELLED, draw, scored, tuples
 
 from decant.data.scores import SCHEMA as SCORES
 from decant.errors import DecantError
-from decant.files import sha256, write_json
 from decant.train.columns import tuples_info
 from decant.triplets.draw import Draw, whole_rows
+from decant.triplets.run import write_tuples
 from decant.triplets.strategies import STRATEGIES, Pools
-from stages.triplets import write_tuples
+from tests.support.scored_rows import FUZZ, ONE_QUERY, UNLABELLED, draw, drawing, scored, tuples, write_scores_file
+
+HARDEST = drawing("hardest", 1, 2)
 
 
 def reference(
@@ -117,7 +118,7 @@ def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy
     expected = list(reference(rows, strategy, None, negatives, band, margin))
     kept = [each for each in expected if len(each[3]) == negatives]
     without = sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1))
-    drawn = Draw(strategy, None, negatives, 0, band=band, false_negative_margin=margin)
+    drawn = Draw(drawing(strategy, None, negatives, band=band, false_negative_margin=margin), 0)
     if not kept:
         with pytest.raises(DecantError):
             list(drawn.batches(batches_of(scored(*rows), cuts)))
@@ -132,7 +133,7 @@ def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy
 @FUZZ
 @given(
     sets(),
-    st.sampled_from(list(STRATEGIES)),
+    st.sampled_from([*STRATEGIES, "replay"]),
     st.sampled_from([None, 1, 2]),
     st.integers(1, 3),
     st.fixed_dictionaries({"band": BANDS, "false_negative_margin": MARGINS}),
@@ -172,7 +173,7 @@ def test_pools_come_in_slices_of_few_negatives(sizes, limit):
 @pytest.mark.parametrize("strategy", ["all_pairs", "random"])
 def test_the_negatives_of_many_positives_are_never_all_in_memory(strategy):
     row = [("q", f"t{number}", int(number < 30), 0.5) for number in range(70)]
-    drawn = Draw(strategy, None, 1, 0)
+    drawn = Draw(drawing(strategy, None, 1), 0)
     sizes = [batch.num_rows for batch in drawn.batches(scored(row, row).to_batches(), limit=100)]
     assert sum(sizes) == (2 * 30 * 40 if strategy == "all_pairs" else 2 * 30)
     assert max(sizes) < (100 + 40 if strategy == "all_pairs" else 1 + 100 / 40)
@@ -183,15 +184,6 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "embedding"
     folder.mkdir()
     return folder
-
-
-def write_scores_file(folder: Path, table: pa.Table, replay: pa.Table | None = None) -> None:
-    files = {}
-    for name, scores in (("train.parquet", table), ("replay.parquet", replay)):
-        if scores is not None:
-            pq.write_table(scores, folder / name, row_group_size=4)
-            files[name] = {"sha256": sha256(folder / name)}
-    write_json(folder / "manifest.json", {"files": files})
 
 
 def guarded(count: int) -> list[list[tuple]]:
@@ -205,7 +197,7 @@ def guarded(count: int) -> list[list[tuple]]:
 @pytest.mark.parametrize("last, labelled", [(ONE_QUERY, True), (UNLABELLED, False)], ids=["labelled", "unlabelled"])
 def test_the_file_holds_the_tuples_and_says_whether_they_are_labelled(last, labelled, folder):
     write_scores_file(folder, scored(ONE_QUERY, ONE_QUERY, last))
-    write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet")
+    write_tuples(folder, HARDEST, folder / "tuples.parquet", 3)
     expected = draw(scored(ONE_QUERY, ONE_QUERY, last), "hardest", 1, 2, 3).table
     assert pq.read_table(folder / "tuples.parquet") == expected
     info = tuples_info(folder / "tuples.parquet")
@@ -220,9 +212,9 @@ def test_so_many_tuples_of_the_guard_set_stand_at_the_end(share, replayed, folde
     """
     write_scores_file(folder, scored(*[ONE_QUERY] * 4), scored(*guarded(6)))
     path = folder / "tuples.parquet"
-    write_tuples(folder, Draw("hardest", 1, 2, 3), path)
+    write_tuples(folder, HARDEST, path, 7)
     own = pq.read_table(path)
-    assert write_tuples(folder, Draw("hardest", 1, 2, 3), path, share, 7) == replayed
+    assert write_tuples(folder, HARDEST, path, 7, share)[1] == replayed
     table, info = pq.read_table(path), tuples_info(path)
     assert (info.count, info.labelled, info.replayed) == (4 + replayed, True, replayed)
     assert table.slice(0, 4) == own
@@ -232,7 +224,7 @@ def test_so_many_tuples_of_the_guard_set_stand_at_the_end(share, replayed, folde
     for number, one in zip(numbers, found, strict=True):
         assert one == (f"g{number}", f"c{number}.0", [f"c{number}.1", f"c{number}.3"], [1.0, 0.75, 0.25])
     again = folder / "again.parquet"
-    write_tuples(folder, Draw("hardest", 1, 2, 3), again, share, 7)
+    write_tuples(folder, HARDEST, again, 7, share)
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -240,7 +232,7 @@ def test_which_are_replayed_is_drawn_by_the_seed(folder):
     write_scores_file(folder, scored(ONE_QUERY, ONE_QUERY), scored(*guarded(40)))
     drawn = []
     for seed in (0, 1):
-        write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet", 2.0, seed)
+        write_tuples(folder, HARDEST, folder / "tuples.parquet", seed, 2.0)
         drawn.append(pq.read_table(folder / "tuples.parquet")["query"].to_pylist()[2:])
     assert drawn[0] != drawn[1]
     assert not any(queries == [f"g{number}" for number in range(4)] for queries in drawn)  # nor the first
@@ -248,7 +240,7 @@ def test_which_are_replayed_is_drawn_by_the_seed(folder):
 
 def test_unlabelled_rows_stay_unlabelled_where_labelled_ones_are_replayed(folder):
     write_scores_file(folder, scored(UNLABELLED), scored(*guarded(2)))
-    write_tuples(folder, Draw("hardest", 1, 2, 3), folder / "tuples.parquet", 1.0)
+    write_tuples(folder, HARDEST, folder / "tuples.parquet", 0, 1.0)
     assert tuples_info(folder / "tuples.parquet").labelled is False
 
 
@@ -258,6 +250,6 @@ def test_a_draw_that_fails_leaves_the_file_as_it_was(folder):
     path.write_bytes(b"earlier")
     before = sorted(folder.iterdir())
     with pytest.raises(DecantError, match="no query has 6 negatives"):
-        write_tuples(folder, Draw("hardest", 1, 6, 0), path)
+        write_tuples(folder, drawing("hardest", 1, 6), path)
     assert path.read_bytes() == b"earlier"
     assert sorted(folder.iterdir()) == before

@@ -1,8 +1,8 @@
 """The losses by name. A new one is one module here and one entry in `LOSSES`.
 
-Each is (1 − w) · distillation + w · contrastive, where w is `label_weight`: 0 is the teacher alone, 1 the labels alone.
-The first candidate of each n-tuple is its positive. The label term is of labelled n-tuples alone: replayed ones, and
-those whose positive is the teacher's choice, are distilled and nothing else.
+The loss of training is (1 − w) · distillation + w · contrastive, where w is `label_weight`: at 0 a student learns from
+the teacher alone, at 1 from the labels alone. The first candidate of each n-tuple is its positive. Only labelled
+n-tuples have the contrastive term: those that are replayed, and those whose positive the teacher chose, have none.
 """
 
 from typing import NamedTuple
@@ -12,22 +12,24 @@ class LossEntry(NamedTuple):
     """What params and the model card must know of a distillation loss.
 
     Args:
-        module: with its function `distil`; see `decant.train.losses.base`.
+        module: has the function `distil(batch, settings)`, the mean loss of a `decant.train.losses.base.Batch`.
         description: for the model card.
         kinds: of students that it can train.
         embeddings: whether it needs the teacher's embeddings.
+        scales: those of its settings that may be `auto`.
     """
 
     module: str
     description: str
     kinds: tuple[str, ...] = ("bi_encoder", "cross_encoder")
     embeddings: bool = False
+    scales: tuple[str, ...] = ()
 
 
 LOSSES = {
-    "kl": LossEntry("decant.train.losses.kl", "listwise KL divergence"),
-    "margin_mse": LossEntry("decant.train.losses.margin_mse", "MarginMSE"),
-    "mse": LossEntry("decant.train.losses.mse", "MSE on scores"),
+    "kl": LossEntry("decant.train.losses.kl", "listwise KL divergence", scales=("teacher_temperature",)),
+    "margin_mse": LossEntry("decant.train.losses.margin_mse", "MarginMSE", scales=("teacher_scale",)),
+    "mse": LossEntry("decant.train.losses.mse", "MSE on scores", scales=("teacher_scale",)),
     "embed_distill": LossEntry(
         "decant.train.losses.embed_distill", "embedding distillation", ("bi_encoder",), embeddings=True
     ),

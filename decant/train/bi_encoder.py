@@ -1,0 +1,84 @@
+"""Train bi-encoders: the student's scores are cosines of its embeddings."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.base.losses.merged_forward import embed_columns
+from sentence_transformers.util import pairwise_cos_sim
+from torch import Tensor, nn
+
+from decant.errors import DecantError
+from decant.models.prompts import choose_prompts
+from decant.train.columns import Labels, unpack
+from decant.train.distributed import SharedBatches
+from decant.train.embeddings import TeacherEmbeddings
+from decant.train.losses import LOSSES
+from decant.train.losses.base import Batch
+from decant.train.losses.terms import weighted_terms
+from decant.train.resume import ResumableTrainer
+from decant.train.settings import Loss
+
+LOADER = "SentenceTransformer"
+PIPELINE = "sentence-similarity"
+
+
+class BiEncoderLoss(nn.Module):
+    """The loss of a student whose score is a cosine.
+
+    Args:
+        model: the student.
+        settings: of the loss, nothing in them `auto`.
+        teacher: its embeddings of the texts. With them `false_negative_margin` holds for the batch's other candidates
+            too.
+    """
+
+    def __init__(self, model: SentenceTransformer, settings: Loss, teacher: TeacherEmbeddings | None = None) -> None:
+        super().__init__()
+        self.model, self.settings, self.teacher = model, settings, teacher
+        self.projection: nn.Linear | None = None
+        dimension = model.get_embedding_dimension()
+        if LOSSES[settings.name].embeddings and teacher is not None and teacher.dimension != dimension:
+            self.projection = nn.Linear(dimension, teacher.dimension, device=model.device)
+
+    def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
+        """The weighted terms, from columns of tokens and the packed labels (see `decant.train.columns`)."""
+        return self.terms(embed_columns(self.model, list(features)), unpack(labels))
+
+    def terms(self, embeddings: list[Tensor], labels: Labels) -> dict[str, Tensor]:
+        """The weighted terms, from embeddings of shape (columns, batch, dimension)."""
+        query, *candidates = embeddings
+        cosines = torch.stack([pairwise_cos_sim(query, text) for text in candidates], dim=1)
+        batch = Batch(cosines, labels, tuple(embeddings), self.teacher, self.projection)
+        return weighted_terms(batch, self.settings)
+
+
+def make_loss(
+    model: SentenceTransformer, settings: Loss, teacher: TeacherEmbeddings | None, processes: int
+) -> BiEncoderLoss:
+    """See `TrainingKind.make_loss`."""
+    loss = BiEncoderLoss(model, settings, teacher)
+    if processes > 1 and loss.projection is not None:
+        raise DecantError(
+            f"train.processes: {processes} processes would each train a projection of their own, of the student's "
+            f"embeddings ({model.get_embedding_dimension()} numbers) to the teacher's",
+            "set train.processes to 1 for this track, or its loss.name to kl",
+        )
+    return loss
+
+
+class Trainer(SharedBatches, ResumableTrainer, SentenceTransformerTrainer):  # type: ignore[misc]
+    """The library's trainer of bi-encoders, shared between processes and resumable."""
+
+
+def make_trainer(arguments: dict[str, Any], task: str, **common: Any) -> Trainer:
+    """See `TrainingKind.make_trainer`."""
+    query, document = choose_prompts(common["model"].prompts, None, None)
+    prompts = dict.fromkeys(common["train_dataset"].column_names, document)
+    prompts["query"] = query.replace("{task}", task)
+    return Trainer(args=SentenceTransformerTrainingArguments(**arguments, prompts=prompts), **common)

@@ -1,0 +1,62 @@
+"""bfloat16 needs a GPU: without one it is refused before anything starts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from decant.errors import DecantError
+from decant.train.precision import check_precision, choose_precision
+
+
+def test_precision_comes_with_its_reason() -> None:
+    chosen, reason = choose_precision("auto")
+    assert chosen == (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    assert reason
+    assert choose_precision("float32")[0] is False
+
+
+@pytest.mark.parametrize(("gpu", "words"), [(False, "there is no GPU here"), (True, "this GPU has no bfloat16")])
+def test_training_refuses_bfloat16_where_there_is_none(gpu: bool, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: False)
+    with pytest.raises(DecantError, match=words) as caught:
+        choose_precision("bfloat16")
+    assert caught.value.remedy == "set train.precision to auto or float32"
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "refused"),
+    [
+        (None, None, True),
+        ("nvidia0", None, False),
+        ("nvidia3", "3", False),
+        ("nvidiactl", None, True),  # of a driver without a device
+        ("kfd", None, False),
+        ("dxg", None, False),
+        ("nvidia0", "", True),  # hidden from the process
+        ("nvidia0", "-1", True),
+    ],
+)
+def test_the_check_looks_for_a_gpu(
+    device: str | None, visible: str | None, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if device is not None:
+        (tmp_path / device).touch()
+    for wanted in ("auto", "float32"):
+        check_precision(wanted, tmp_path)
+    if not refused:
+        check_precision("bfloat16", tmp_path)
+        return
+    with pytest.raises(DecantError, match="there is no GPU here"):
+        check_precision("bfloat16", tmp_path)
+
+
+def test_the_check_imports_no_torch() -> None:
+    code = "import sys, decant.train.precision as p; p.check_precision('auto'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
