@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.files import read_json, sha256
-from decant.models.scorer import Scores
+
+Scores = npt.NDArray[np.float32]
 
 # `row` is the number of the set's row that a pair comes from; the pairs of a row follow one another, positives first.
 SCHEMA = pa.schema(

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decant.data import SPLITS as SPLITS
 from decant.errors import DecantError
 from decant.files import atomic_file
-
-SPLITS = ("train", "dev", "test")
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])

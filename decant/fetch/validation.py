@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from decant.data.sets import Row
 from decant.errors import DecantError
-
-Duplicates = Literal["keep", "merge", "refuse"]
+from decant.fetch.settings import Duplicates
 
 
 @dataclass(frozen=True)

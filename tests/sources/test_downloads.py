@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,17 @@ def test_what_modelscope_gave_once_is_found_again_without_it(home: Path, tmp_pat
     (first.folder / "1_Pooling/config.json").unlink()
     (outcome,) = client.resolve(model, **HASTY)
     assert "ModelScope cannot be reached" in outcome.fault, "half of a model was taken for the whole"
+
+
+def test_two_processes_download_a_modelscope_model_once(hub: Hub, home: Path) -> None:
+    client, model = Client(home, hub.endpoint), Reference("modelscope:them/large")
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(client.resolve, [model, model])
+    assert first == second
+    assert first[0].folder, first
+    assert (first[0].folder / "model.safetensors").read_bytes() == WEIGHTS
+    asked = [request for request in hub.requests if request.endswith("/model.safetensors")]
+    assert len(asked) == 1
 
 
 def test_files_of_another_commit_are_not_mixed_in(hub: Hub, home: Path) -> None:

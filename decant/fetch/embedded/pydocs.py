@@ -15,7 +15,8 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,29 +24,18 @@ import networkx as nx
 from numpydoc.docscrape import NumpyDocString
 
 from decant.data.sets import SPLITS, Row, normalise
-from decant.errors import DecantError
-from decant.fetch.embedded import SHARES
+from decant.fetch.embedded import SHARES, check_size
 from decant.fetch.splits import allot_groups
 
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 NOT_PUBLIC = re.compile(r"_|test|(conftest|setup|core|externals|f2py|distutils)$")
 
 
-def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
-    """Build the three splits.
-
-    Args:
-        packages: distribution names, such as `scikit-learn`.
-        sizes: split → number of queries wanted.
-        negatives: negatives per query.
-        seed: of the allotment, the choice of queries and the negatives.
-
-    Returns:
-        split → rows; the same packages give the same rows.
-
-    Raises:
-        DecantError: a split cannot be filled.
-    """
+def build(
+    source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
+) -> dict[str, list[Row]]:
+    """See `decant.fetch.build.Build`. The packages are what is read."""
+    del source
     graph = nx.Graph()
     links: dict[str, list[str]] = {}
     package_of: dict[str, str] = {}
@@ -84,11 +74,7 @@ def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, 
             pool = [t for t in pools[package_of[query]] if t not in near]
             if len(pool) >= negatives:
                 rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
-        if len(rows) < sizes[split]:
-            raise DecantError(
-                f"pydocs: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
-                f"lower datasets.pydocs.{split}",
-            )
+        check_size("pydocs", split, rows, sizes[split])
         splits[split] = rows
     return splits
 
