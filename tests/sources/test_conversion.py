@@ -3,8 +3,6 @@
 import hashlib
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from decant.files import sha256
 from decant.sources.references import model_folder
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
+from tests.support.processes import at_once
 from tests.support.project import ROOT
 
 TINY: dict[str, Any] = {
@@ -111,26 +110,26 @@ def test_a_model_is_converted_once(published: Path) -> None:
     assert (converted / "model.safetensors").stat() == before
 
 
-COUNTED = """
-import sys
+IMPORTS = """
+import torch
+import safetensors.torch
 from decant.files import sha256
 from decant.sources import references
-
+"""
+COUNTED = """
 def convert(*arguments):
     print("converted")
     original(*arguments)
 
 original, references.convert = references.convert, convert
-folder = references.Path(sys.argv[1])
-print(references.model_folder(f"path:{folder}", None, sha256(folder / "pytorch_model.bin")))
+folder = references.Path({folder!r})
+print(references.model_folder("path:" + str(folder), None, sha256(folder / "pytorch_model.bin")))
 """
 
 
 def test_processes_that_need_a_model_at_once_convert_it_once(published: Path, cache: Path) -> None:
-    command = [sys.executable, "-c", COUNTED, str(published)]
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    outputs = [process.communicate()[0].splitlines() for process in processes]
+    script = COUNTED.format(folder=str(published))
+    outputs = at_once(IMPORTS, script, {**os.environ, "PYTHONPATH": str(ROOT)}, 3)
     assert sum(output.count("converted") for output in outputs) == 1
     assert len({output[-1] for output in outputs}) == 1
     assert files_in(cache) == {".lock", ".json", ".safetensors"}

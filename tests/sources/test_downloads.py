@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from decant.data.sets import read_split
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
+from tests.support.processes import at_once
 from tests.support.project import ROOT
 
 OTHER_COMMIT = "f" * 40
@@ -121,14 +121,12 @@ def test_what_modelscope_gave_once_is_found_again_without_it(home: Path, tmp_pat
 
 
 def test_two_processes_download_a_modelscope_model_once(hub: Hub, home: Path) -> None:
-    client, model = Client(home, hub.endpoint), Reference("modelscope:them/large")
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(client.resolve, [model, model])
+    imports = "import modelscope_hub\nfrom decant.sources.references import resolve"
+    script = f"print(resolve('modelscope:them/large', '{COMMIT}'))"
+    first, second = at_once(imports, script, Client(home, hub.endpoint).variables(), 2)
     assert first == second
-    assert first[0].folder, first
-    assert (first[0].folder / "model.safetensors").read_bytes() == WEIGHTS
-    asked = [request for request in hub.requests if request.endswith("/model.safetensors")]
-    assert len(asked) == 1
+    assert (Path(first[0]) / "model.safetensors").read_bytes() == WEIGHTS
+    assert len([request for request in hub.requests if request.endswith("/model.safetensors")]) == 1
 
 
 def test_files_of_another_commit_are_not_mixed_in(hub: Hub, home: Path) -> None:

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
-from decant.errors import DecantError
 from decant.data.sets import Row, Split, write_split
+from decant.errors import DecantError
 from decant.models import bi_encoder
 from decant.params import parse_params
 from decant.sources.references import model_folder

@@ -89,12 +89,31 @@ class Client:
 
     def run(self, *references: Reference, **environment: str) -> tuple[list[Outcome], str]:
         """The same, with what was written to stderr."""
+        arguments = [
+            (each.source, each.revision, each.folder and str(each.folder), each.code, each.sha256, each.format)
+            for each in references
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, json.dumps(arguments)],
+            env={**self.variables(), **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        outcomes = json.loads(done.stdout)
+        return [Outcome(folder and Path(folder), *faults) for folder, *faults in outcomes], done.stderr
+
+    def variables(self) -> dict[str, str]:
+        """The environment of the user's processes."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("HF_", "HUGGING", "MODELSCOPE")) and not name.lower().endswith("_proxy")
         }
-        hub = {
+        return {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "CI": "true",
             "HF_HOME": str(self.home),
             "HF_ENDPOINT": self.endpoint,
             "MODELSCOPE_CACHE": str(self.home / "modelscope"),
@@ -102,16 +121,3 @@ class Client:
             "MODELSCOPE_ENDPOINT": self.endpoint,
             "XDG_CACHE_HOME": str(self.home / "cache"),
         }
-        arguments = [
-            (each.source, each.revision, each.folder and str(each.folder), each.code, each.sha256, each.format)
-            for each in references
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, json.dumps(arguments)],
-            env={**kept, "PYTHONPATH": str(ROOT), "CI": "true", **hub, **environment},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        outcomes = json.loads(done.stdout)
-        return [Outcome(folder and Path(folder), *faults) for folder, *faults in outcomes], done.stderr
