@@ -80,23 +80,21 @@ def _partial(path: Path) -> Path:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         writer = re.fullmatch(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial", left.name[len(path.name) + 1 :])
         if writer and _is_left(left, int(writer[2]) if writer[1] == machine else None):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                left.unlink()
     return path.with_name(f".{path.name}.{machine}-{os.getpid()}-{secrets.token_hex(4)}.partial")
 
 
 def _is_left(partial: Path, process: int | None) -> bool:
-    """Whether the process that wrote a partial file has ended or, where it is another machine's, most likely has."""
-    try:
-        if process is None:
-            return time.time() - partial.stat().st_mtime > STALE
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (FileNotFoundError, PermissionError):  # it has just been finished; the process is another user's
-        pass
+    """Whether the process that wrote a partial file has ended or, on another machine, most likely has."""
+    with suppress(FileNotFoundError, PermissionError):  # it has just been finished; the process is another user's
+        try:
+            if process is None:
+                return time.time() - partial.stat().st_mtime > STALE
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
     return False
 
 

@@ -32,11 +32,8 @@ class Read(Protocol):
 
         Args:
             root: the source's file or folder.
-            split: the name that the set's `train`, `dev` or `test` gives.
+            split: what the set's `train`, `dev` or `test` names.
             repository: whether the root is a hub's repository, whose splits may lie in any files.
-
-        Raises:
-            DecantError: the split is missing or broken.
         """
         ...
 
@@ -47,17 +44,7 @@ class Build(Protocol):
     def __call__(
         self, source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
     ) -> Splits:
-        """Build the three splits; the same packages give the same rows.
-
-        Args:
-            source: the source's folder.
-            packages: distribution names, such as `scikit-learn`.
-            sizes: split → number of queries wanted.
-            negatives: negatives per query.
-            seed: of the allotment to splits, and of what is drawn.
-
-        Returns:
-            split → rows.
+        """Build the three splits, of so many queries each; the same packages and seed give the same rows.
 
         Raises:
             DecantError: the source lacks a file, or a split cannot be filled.

@@ -19,14 +19,7 @@ Search: TypeAlias = Callable[[Sequence[str], int], list[list[int]]]
 def make_searches(
     method: str, texts: Sequence[str], make_model: Callable[[], "SentenceTransformer"], task: str
 ) -> list[Search]:
-    """The searches of a method.
-
-    Args:
-        method: `bm25`, `dense` or `both`.
-        texts: of the corpus.
-        make_model: makes the bi-encoder, for the methods that need it.
-        task: fills `{task}` in its query prompt.
-    """
+    """The searches of a method: `bm25`, `dense` or `both`. A model is made only if the method needs one."""
     searches = [] if method == "dense" else [bm25_search(texts)]
     return searches if method == "bm25" else [*searches, dense_search(texts, make_model(), task)]
 

@@ -12,9 +12,8 @@ from decant.errors import DecantError
 def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Assign each group to a split, so that the splits come near their shares.
 
-    Groups are taken largest first (those that alone outweigh a twentieth of everything, which
-    would otherwise swamp a small split), then in seeded random order; each goes to the split
-    that is furthest from its share.
+    Groups that alone outweigh a twentieth of everything, and would otherwise swamp a small split, are taken first, the
+    largest before the others; the rest follows in seeded random order. Each goes to the split furthest from its share.
 
     Args:
         group_sizes: group name → number of rows or texts in it.

@@ -25,16 +25,13 @@ class Find(Protocol):
         """Find or download what a reference names.
 
         Args:
-            reference: begins with the scheme.
+            reference: with its scheme.
             revision: the pinned commit; empty where the scheme has none.
             kind: of the repository.
             patterns: of a repository's files that are wanted; `*` matches `/` too.
 
         Returns:
-            the local file or folder. A model's folder may lack where the repository has no such file.
-
-        Raises:
-            DecantError: nothing is there, or it cannot be reached.
+            the file or folder; a model's folder may lack where its repository has no such file.
         """
         ...
 

@@ -9,11 +9,7 @@ SHARES = {"train": 0.6, "dev": 0.1, "test": 0.3}
 
 
 def check_size(name: str, split: str, rows: Sized, size: int) -> None:
-    """Make sure that a split has as many rows as are asked for.
-
-    Raises:
-        DecantError: it has fewer.
-    """
+    """Raise a DecantError unless a split has as many rows as are asked for."""
     if len(rows) < size:
         raise DecantError(
             f"{name}: only {len(rows)} {split} queries could be made, {size} are asked for",

@@ -47,13 +47,13 @@ def build(
             package_of.setdefault(text, package)
             graph.add_node(text)
         for name in sorted(see_also):
-            one = canonical[normalise(summaries[name])]
+            text = canonical[normalise(summaries[name])]
             for target in see_also[name]:
                 other = canonical[normalise(summaries[target])]
-                if one != other:
-                    graph.add_edge(one, other)
-                    if other not in links.setdefault(one, []):
-                        links[one].append(other)
+                if text != other:
+                    graph.add_edge(text, other)
+                    if other not in links.setdefault(text, []):
+                        links[text].append(other)
     groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
     allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
     split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
@@ -101,8 +101,8 @@ def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]
     links = {}
     for name, targets in raw_links.items():
         resolved = [_resolve(target, name, summaries) for target in targets]
-        if found := [r for r in resolved if r is not None]:
-            links[name] = list(dict.fromkeys(found))
+        if known := [target for target in resolved if target is not None]:
+            links[name] = list(dict.fromkeys(known))
     return summaries, links
 
 
@@ -119,8 +119,8 @@ def _resolve(target: str, name: str, known: Mapping[str, str]) -> str | None:
 def _walk(package: ModuleType) -> Iterator[tuple[str, Any]]:
     """Every documented function, class and member of a package's public modules, under its shortest name.
 
-    The modules are listed from the package's files and all imported before anything is read, so what
-    is found does not depend on what else happened to be imported.
+    The modules are listed from the package's files, and all are imported before anything is read, so that the result
+    does not depend on what else was imported.
     """
     names = [package.__name__]
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None):
