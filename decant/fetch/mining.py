@@ -70,9 +70,9 @@ def mine_split(
 
     Args:
         track: its name, for messages.
-        source: the train split.
+        source: the train split's file.
         target: the file to write.
-        settings: the track's `mine`; None mines nothing.
+        settings: None mines nothing.
         held_out: splits whose texts must not be mined.
         make_model: makes the bi-encoder that searches, for the methods that need one.
         tell: is given each line for the user.
@@ -107,15 +107,7 @@ def mine_split(
 
 
 def check_candidates(path: Path, track: str) -> None:
-    """Make sure that every row of a split has what a teacher is to score.
-
-    Args:
-        path: of the split.
-        track: whose `mine` would add candidates.
-
-    Raises:
-        DecantError: a row has no negative, or no candidate.
-    """
+    """Raise a DecantError unless every row of a split has negatives or candidates, which the track's `mine` adds."""
     lacking = total = 0
     first = ""
     with pq.ParquetFile(path) as file:

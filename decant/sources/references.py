@@ -44,7 +44,7 @@ def resolve(
     extra: Sequence[str] = (),
     leave: Sequence[str] = (),
 ) -> Path:
-    """Find or download what a reference names.
+    """Find or download what a reference names; see `Find`.
 
     Args:
         reference: such as `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
@@ -52,9 +52,6 @@ def resolve(
         kind: of a repository.
         extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
         leave: those of the usual ones that are not wanted.
-
-    Returns:
-        the local file or folder.
 
     Raises:
         DecantError: the scheme is unknown, a repository is not pinned to a commit, nothing is there, or the hub cannot
@@ -82,16 +79,7 @@ def resolve(
 
 
 def tokenizer_folder(reference: str, revision: str | None, *, code: bool = False) -> Path:
-    """Resolve the configuration and tokenizer of a model whose weights are elsewhere, and make sure they are safe.
-
-    Args:
-        reference: of the model's folder.
-        revision: the pinned commit of a repository.
-        code: see `model_folder`.
-
-    Raises:
-        DecantError: nothing is there, or the folder is not safe.
-    """
+    """Resolve the configuration and tokenizer of a model whose weights are elsewhere; see `model_folder`."""
     folder = resolve(reference, revision, extra=["*.py"] if code else [], leave=[WEIGHTS])
     if not code:
         check_safe(reference, folder)
