@@ -50,7 +50,8 @@ PUBLISHED = {
         "label_weight": 0.0,
         "in_batch": False,
     },
-    "guard": {"dataset": None, "replay": 0.0, "interpolate": False},
+    "guard": None,
+    "replay": 0.0,
 }
 
 
@@ -70,7 +71,7 @@ def main() -> None:
             print(f"{model}: MAP {_values(folder, model).mean():.4f}")
         ours = {"params.yaml": _train(folder, params, arguments.queries, "params.yaml")}
         preset = YAML(typ="safe").load(ROOT / PRESET)
-        changed = _params({block: preset["embedding"][block] for block in ("triplets", "loss", "guard")})
+        changed = _params({block: preset["embedding"][block] for block in ("triplets", "loss", "guard", "replay")})
         changed["embedding"]["train"].update(epochs=preset["train"]["epochs"], batch_size=preset["train"]["batch_size"])
         ours[PRESET] = _train(folder, changed, arguments.queries, f"n-tuples, loss, guard and epochs of {PRESET}")
         published = {}
@@ -92,21 +93,20 @@ def _met(met: bool) -> str:
     return "met" if met else "MISSED"
 
 
-def _params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+def _params(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """params.yaml, with the made set for the embedding track, and its blocks changed."""
     params: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["datasets"]["headings"] = params["datasets"]["icd10"] | {
+    params["datasets"]["headings"] = {
         "source": "path:data/own",
-        "format": "rows",
-        "packages": {},
-        "splits": {split: f"{split}.jsonl" for split in ("train", "dev", "test")},
-        **dict.fromkeys(("train", "dev", "test", "negatives")),
+        **{split: f"{split}.jsonl" for split in ("train", "dev", "test")},
         "max_overlap": 1.0,
         "task": "Given the heading of a category of diagnoses, retrieve the titles of its diagnoses",
     }
     params["embedding"].update(in_domain="headings", out_of_domain=None)
-    for block, values in (changes or {}).items():
-        params["embedding"][block].update(values)
+    for key, value in (changes or {}).items():
+        params["embedding"][key] = value
+    if params["embedding"]["guard"] is None:
+        params["embedding"]["train"]["interpolate"] = False
     return params
 
 
@@ -114,7 +114,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
     """Train and test a student; the average precision of each query, and the texts encoded per train query."""
     _stages(folder, params, "triplets embedding", "train embedding", "evaluate embedding after")
     tuples = pq.read_table(folder / "data/triplets/embedding.parquet", columns=["negatives"])["negatives"].to_pylist()
-    epochs = params["embedding"]["train"]["epochs"] or params["train"]["epochs"]
+    epochs = params["embedding"]["train"].get("epochs", params["train"]["epochs"])
     texts = sum(2 + len(negatives) for negatives in tuples) * epochs / queries
     seconds = read_json(folder / "data/cost/embedding/train.json")["seconds"]
     values = _values(folder, "after")

@@ -1,22 +1,29 @@
 """Writing whole files and folders or nothing, and reading their checksums."""
 
+import errno
+import glob
 import hashlib
 import json
 import os
+import platform
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+STALE = 7 * 24 * 60 * 60  # seconds, longer than a stage runs
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; rename it to `path` on success, remove it on any failure."""
+    """Yield a path beside `path` to write to; rename it to `path` on success, remove it on any failure.
+
+    Several processes may write one file at once: each writes under a name of its own, and the last one's is kept.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
@@ -28,22 +35,74 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` to fill; it takes `path`'s place on success, and goes on any failure."""
-    partial = _partial(path)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    """Yield an empty folder beside `path` to fill; it takes `path`'s place on success, and goes on any failure.
+
+    Several processes may write one folder at once; see `atomic_file`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, old = _partial(path), _partial(path)
+    partial.mkdir()
     try:
         yield partial
-        if path.exists():  # moved aside before it is removed, so that a kill in between loses neither
-            old = path.with_name(f".{path.name}.old.partial")
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-            partial.rename(path)
-            shutil.rmtree(old)
-        else:
-            partial.rename(path)
+        while partial.exists():
+            if path.exists():  # moved aside before it is removed, so that a kill in between loses neither
+                with suppress(FileNotFoundError):  # another process moved it first
+                    path.rename(old)
+            try:
+                partial.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process put its own there
+                    raise
+                shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for folder in (partial, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of what several processes may make at `path`; who gets it must look whether it was made meanwhile.
+
+    The lock's file stays beside `path`: to remove it would let two processes in.
+    """
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+def _partial(path: Path) -> Path:
+    """A name beside `path` that no other writer uses. What killed writers left of `path` is removed."""
+    machine = _machine()
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        writer = re.fullmatch(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial", left.name[len(path.name) + 1 :])
+        if writer and _is_left(left, int(writer[2]) if writer[1] == machine else None):
+            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                left.unlink()
+    return path.with_name(f".{path.name}.{machine}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+
+
+def _is_left(partial: Path, process: int | None) -> bool:
+    """Whether the process that wrote a partial file has ended or, on another machine, most likely has."""
+    with suppress(FileNotFoundError, PermissionError):  # it has just been finished; the process is another user's
+        try:
+            if process is None:
+                return time.time() - partial.stat().st_mtime > STALE
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+    return False
+
+
+def _machine() -> str:
+    """A name of where process ids are unique: this machine or, on Linux, this container of it."""
+    namespace = Path("/proc/self/ns/pid")
+    inside = namespace.readlink() if namespace.is_symlink() else ""
+    return hashlib.sha256(f"{platform.node()} {inside}".encode()).hexdigest()[:8]
 
 
 def write_json(path: Path, content: Any) -> None:

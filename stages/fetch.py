@@ -3,34 +3,19 @@
 import argparse
 
 from decant import paths
-from decant.fetch.build import SetSource, fetch_set
-from decant.fetch.settings import DataSet
+from decant.fetch.build import fetch_set
 from stages import cli
 
 
 def main(name: str) -> None:
     """Write data/sets/<name>/."""
-    card = fetch_set(name, set_source(cli.params().datasets[name]), paths.SETS / name)
+    settings = cli.params().datasets[name]
+    card = fetch_set(name, settings, paths.SETS / name)
     for split, counts in card["splits"].items():
         sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
-        print(f"{name} {split}: {sizes}")
-
-
-def set_source(block: DataSet) -> SetSource:
-    """What a block of `datasets` in params says of its set."""
-    return SetSource(
-        source=block.source,
-        revision=block.revision,
-        format=block.format,
-        packages=block.packages,
-        splits=block.splits.model_dump(),
-        sizes={"train": block.train, "dev": block.dev, "test": block.test},
-        negatives=block.negatives,
-        seed=block.seed,
-        duplicates=block.duplicates,
-        max_overlap=block.max_overlap,
-        task=block.task,
-    )
+        print(f"{name} {split}: {sizes}{', carved from train' if split in card.get('carved_from_train', ()) else ''}")
+    if settings.dev is None:
+        print(f"{name}: dev is a tenth of train, at most 500 queries; set datasets.{name}.dev to change that")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,3 @@
+"""Sets, scores, and the files that hold them."""
+
+SPLITS = ("train", "dev", "test")

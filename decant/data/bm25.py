@@ -28,5 +28,5 @@ class BM25:
 
     def scores(self, query: str) -> npt.NDArray[np.float32]:
         """The score of every text of the corpus, shape (texts,); 0 where it shares no word with the query."""
-        found: npt.NDArray[np.float32] = self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query)))
-        return found
+        scores: npt.NDArray[np.float32] = self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query)))
+        return scores

@@ -1,4 +1,4 @@
-"""What names a text or a pair in the store: its content, and what stands before it in the prompt."""
+"""Keys of texts and pairs in the store: digests of their content, and of the prompt before it."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -58,9 +58,9 @@ def buckets(keys: Keys) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def first_occurrences(keys: Keys) -> npt.NDArray[np.int64]:
-    """The numbers of the keys that are no repetition of an earlier one, in ascending order."""
-    found = []
+    """The numbers of the keys that do not repeat an earlier one, in ascending order."""
+    firsts = []
     for bucket in buckets(keys):
         numbers = as_binary(keys[bucket]).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-        found.append(bucket[np.unique(numbers, return_index=True)[1]])
-    return np.sort(np.concatenate(found))
+        firsts.append(bucket[np.unique(numbers, return_index=True)[1]])
+    return np.sort(np.concatenate(firsts))

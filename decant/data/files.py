@@ -26,7 +26,7 @@ def read_file(path: Path) -> Iterator[Record]:
         DecantError: the file is missing, of another kind, or broken; the message names the line.
     """
     if not path.is_file():
-        raise DecantError(f"{path}: there is no such file", "correct `source` or `splits` in params.yaml")
+        raise DecantError(f"{path}: there is no such file", "correct the set's block, or `mine.corpus`, in params.yaml")
     name = path.name.lower()
     if name.endswith((".jsonl", ".jsonl.gz")):
         return _read_jsonl(path)
@@ -40,7 +40,7 @@ def read_file(path: Path) -> Iterator[Record]:
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """Yield the texts of a corpus; empty ones are passed over.
+    """Yield the texts of a corpus, without the empty ones.
 
     A `.txt` file (plain or gzip) has one a line; of JSONL, CSV and Parquet it is the column `text`, after `title` where
     there is one, as in the corpus of a BEIR-style folder.
@@ -63,10 +63,12 @@ def _corpus_text(place: str, record: dict[str, Any]) -> str:
 
 
 def with_title(title: Any, text: str) -> str:
+    """A document's title, if it has one, and its text."""
     return f"{title} {text}".strip() if isinstance(title, str) and title.strip() else text
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file, plain or gzip, each with its number from 1."""
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     number = 0
     try:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.files import read_json, sha256
-from decant.models.scorer import Scores
+
+Scores = npt.NDArray[np.float32]
 
 # `row` is the number of the set's row that a pair comes from; the pairs of a row follow one another, positives first.
 SCHEMA = pa.schema(
@@ -36,7 +37,7 @@ def read_scores(folder: Path, name: str) -> pa.Table:
 
 
 def open_scores(folder: Path, name: str) -> pq.ParquetFile:
-    """Open one file of teacher scores, after its SHA-256 was found to be the manifest's.
+    """Open one file of teacher scores whose SHA-256 is the manifest's.
 
     Raises:
         DecantError: the file is not there, or is not the one that the manifest describes.
@@ -85,12 +86,12 @@ class Embeddings:
 
         Args:
             role: "query" or "document": a model may put another prompt before each.
-            texts: strings. One that stands there behind two prompts is found behind the train split's.
+            texts: strings. Of a text with two prompts, the place is that with the train split's.
         """
-        found = pc.index_in(texts.cast(pa.large_string()), value_set=self.texts[role])
-        there = found.is_valid().to_numpy(zero_copy_only=False)
+        matches = pc.index_in(texts.cast(pa.large_string()), value_set=self.texts[role])
+        there = matches.is_valid().to_numpy(zero_copy_only=False)
         places = np.full(len(texts), -1, dtype=np.int64)
-        places[there] = self.rows[role][found.drop_null().to_numpy()]
+        places[there] = self.rows[role][matches.drop_null().to_numpy()]
         return places
 
 
@@ -110,7 +111,7 @@ def read_embeddings(folder: Path) -> Embeddings:
 
 
 def open_embeddings(folder: Path) -> pq.ParquetFile:
-    """Open the embeddings beside a track's scores, after their SHA-256 was found to be the manifest's.
+    """Open the embeddings beside a track's scores, whose SHA-256 is the manifest's.
 
     Raises:
         DecantError: the file is not there, or is not the one that the manifest describes.
@@ -126,12 +127,12 @@ def open_embeddings(folder: Path) -> pq.ParquetFile:
 
 
 def scores_for(table: pa.Table, rows: Sequence[Row], quarantined: int = 0) -> Scores:
-    """The score of every pair of the rows, in their order; pairs that were set aside rank below all of their query's.
+    """The score of every pair of the rows, in their order; quarantined pairs rank below all others of their query.
 
     Args:
         table: of `SCHEMA`.
         rows: of the split that was scored.
-        quarantined: how many of its pairs were set aside.
+        quarantined: how many of its pairs have no score.
 
     Returns:
         float32, shape (pairs,).
@@ -141,17 +142,17 @@ def scores_for(table: pa.Table, rows: Sequence[Row], quarantined: int = 0) -> Sc
     """
     columns = [table.column(name).to_pylist() for name in ("row", "query", "candidate", "score")]
     known = {(number, query, candidate): score for number, query, candidate, score in zip(*columns, strict=True)}
-    found: list[list[float | None]] = [
+    by_row: list[list[float | None]] = [
         [known.get((number, row.query, text)) for text in row.candidates] for number, row in enumerate(rows)
     ]
-    missing = [(row, place) for row, scores in enumerate(found) for place, score in enumerate(scores) if score is None]
+    missing = [(row, place) for row, scores in enumerate(by_row) for place, score in enumerate(scores) if score is None]
     if len(missing) != quarantined:
         row, place = missing[0] if missing else (0, 0)
         raise DecantError(
-            f"{len(missing)} pairs have no teacher score, and {quarantined} were set aside; the first is "
+            f"{len(missing)} pairs have no teacher score, and {quarantined} are quarantined; the first is "
             f"{(rows[row].query, rows[row].candidates[place])!r}",
             "the set has changed: run `dvc repro score`",
         )
     for row, place in missing:
-        found[row][place] = min((score for score in found[row] if score is not None), default=0.0) - 1.0
-    return np.array([score for scores in found for score in scores], dtype=np.float32)
+        by_row[row][place] = min((score for score in by_row[row] if score is not None), default=0.0) - 1.0
+    return np.array([score for scores in by_row for score in scores], dtype=np.float32)

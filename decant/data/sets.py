@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decant.data import SPLITS as SPLITS
 from decant.errors import DecantError
 from decant.files import atomic_file
-
-SPLITS = ("train", "dev", "test")
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])
@@ -97,15 +96,12 @@ def read_split(path: Path) -> Split:
     Raises:
         DecantError: the file is not there.
     """
-    if not path.is_file():
-        raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
-    table = pq.read_table(path)
-    task = _task(table.schema)
-    return Split([_row(record) for record in table.to_pylist()], task)
+    task = read_task(path)
+    return Split([_row(record) for record in pq.read_table(path).to_pylist()], task)
 
 
 def read_rows(path: Path, wanted: Collection[int]) -> Split:
-    """Read some rows of a split, by their numbers, in the split's order; numbers beyond its end are passed over."""
+    """Read some rows of a split, by their numbers, in the split's order; numbers beyond its end are ignored."""
     rows, first = [], 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE):

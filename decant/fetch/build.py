@@ -1,48 +1,63 @@
 """Build a reranking set from its source: read, carve, validate, and describe it on a card."""
 
+import importlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
-from decant.data.files import Record, read_file
+from decant.data.files import Record
 from decant.data.sets import SPLITS, Row, Split, write_split
 from decant.errors import DecantError
-from decant.fetch.embedded.cwe import build_cwe
-from decant.fetch.embedded.icd10 import build_icd10
-from decant.fetch.embedded.pydocs import build_pydocs
 from decant.fetch.overlap import overlaps
-from decant.fetch.readers import read_beir, read_repository
+from decant.fetch.readers import FORMATS
+from decant.fetch.settings import DataSet
 from decant.fetch.splits import carve
-from decant.fetch.validation import Duplicates, Faults, validate
+from decant.fetch.validation import Faults, validate
 from decant.files import atomic_folder, sha256, write_json
+from decant.sources import SCHEMES
 from decant.sources.references import check_versions, resolve
 
+LARGEST_DEV = 500  # queries, of a dev split that params say nothing about
 
-@dataclass(frozen=True)
-class SetSource:
-    """Where a set comes from and what it shall hold; the fields are those of `datasets.<name>` in params."""
-
-    source: str
-    revision: str | None
-    format: Literal["rows", "beir", "mteb", "icd10", "pydocs", "cwe"]
-    packages: Mapping[str, str]
-    splits: Mapping[str, str | None]
-    sizes: Mapping[str, int | None]
-    negatives: int | None
-    seed: int
-    duplicates: Duplicates
-    max_overlap: float
-    task: str
+Splits = dict[str, list[Row]]
 
 
-def fetch_set(name: str, spec: SetSource, folder: Path) -> dict[str, Any]:
+class Read(Protocol):
+    """The function `read` of a format's module."""
+
+    def __call__(self, root: Path, split: str, *, repository: bool) -> Iterable[Record]:
+        """Yield (place, record): the place names file and line for messages, the record has the keys of a row.
+
+        Args:
+            root: the source's file or folder.
+            split: what the set's `train`, `dev` or `test` names.
+            repository: whether the root is a hub's repository, whose splits may lie in any files.
+        """
+        ...
+
+
+class Build(Protocol):
+    """The function `build` of an embedded format's module."""
+
+    def __call__(
+        self, source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
+    ) -> Splits:
+        """Build the three splits, of so many queries each; the same packages and seed give the same rows.
+
+        Raises:
+            DecantError: the source lacks a file, or a split cannot be filled.
+        """
+        ...
+
+
+def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
     """Build a set and write its splits and `card.json` into `folder`, all or nothing.
 
     Args:
         name: of the set, for messages and the card.
-        spec: where it comes from.
+        settings: its block of params.
         folder: which is replaced.
 
     Returns:
@@ -51,30 +66,33 @@ def fetch_set(name: str, spec: SetSource, folder: Path) -> dict[str, Any]:
     Raises:
         DecantError: the source cannot be read, breaks the contract, or its splits overlap too much.
     """
-    check_versions(spec.packages)
-    splits, faults = _embedded(spec) if spec.format in ("icd10", "pydocs", "cwe") else _read(spec)
+    check_versions(settings.packages)
+    root = resolve(settings.source, settings.revision, "dataset")
+    read = _build if FORMATS[settings.format].embedded else _read
+    splits, faults, carved = read(settings, root)
     shared = overlaps(splits)
     for pair, counts in shared.items():
-        if counts["share"] > spec.max_overlap:
+        if counts["share"] > settings.max_overlap:
             raise DecantError(
                 f"{name}: {counts['folded']} queries and positives ({counts['share']:.1%}) of "
                 f"{pair.split('-')[1]} stand in {pair.split('-')[0]} too; datasets.{name}.max_overlap allows "
-                f"{spec.max_overlap:.1%}",
-                "take them out of one of the splits, let Decant carve the split (null), or raise the limit",
+                f"{settings.max_overlap:.1%}",
+                "take them out of one of the splits, let Decant carve the split (a number), or raise the limit",
             )
     with atomic_folder(folder) as partial:
         for split, rows in splits.items():
-            write_split(partial / f"{split}.parquet", Split(rows, spec.task))
+            write_split(partial / f"{split}.parquet", Split(rows, settings.task))
         card = {
             "name": name,
-            "source": spec.source,
-            "revision": spec.revision,
-            "format": spec.format,
-            "packages": dict(spec.packages),
-            "task": spec.task,
+            "source": settings.source,
+            "revision": settings.revision,
+            "format": settings.format,
+            "packages": settings.packages,
+            "task": settings.task,
             "splits": {
                 split: _describe(rows, faults[split], partial / f"{split}.parquet") for split, rows in splits.items()
             },
+            **({"carved_from_train": carved} if carved else {}),
             "overlap": shared,
         }
         write_json(partial / "card.json", card)
@@ -94,66 +112,38 @@ def _describe(rows: Sequence[Row], faults: Faults, path: Path) -> dict[str, Any]
     }
 
 
-def _embedded(spec: SetSource) -> tuple[dict[str, list[Row]], dict[str, Faults]]:
-    sizes = {split: size for split, size in spec.sizes.items() if size is not None}
-    if sizes.keys() != set(SPLITS) or spec.negatives is None:
-        raise DecantError(
-            f"{spec.format}: train, dev, test and negatives must be numbers",
-            "set them in the data set's block of params.yaml",
-        )
-    if spec.format == "pydocs":
-        splits = build_pydocs(list(spec.packages), sizes, spec.negatives, spec.seed)
-    else:
-        build = build_icd10 if spec.format == "icd10" else build_cwe
-        splits = build(resolve(spec.source), sizes, spec.negatives, spec.seed)
-    checked = {split: validate(_records(split, splits[split]), spec.duplicates, labelled=True) for split in SPLITS}
-    return {split: rows for split, (rows, _) in checked.items()}, {
-        split: faults for split, (_, faults) in checked.items()
-    }
-
-
-def _records(split: str, rows: Iterable[Row]) -> Iterable[Record]:
-    return (
-        (f"{split}, row {number}", {"query": row.query, "positive": row.positive, "negative": row.negative})
-        for number, row in enumerate(rows, start=1)
-    )
-
-
-def _read(spec: SetSource) -> tuple[dict[str, list[Row]], dict[str, Faults]]:
-    root = resolve(spec.source, spec.revision, "dataset")
-    if root.is_file() and sum(named is not None for named in spec.splits.values()) > 1:
-        raise DecantError(
-            f"{spec.source}: the source is one file, and `splits` names several",
-            "let `source` name the folder, and `splits` its files; or name train alone and let the others be carved",
-        )
-    splits: dict[str, list[Row]] = {}
+def _build(settings: DataSet, root: Path) -> tuple[Splits, dict[str, Faults], list[str]]:
+    """An embedded set's splits, what the validator found in each, and the names of those that are carved: none."""
+    assert settings.negatives is not None  # the settings refuse it
+    build: Build = importlib.import_module(FORMATS[settings.format].module).build
+    sizes = {split: getattr(settings, split) for split in SPLITS}
+    built = build(root, list(settings.packages), sizes, settings.negatives, settings.seed)
+    splits: Splits = {}
     faults: dict[str, Faults] = {}
-    for split, named in spec.splits.items():
-        if named is not None:
-            splits[split], faults[split] = validate(
-                _open(spec, root, named), spec.duplicates, labelled=split != "train"
-            )
-    if "train" not in splits:
-        raise DecantError(f"{spec.source}: no train split is named", "set the data set's `splits.train`")
-    missing = [split for split in SPLITS if split not in splits]
-    if missing:
-        carved = carve(splits["train"], {split: spec.sizes[split] for split in missing}, spec.seed, spec.source)
-        for split, rows in carved.items():
-            splits[split] = rows
-            faults.setdefault(split, Faults(0, 0, 0))
-    return {split: _sample(splits[split], spec.sizes[split], spec.seed) for split in SPLITS}, faults
+    for split in SPLITS:
+        records = ((f"{split}, row {number}", vars(row)) for number, row in enumerate(built[split], start=1))
+        splits[split], faults[split] = validate(records, settings.duplicates, labelled=True)
+    return splits, faults, []
 
 
-def _open(spec: SetSource, root: Path, named: str) -> Iterable[Record]:
-    if spec.format == "beir":
-        return read_beir(root, named)
-    if spec.format == "mteb":
-        from decant.fetch.readers.mteb import read_mteb
-
-        return read_mteb(root, named)
-    if spec.source.startswith(("hub:", "modelscope:")):
-        return read_repository(root, named)
-    return read_file(root if root.is_file() else root / named)
+def _read(settings: DataSet, root: Path) -> tuple[Splits, dict[str, Faults], list[str]]:
+    """The splits of a source, what the validator found in each, and the names of those that are carved."""
+    read: Read = importlib.import_module(FORMATS[settings.format].module).read
+    repository = SCHEMES[settings.source.partition(":")[0]].pinned
+    splits: Splits = {}
+    faults = dict.fromkeys(SPLITS, Faults(0, 0, 0))
+    sizes: dict[str, int] = {}
+    for split in SPLITS:
+        named = getattr(settings, split)
+        if isinstance(named, str):
+            records = read(root, named, repository=repository)
+            splits[split], faults[split] = validate(records, settings.duplicates, labelled=split != "train")
+        else:
+            sizes[split] = named or max(1, min(LARGEST_DEV, len(splits["train"]) // 10))
+    if sizes:
+        splits |= carve(splits["train"], sizes, settings.seed, settings.source)
+    limits: dict[Any, int] = {**settings.limits, **sizes}
+    return {split: _sample(splits[split], limits.get(split), settings.seed) for split in SPLITS}, faults, list(sizes)
 
 
 def _sample(rows: list[Row], size: int | None, seed: int) -> list[Row]:

@@ -1,5 +1,6 @@
-"""Search a corpus for the candidates that train rows lack: by BM25, by the student's embeddings, or by both."""
+"""Search a corpus for the candidates that train rows lack."""
 
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,20 +8,21 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import ROWS_AT_ONCE, Row, normalise
+from decant import paths
+from decant.data.files import read_texts
+from decant.data.sets import ROWS_AT_ONCE, Row, Split, normalise, read_split, write_split
 from decant.errors import DecantError
-from decant.progress import progress, quiet
+from decant.fetch.searches import Search, make_searches
+from decant.fetch.settings import Mine
+from decant.files import atomic_file
+from decant.progress import progress
+from decant.sources.references import resolve
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
-
-# Queries and a number k → for each query the places of its k best texts in the corpus, the best first.
-Search = Callable[[Sequence[str], int], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -42,24 +44,91 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Mined:
-    """Rows with their candidates, and what it took.
+    """Rows with their candidates, and counts.
 
     Args:
         rows: all of them fit to be scored.
-        found: candidates that were added.
-        left_out: rows for which too little was found.
+        added: candidates, to all rows together.
+        left_out: rows for which the search gave too few.
     """
 
     rows: list[Row]
-    found: int
+    added: int
     left_out: int
 
 
-def make_corpus(texts: Iterable[str], held_out: Iterable[Row]) -> Corpus:
-    """Choose the texts that may be mined: each once, and none that stands in a row of dev or test, in whatever role.
+def mine_split(
+    track: str,
+    source: Path,
+    target: Path,
+    settings: Mine | None,
+    held_out: Sequence[Path],
+    make_model: Callable[[], "SentenceTransformer"],
+    tell: Callable[[str], None],
+) -> None:
+    """Write a train split with mined candidates or, without settings, the split as it is.
 
     Args:
-        texts: to choose among; of equal ones the first is kept.
+        track: its name, for messages.
+        source: the train split's file.
+        target: the file to write.
+        settings: None mines nothing.
+        held_out: splits whose texts must not be mined.
+        make_model: makes the bi-encoder that searches, for the methods that need one.
+        tell: is given each line for the user.
+
+    Raises:
+        DecantError: rows lack candidates and nothing is mined, the corpus cannot be read, or it holds too little.
+    """
+    if settings is None:
+        check_candidates(source, track)
+        with atomic_file(target) as partial:
+            shutil.copyfile(source, partial)
+        tell(f"{track}: {target} is the train split of {source.parent.name}; nothing is mined")
+        return
+    train = read_split(source)
+    if settings.corpus is None:
+        texts: Iterable[str] = chain.from_iterable((row.query, *row.candidates) for row in train.rows)
+    else:
+        reference = settings.corpus.startswith(("path:", "package:"))
+        texts = read_texts(resolve(settings.corpus if reference else f"path:{paths.OWN / settings.corpus}"))
+    corpus = make_corpus(texts, (row for path in held_out for row in read_split(path).rows))
+    tell(
+        f"{track}: {len(corpus.texts)} texts to mine; {corpus.held_out} that stand in dev or test "
+        f"and {corpus.duplicates} duplicates are left out"
+    )
+    searches = make_searches(settings.method, corpus.texts, make_model, train.task)
+    mined = mine(train.rows, corpus, searches, settings.candidates, settings.skip)
+    write_split(target, Split(mined.rows, train.task))
+    tell(
+        f"{track}: {mined.added} candidates mined by {settings.method} for {len(mined.rows)} queries; "
+        f"{mined.left_out} queries left out, for which the search gave too few"
+    )
+
+
+def check_candidates(path: Path, track: str) -> None:
+    """Raise a DecantError unless every row of a split has negatives or candidates, which the track's `mine` adds."""
+    lacking = total = 0
+    first = ""
+    with pq.ParquetFile(path) as file:
+        name = "negative" if "negative" in file.schema_arrow.names else "candidates"
+        for rows in file.iter_batches(ROWS_AT_ONCE, columns=["query", name]):
+            empty = rows.filter(pc.equal(pc.list_value_length(rows[name]), 0))
+            first = first or (empty["query"][0].as_py() if len(empty) else "")
+            lacking, total = lacking + len(empty), total + len(rows)
+    if lacking:
+        what = "negatives" if name == "negative" else "candidates"
+        raise DecantError(
+            f"{path}: {lacking} of {total} rows have no {what}; the first is the query {first[:60]!r}",
+            f"set {track}.mine to {{method: bm25}} to mine them, or give every row its `negative` (or `candidates`)",
+        )
+
+
+def make_corpus(texts: Iterable[str], held_out: Iterable[Row]) -> Corpus:
+    """Choose the texts that may be mined: each once, and none that is in a row of dev or test, in any role.
+
+    Args:
+        texts: to choose from; the first of equal ones is kept.
         held_out: the rows of dev and test.
 
     Raises:
@@ -88,19 +157,19 @@ def make_corpus(texts: Iterable[str], held_out: Iterable[Row]) -> Corpus:
 def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candidates: int, skip: int) -> Mined:
     """Add candidates to rows: negatives where they have labels, unlabelled candidates elsewhere.
 
-    Neither the query, nor one of its positives, nor a candidate that the row has, is added, nor a text that differs
-    from one of these in case, punctuation and white space alone. A text's positives are those of all rows, and hold in
-    both directions. What several searches find is interleaved.
+    A row never gets its query, one of the query's positives or a candidate that it has, nor a text that differs from
+    one of these in case, punctuation and white space alone. A text's positives are those of all rows, and hold in both
+    directions. Several searches take turns.
 
     Args:
         rows: of train.
-        corpus: what to find.
+        corpus: the texts to choose from.
         searches: of this corpus.
         candidates: added to a row at most.
-        skip: ranks of each search that are passed over, of the texts that could be added.
+        skip: how many of each search's best texts are left out, counted among those that could be added.
 
     Raises:
-        DecantError: not one row came out with enough candidates.
+        DecantError: no row has enough candidates.
     """
     related: dict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -109,7 +178,7 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
             related[query].add(text)
             related[text].add(query)
     complete: list[Row] = []
-    found = 0
+    added = 0
     with progress(len(rows), "queries") as bar:
         for start in range(0, len(rows), ROWS_AT_ONCE):
             block = rows[start : start + ROWS_AT_ONCE]
@@ -121,14 +190,14 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
                 filled = _with_candidates(row, [corpus.texts[place] for place in chosen])
                 if filled.negative or len(filled.unlabelled) > 1:
                     complete.append(filled)
-                    found += len(chosen)
+                    added += len(chosen)
             bar.update(len(block))
     if not complete:
         raise DecantError(
-            f"of {len(rows)} queries not one has enough candidates, with {len(corpus.texts)} texts to search",
+            f"none of {len(rows)} queries has enough candidates, with {len(corpus.texts)} texts to search",
             "name a larger corpus in the track's mine.corpus, or lower mine.skip",
         )
-    return Mined(complete, found, len(rows) - len(complete))
+    return Mined(complete, added, len(rows) - len(complete))
 
 
 def _places(row: Row, related: dict[str, set[str]], corpus: Corpus) -> set[int]:
@@ -139,7 +208,7 @@ def _places(row: Row, related: dict[str, set[str]], corpus: Corpus) -> set[int]:
 
 
 def _choose(rankings: Sequence[Sequence[int]], count: int, skip: int) -> list[int]:
-    """The first places of rankings, by turns and each once; those that one of them has in its first `skip` never."""
+    """The first places of the rankings in turns, each once, without those in the first `skip` of any ranking."""
     passed = {place for ranking in rankings for place in ranking[:skip]}
     left = [[place for place in ranking if place not in passed] for ranking in rankings]
     by_turns = dict.fromkeys(chain.from_iterable(zip_longest(*left)))
@@ -150,81 +219,3 @@ def _with_candidates(row: Row, texts: list[str]) -> Row:
     if row.labelled:
         return replace(row, negative=row.negative + texts)
     return replace(row, unlabelled=row.unlabelled + texts)
-
-
-def bm25_search(texts: Sequence[str]) -> Search:
-    """Rank by BM25, equal scores in the order of the texts; a text that shares no word with a query is not found."""
-    from decant.data.bm25 import BM25
-
-    index = BM25(texts)
-
-    def best(query: str, count: int) -> list[int]:
-        scores = index.scores(query)
-        shared = np.flatnonzero(scores > 0)
-        if len(shared) > count:
-            limit = np.partition(scores[shared], -count)[-count]
-            shared = shared[scores[shared] >= limit]
-        order: list[int] = shared[np.argsort(-scores[shared], kind="stable")][:count].tolist()
-        return order
-
-    return lambda queries, count: [best(query, count) for query in queries]
-
-
-def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) -> Search:
-    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts.
-
-    Args:
-        texts: of the corpus.
-        model: usually the student before training.
-        task: fills `{task}` in the query prompt.
-    """
-    from sentence_transformers import util  # slow to import
-
-    from decant.models.scorer import resolve_prompts
-
-    query_prompt, document_prompt = resolve_prompts(model, None, None)
-
-    def embed(some: Sequence[str], prompt: str) -> "Tensor":
-        embedded: Tensor = model.encode(
-            list(some),
-            prompt=prompt,
-            normalize_embeddings=True,
-            convert_to_tensor=True,
-            show_progress_bar=not quiet() and some is texts,
-        )
-        return embedded
-
-    embeddings = embed(texts, document_prompt)
-
-    def search(queries: Sequence[str], count: int) -> list[list[int]]:
-        embedded = embed(queries, query_prompt.replace("{task}", task))
-        found = util.semantic_search(embedded, embeddings, top_k=count, score_function=util.dot_score)
-        return [[hit["corpus_id"] for hit in hits] for hits in found]
-
-    return search
-
-
-def check_candidates(path: Path, key: str) -> None:
-    """Make sure that every row of a split has what a teacher is to score.
-
-    Args:
-        path: of the split.
-        key: of params, which would have candidates mined.
-
-    Raises:
-        DecantError: a row has no negative, or no candidate.
-    """
-    lacking = total = 0
-    first = ""
-    with pq.ParquetFile(path) as file:
-        name = "negative" if "negative" in file.schema_arrow.names else "candidates"
-        for rows in file.iter_batches(ROWS_AT_ONCE, columns=["query", name]):
-            empty = rows.filter(pc.equal(pc.list_value_length(rows[name]), 0))
-            first = first or (empty["query"][0].as_py() if len(empty) else "")
-            lacking, total = lacking + len(empty), total + len(rows)
-    if lacking:
-        what = "negatives" if name == "negative" else "candidates"
-        raise DecantError(
-            f"{path}: {lacking} of {total} rows have no {what}; the first is the query {first[:60]!r}",
-            f"set {key} to bm25, to have them mined, or give every row its `negative` (or `candidates`)",
-        )

@@ -1,14 +1,16 @@
-"""What the splits of a set share, exactly and nearly: a test text that train held too is no test."""
+"""Texts that splits share, exactly and nearly: a test text that is in train too tests nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from datasketch import MinHash, MinHashLSH
 
-from decant.data.sets import SPLITS, Row, normalise
-from decant.data.words import words
+from decant.data.sets import SPLITS, Row, normalise, read_split
+from decant.data.words import words as words_of
+from decant.files import read_json
 
 # Of near-duplicates: the share of the words of two texts together that stand in both (Jaccard). At 0.8 one word of nine
 # may be another; a text of fewer than nine words must have the same words, since the titles of two diseases, or the
@@ -33,30 +35,52 @@ class Texts:
         self.asked = self.queries | {text for row in rows for text in row.positive}
         self.all = self.queries | self.candidates
         self.folded = {text: normalise(text) for text in self.all}
-        self.words = {text: frozenset(words(text)) for text in self.all}
+        self.words = {text: frozenset(words_of(text)) for text in self.all}
 
     @cached_property
     def sketches(self) -> dict[Words, MinHash]:
         """The MinHash of every distinct set of words."""
         distinct = sorted(set(self.words.values()), key=sorted)
-        hashed = MinHash.generator(([w.encode() for w in one] for one in distinct), num_perm=BANDS * ROWS)
+        hashed = MinHash.generator(([word.encode() for word in each] for each in distinct), num_perm=BANDS * ROWS)
         return dict(zip(distinct, hashed, strict=True))
 
     @cached_property
     def index(self) -> MinHashLSH:
         """Finds the sets of words that may be near to another."""
         index = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
-        for one, sketch in self.sketches.items():
-            index.insert(one, sketch, check_duplication=False)
+        for distinct, sketch in self.sketches.items():
+            index.insert(distinct, sketch, check_duplication=False)
         return index
 
     def near(self, other: "Texts") -> set[str]:
         """The texts of `other` to which a text of this split is near, or equal."""
-        found = {one for one in other.sketches if one in self.sketches}
-        for one in other.sketches.keys() - found:
-            if any(_jaccard(one, candidate) >= THRESHOLD for candidate in self.index.query(other.sketches[one])):
-                found.add(one)
-        return {text for text, one in other.words.items() if one in found}
+        near = {words for words in other.sketches if words in self.sketches}
+        for words in other.sketches.keys() - near:
+            if any(_jaccard(words, candidate) >= THRESHOLD for candidate in self.index.query(other.sketches[words])):
+                near.add(words)
+        return {text for text, words in other.words.items() if words in near}
+
+
+def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict[str, Any]]:
+    """What the splits of a track's sets share.
+
+    Args:
+        in_domain: the fetched set's folder.
+        out_of_domain: likewise; None for none.
+
+    Returns:
+        set → pair of its splits → `overlap`'s counts, from the sets' cards; then, under `<in> → <out>`, those of the
+        in-domain train split and the out-of-domain test split.
+    """
+    folders = [folder for folder in (in_domain, out_of_domain) if folder is not None]
+    counts: dict[str, dict[str, Any]] = {folder.name: read_json(folder / "card.json")["overlap"] for folder in folders}
+    if out_of_domain is not None:
+        train, test = (
+            Texts(read_split(in_domain / "train.parquet").rows),
+            Texts(read_split(out_of_domain / "test.parquet").rows),
+        )
+        counts[f"{in_domain.name} → {out_of_domain.name}"] = {"train-test": overlap(train, test)}
+    return counts
 
 
 def overlaps(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
@@ -78,9 +102,9 @@ def overlap(train: Texts, other: Texts) -> dict[str, Any]:
     Returns:
         `exact` and `folded` (case, punctuation and white space folded): the number of distinct queries and
         positives of `other` that are a query or positive of train; `share`: `folded` as a share of them
-        all; `any_role`: texts of `other` in whatever role that are, folded, a query or positive of train.
+        all; `any_role`: texts of `other` in any role that are, folded, a query or positive of train.
         Then for the `queries` and for the `candidates` of `other` the number of distinct `texts`, and of those that
-        stand in train in any role, negatives included: `exact`, `folded`, and `near`, each among the next.
+        are in train in any role, negatives included: `exact`, `folded` and `near`, each of which counts the one before.
     """
     asked = {train.folded[text] for text in train.asked}
     folded = sum(other.folded[text] in asked for text in other.asked)

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from decant.blocks import Block, OneOf, Place, Positive, Seed, Share
+from decant.data import SPLITS
 from decant.fetch.readers import FORMATS
 from decant.sources.settings import Reference, pinned
 
-SPLITS = ("train", "dev", "test")
+Duplicates = Literal["keep", "merge", "refuse"]
 SplitSource = Annotated[str, Field(min_length=1)] | Positive
 
 
@@ -26,7 +27,7 @@ class DataSet(Block):
     train: SplitSource
     """The source's train split or file; a number of queries for an embedded set."""
     dev: SplitSource | None = None
-    """Likewise; a number is carved from train, null carves a tenth of train, 500 queries at most."""
+    """Likewise; a number is carved from train, null carves a tenth of train, at most 500 queries."""
     test: SplitSource
     """Likewise; a number is carved from train."""
     limits: dict[Literal["train", "dev", "test"], Positive] = Field(default_factory=dict)
@@ -35,7 +36,7 @@ class DataSet(Block):
     """Negatives a query, of an embedded set."""
     seed: Seed = 0
     """Of what is carved or drawn."""
-    duplicates: Literal["keep", "merge", "refuse"] = "refuse"
+    duplicates: Duplicates = "refuse"
     """What to do about a query that comes again: keep both rows, merge their candidates, or refuse the set."""
     max_overlap: Share = 0.0
     """The largest share of a split's queries and positives that may stand in another split too."""
@@ -47,7 +48,7 @@ class DataSet(Block):
         if FORMATS[self.format].embedded:
             for key in (*SPLITS, "negatives"):
                 if not isinstance(getattr(self, key), int):
-                    raise ValueError(f"`{key}` must be a number of queries for the format {self.format}")
+                    raise ValueError(f"`{key}` is {getattr(self, key)}, and the format {self.format} needs a number")
             if not self.packages:
                 raise ValueError(f"`packages` is empty, and the format {self.format} is defined by their versions")
         elif not isinstance(self.train, str):

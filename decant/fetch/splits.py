@@ -12,9 +12,8 @@ from decant.errors import DecantError
 def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """Assign each group to a split, so that the splits come near their shares.
 
-    Groups are taken largest first (those that alone outweigh a twentieth of everything, which
-    would otherwise swamp a small split), then in seeded random order; each goes to the split
-    that is furthest from its share.
+    Groups that alone outweigh a twentieth of everything, and would otherwise swamp a small split, are taken first, the
+    largest before the others; the rest follows in seeded random order. Each goes to the split furthest from its share.
 
     Args:
         group_sizes: group name → number of rows or texts in it.
@@ -38,20 +37,33 @@ def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], se
     return allotted
 
 
-def carve(rows: Sequence[Row], sizes: Mapping[str, int | None], seed: int, source: str) -> dict[str, list[Row]]:
-    """Carve dev (and test) from the train rows; rows that share a query or a positive stay together."""
+def carve(rows: Sequence[Row], sizes: Mapping[str, int], seed: int, source: str) -> dict[str, list[Row]]:
+    """Carve splits from the train rows; rows that share a query or a positive stay together.
+
+    Args:
+        rows: of train.
+        sizes: dev, test or both → about how many rows; a group of related rows may exceed it.
+        seed: of the order in which groups are allotted.
+        source: of the set, for messages.
+
+    Returns:
+        train and the carved splits.
+
+    Raises:
+        DecantError: rows lack labels or negatives, or are too few or too closely related.
+    """
+    keys = " and ".join(f"`{split}`" for split in sizes)
     if not all(row.positive and row.negative for row in rows):
         kind = "train rows without negatives" if rows[0].labelled else "unlabelled train rows"
         raise DecantError(
-            f"{source}: {kind} cannot serve as {' or '.join(sizes)}",
-            "name a labelled file for it in `splits`",
+            f"{source}: {kind} cannot serve as {' or '.join(sizes)}", f"name a labelled split or file in {keys}"
         )
-    wanted = {split: size for split, size in sizes.items() if size is not None}
-    rest = len(rows) - sum(wanted.values())
-    if wanted.keys() != sizes.keys() or rest <= 0:
+    rest = len(rows) - sum(sizes.values())
+    if rest <= 0:
+        wanted = " and ".join(f"{size} {split}" for split, size in sizes.items())
         raise DecantError(
-            f"{source}: {len(rows)} train rows, from which {dict(sizes)} shall be carved",
-            "give each split that is null in `splits` a size, and leave rows to train on",
+            f"{source}: {len(rows)} train rows are too few to carve {wanted} queries from",
+            f"set {keys} to smaller numbers, or name a split or file there",
         )
     graph = nx.Graph()
     for number, row in enumerate(rows):
@@ -63,15 +75,15 @@ def carve(rows: Sequence[Row], sizes: Mapping[str, int | None], seed: int, sourc
         groups[f"{members[0]:09d}"] = members
     allotted = allot_groups(
         {name: len(members) for name, members in groups.items()},
-        {**dict.fromkeys(SPLITS, 0), **wanted, "train": rest},
+        {**dict.fromkeys(SPLITS, 0), **sizes, "train": rest},
         seed,
     )
-    carved: dict[str, list[Row]] = {split: [] for split in ("train", *wanted)}
+    carved: dict[str, list[Row]] = {split: [] for split in ("train", *sizes)}
     for number, split in sorted((number, allotted[name]) for name, members in groups.items() for number in members):
         carved[split].append(rows[number])
     if empty := [split for split, members in carved.items() if not members]:
         raise DecantError(
             f"{source}: nothing is left for {' and '.join(empty)}, since nearly all rows share queries or positives",
-            "name a file for it in `splits`",
+            f"name a split or file in {keys}",
         )
     return carved

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from decant.data.sets import Row
 from decant.errors import DecantError
-
-Duplicates = Literal["keep", "merge", "refuse"]
+from decant.fetch.settings import Duplicates
 
 
 @dataclass(frozen=True)
 class Faults:
-    """What the validator found and mended or let pass, for the set's card."""
+    """Counts of what the validator mended or let pass, for the set's card."""
 
     duplicate_queries: int
     repeated_candidates: int
@@ -26,12 +25,11 @@ def validate(
 
     Args:
         records: (place, record) pairs; the place names file and line for the messages.
-        duplicates: what to do about a query that comes again: keep both rows, merge their
-            candidates (a positive label wins), or refuse the set.
+        duplicates: of a query: keep both rows, merge their candidates (a positive label wins), or refuse the set.
         labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
 
     Returns:
-        the rows, and the count of what was found.
+        the rows, and the counts.
 
     Raises:
         DecantError: at the first record that breaks the contract.
@@ -56,7 +54,7 @@ def validate(
         seen_again += 1
         if duplicates == "refuse":
             raise DecantError(
-                f"{place}: the query {_short(row.query)} stands in an earlier row too",
+                f"{place}: the query {_short(row.query)} is in an earlier row too",
                 "remove one of them, or set the data set's `duplicates` to `merge` or `keep`",
             )
         if duplicates == "keep":

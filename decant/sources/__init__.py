@@ -1,17 +1,16 @@
-"""Where models and data come from. A new scheme is one module here and one line in `SCHEMES`.
+"""Where models and data come from. A new scheme is one module here and one line in `SCHEMES`."""
 
-Such a module has a function `find`; see `decant.sources.references.Find`.
-"""
+from typing import Literal, NamedTuple
 
-from typing import NamedTuple
+Kind = Literal["model", "dataset"]
 
 
 class Scheme(NamedTuple):
     """What a reference may begin with.
 
     Args:
-        module: that finds what is named.
-        pinned: whether a reference needs a commit beside it.
+        module: with its function `find`; see `decant.sources.references.Find`.
+        pinned: whether a reference names a repository, which needs a commit.
     """
 
     module: str

@@ -39,7 +39,7 @@ def convert(reference: str, pickled: Path, patterns: Sequence[str], target: Path
         target: the folder to write.
 
     Raises:
-        DecantError: the file holds something else than tensors.
+        DecantError: the file holds something other than tensors.
     """
     import torch
     from safetensors.torch import save_file

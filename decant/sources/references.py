@@ -1,23 +1,39 @@
-"""References to models and data, resolved in one place.
+"""References to models and data, resolved in one place; `decant.sources.SCHEMES` lists what they may begin with."""
 
-`package:import_name/sub/path` names files that an installed Python package ships, `path:…` a file or folder,
-`hub:owner/name` and `modelscope:owner/name` a repository of the Hugging Face hub or of ModelScope at a pinned revision.
-"""
-
+import importlib
 import importlib.metadata
-import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from decant.errors import DecantError
-from decant.files import sha256
+from decant.files import locked, sha256
+from decant.sources import SCHEMES, Kind
 from decant.sources.conversion import PICKLE, convert, converted_folder
-from decant.sources.hubs import Kind, download
 from decant.sources.safety import check_safe
 
 WEIGHTS = "*.safetensors"
 MODEL_FILES = ["*.json", WEIGHTS, "*.txt", "*.model", "*.jinja"]
 DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
+
+
+class Find(Protocol):
+    """The function `find` of a scheme's module."""
+
+    def __call__(self, reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> Path:
+        """Find or download what a reference names.
+
+        Args:
+            reference: with its scheme.
+            revision: the pinned commit; empty where the scheme has none.
+            kind: of the repository.
+            patterns: of a repository's files that are wanted; `*` matches `/` too.
+
+        Returns:
+            the file or folder; a model's folder may lack where its repository has no such file.
+        """
+        ...
 
 
 def resolve(
@@ -28,69 +44,42 @@ def resolve(
     extra: Sequence[str] = (),
     leave: Sequence[str] = (),
 ) -> Path:
-    """Find or download what a reference names.
+    """Find or download what a reference names; see `Find`.
 
     Args:
-        reference: `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
+        reference: such as `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
         revision: the pinned commit of a repository.
         kind: of a repository.
         extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
         leave: those of the usual ones that are not wanted.
 
-    Returns:
-        the local file or folder.
-
     Raises:
-        DecantError: the scheme is unknown, nothing is there, or the hub cannot be reached.
+        DecantError: the scheme is unknown, a repository is not pinned to a commit, nothing is there, or the hub cannot
+            be reached.
     """
-    scheme, _, name = reference.partition(":")
-    if scheme == "path":
-        try:
-            path = Path(name).expanduser()
-            there = path.exists()
-        except (RuntimeError, OSError) as error:  # no such user's home, a name that is too long
-            raise DecantError(f"{reference}: {error}", "correct the path in params.yaml") from error
-        if not there:
-            raise DecantError(f"{reference}: {path.absolute()} does not exist", "correct the path in params.yaml")
-        return path
-    if scheme == "package":
-        return _package_path(reference, name)
-    if scheme in ("hub", "modelscope"):
-        usual = [pattern for pattern in (MODEL_FILES if kind == "model" else DATA_FILES) if pattern not in leave]
-        return download(reference, revision, kind, [*usual, *extra])
-    raise DecantError(
-        f"{reference}: a reference cannot begin with `{scheme}:`",
-        "write package:import_name/sub/path, path:file_or_folder, hub:owner/name or modelscope:owner/name",
-    )
-
-
-def _package_path(reference: str, name: str) -> Path:
-    import_name, _, inside = name.partition("/")
-    try:
-        spec = importlib.util.find_spec(import_name) if import_name.isidentifier() else None
-    except ValueError:  # of `__main__` where a command runs that is no module
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    name = reference.partition(":")[0]
+    if name not in SCHEMES:
         raise DecantError(
-            f"{reference}: no package `{import_name}` is installed", "run `make install`, or correct the reference"
+            f"{reference}: a reference cannot begin with `{name}:`",
+            f"write {' or '.join(f'{scheme}:…' for scheme in SCHEMES)}",
         )
-    path = Path(next(iter(spec.submodule_search_locations))) / inside
-    if not path.exists():
-        raise DecantError(f"{reference}: the package ships no {inside}", "install the version that params.yaml names")
+    scheme = SCHEMES[name]
+    if scheme.pinned and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+        raise DecantError(
+            f"{reference}: the revision is {revision!r}, not a pinned commit",
+            "set `revision` to the commit's 40 hexadecimal digits",
+        )
+    usual = [pattern for pattern in (MODEL_FILES if kind == "model" else DATA_FILES) if pattern not in leave]
+    patterns = [*usual, *extra]
+    find: Find = importlib.import_module(scheme.module).find
+    path = find(reference, revision or "", kind, patterns)
+    if scheme.pinned and kind == "dataset" and not any(path.rglob("*")):
+        raise DecantError(f"{reference}: the repository holds no data file", f"name one with {', '.join(patterns)}")
     return path
 
 
 def tokenizer_folder(reference: str, revision: str | None, *, code: bool = False) -> Path:
-    """Resolve a model whose weights are elsewhere: its configuration and tokenizer, and that they are safe.
-
-    Args:
-        reference: of the model's folder.
-        revision: the pinned commit of a repository.
-        code: see `model_folder`.
-
-    Raises:
-        DecantError: nothing is there, or the folder is not safe.
-    """
+    """Resolve the configuration and tokenizer of a model whose weights are elsewhere; see `model_folder`."""
     folder = resolve(reference, revision, extra=["*.py"] if code else [], leave=[WEIGHTS])
     if not code:
         check_safe(reference, folder)
@@ -98,17 +87,17 @@ def tokenizer_folder(reference: str, revision: str | None, *, code: bool = False
 
 
 def model_folder(reference: str, revision: str | None, expected_sha256: str | None, *, code: bool = False) -> Path:
-    """Resolve a model and make sure that its weights are safetensors and those that are expected, and that it is safe.
+    """Resolve a model, and make sure that it is safe and that its weights are safetensors and the expected ones.
 
-    A model without safetensors is converted once from its `pytorch_model.bin`, where that file's checksum is expected.
+    A model without safetensors is converted once from its `pytorch_model.bin`, where `expected_sha256` is this file's.
 
     Args:
         reference: of the model's folder.
         revision: the pinned commit of a repository.
         expected_sha256: of `model.safetensors`, or of the `pytorch_model.bin` that is to be converted; None skips the
             check, and converts nothing.
-        code: whether Python files are wanted too, for `trust_remote_code`; without, a folder that could not be
-            loaded but by running code is refused.
+        code: whether Python files are wanted too, for `trust_remote_code`; without, a folder that loads only by
+            running code is refused.
 
     Returns:
         the local folder.
@@ -135,14 +124,16 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
     patterns = [*MODEL_FILES, *extra]
     target = converted_folder(folder, expected_sha256, patterns)
     if not target.is_dir():
-        pickled = resolve(reference, revision, extra=[*extra, PICKLE]) / PICKLE
-        if not pickled.is_file():
-            raise DecantError(
-                f"{reference}: {folder} holds neither safetensors nor {PICKLE}",
-                "name a model published as safetensors, or its folder with the weights in this one file",
-            )
-        _check_sha256(reference, pickled, expected_sha256)
-        convert(reference, pickled, patterns, target)
+        with locked(target):
+            if not target.is_dir():
+                pickled = resolve(reference, revision, extra=[*extra, PICKLE]) / PICKLE
+                if not pickled.is_file():
+                    raise DecantError(
+                        f"{reference}: {folder} holds neither safetensors nor {PICKLE}",
+                        "name a model published as safetensors, or its folder with the weights in this one file",
+                    )
+                _check_sha256(reference, pickled, expected_sha256)
+                convert(reference, pickled, patterns, target)
     return target
 
 
@@ -152,10 +143,10 @@ def _check_sha256(reference: str, weights: Path, expected: str) -> None:
             f"{reference}: there is no {weights.name} for the sha256 to be compared with",
             "set `sha256` to null for weights that are split into several files",
         )
-    found = sha256(weights)
-    if found != expected:
+    actual = sha256(weights)
+    if actual != expected:
         raise DecantError(
-            f"{reference}: {weights} has SHA-256 {found}, expected {expected}",
+            f"{reference}: {weights} has SHA-256 {actual}, expected {expected}",
             "install the model again; if you meant to change it, set `sha256` to the new value",
         )
 

@@ -28,7 +28,7 @@ def pinned(reference: str, revision: str | None) -> None:
     """
     scheme = SCHEMES[reference.partition(":")[0]]
     if scheme.pinned and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
-        found = "null" if revision is None else repr(revision)
-        raise ValueError(f"`revision` is {found}, and {reference} must be pinned to a commit: 40 hexadecimal digits")
+        given = "null" if revision is None else repr(revision)
+        raise ValueError(f"`revision` is {given}, and {reference} must be pinned to a commit: 40 hexadecimal digits")
     if not scheme.pinned and revision is not None:
         raise ValueError(f"`revision` is {revision!r}, and {reference} has none: leave it out")

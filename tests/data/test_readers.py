@@ -11,7 +11,7 @@ import pytest
 from decant.data.files import read_file
 from decant.data.sets import LABELLED, Row, read_split
 from decant.errors import DecantError
-from decant.fetch.readers import read_beir
+from decant.fetch.readers import beir
 from decant.fetch.validation import validate
 from tests.support.set_files import CANDIDATES, QRELS, ROWS, WRITERS, jsonl, rows_of, write_beir
 
@@ -24,7 +24,7 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
 
 def test_a_beir_folder_gives_the_same_rows(tmp_path):
     write_beir(tmp_path, ROWS)
-    assert validate(read_beir(tmp_path, "test"), "refuse", labelled=True)[0] == ROWS
+    assert validate(beir.read(tmp_path, "test"), "refuse", labelled=True)[0] == ROWS
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_beir_titles_stand_before_texts(tmp_path):
     corpus = [("c0", "Title", "a positive"), ("c1", "", "a negative"), ("c2", " ", "another")]
     lines = [json.dumps({"_id": i, "title": title, "text": text}) for i, title, text in corpus]
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
-    [(_, record)] = read_beir(tmp_path, "test")
+    [(_, record)] = beir.read(tmp_path, "test")
     assert record["positive"] == ["Title a positive"]
     assert record["negative"] == ["a negative", "another"]
 
@@ -207,7 +207,7 @@ def test_beir_candidates_without_a_qrel_are_negative_and_positives_are_never_lef
     write_beir(tmp_path, ROWS[:1])
     (tmp_path / "qrels" / "test.tsv").write_text(QRELS + "q0\tc0\t2\nq0\tc1\t0\n")
     (tmp_path / "candidates" / "test.tsv").write_text(CANDIDATES + "q0\tc2\nq0\tc1\n")
-    [(place, record)] = read_beir(tmp_path, "test")
+    [(place, record)] = beir.read(tmp_path, "test")
     assert "q0 of test" in place
     assert record == {"query": "plain", "positive": ["a positive"], "negative": ["another", "a negative"]}
 
@@ -256,7 +256,7 @@ def test_a_fault_in_a_beir_folder_names_file_line_and_remedy(tmp_path, file, con
     if content is not None:
         (tmp_path / file).write_text(content)
     with pytest.raises(DecantError) as caught:
-        validate(read_beir(tmp_path, "test"), "refuse", labelled=True)
+        validate(beir.read(tmp_path, "test"), "refuse", labelled=True)
     assert caught.value.problem.startswith(str(tmp_path))
     assert file in caught.value.problem or "query-id q0" in caught.value.problem
     assert place in caught.value.problem

@@ -5,21 +5,21 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
-from decant.fetch.build import SetSource, fetch_set
-from decant.fetch.embedded.icd10 import TABULAR_LIST, build_icd10
-from decant.fetch.embedded.pydocs import build_pydocs
+from decant.fetch.build import fetch_set
+from decant.fetch.embedded import icd10, pydocs
+from decant.fetch.embedded.icd10 import TABULAR_LIST
+from decant.fetch.settings import DataSet
 from decant.files import read_json
 from decant.params import load_params
 from decant.sources.references import resolve
-from stages.fetch import set_source
 from tests.support.fetched_sets import content, splits_of
 
 ROOT = Path(__file__).parents[2]
@@ -30,30 +30,31 @@ NEGATIVES = {"icd10": 9, "pydocs": 11}
 BUILD = """
 import importlib, json, sys
 from pathlib import Path
-from decant.fetching import SetSource, fetch_set
+from decant.fetch.build import fetch_set
+from decant.fetch.settings import DataSet
 for name in sys.argv[2:]:
     importlib.import_module(name)
 folder = Path(sys.argv[1])
-for name, fields in json.loads((folder / "specs.json").read_text()).items():
-    fetch_set(name, SetSource(**fields), folder / name)
+for name, settings in json.loads((folder / "settings.json").read_text()).items():
+    fetch_set(name, DataSet.model_validate(settings), folder / name)
 """
 
 
-def embedded(name: str, **changes: Any) -> SetSource:
+def embedded(name: str, **changes: Any) -> DataSet:
     """The set as the committed params have it, but small."""
-    spec = set_source(load_params(ROOT / "params.yaml").datasets[name])
-    return replace(spec, **{"sizes": SIZES, "negatives": NEGATIVES[name], **changes})
+    settings = load_params(ROOT / "params.yaml").datasets[name].model_dump()
+    return DataSet.model_validate({**settings, **SIZES, "negatives": NEGATIVES[name], **changes})
 
 
 @pytest.fixture(scope="session")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Both embedded sets, built by two processes whose hashes differ, and of which one has imported more before."""
     folders = [tmp_path_factory.mktemp("embedded") for _ in range(2)]
-    specs = json.dumps({name: vars(embedded(name)) for name in NEGATIVES})
+    settings = json.dumps({name: embedded(name).model_dump() for name in NEGATIVES})
     imported = [[], ["pandas.testing", "sklearn.experimental.enable_halving_search_cv", "scipy.stats", "pytest"]]
     processes = []
     for seed, (folder, modules) in enumerate(zip(folders, imported, strict=True), start=1):
-        (folder / "specs.json").write_text(specs)
+        (folder / "settings.json").write_text(settings)
         command = [sys.executable, "-c", BUILD, str(folder), *modules]
         variables = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         processes.append(subprocess.Popen(command, cwd=ROOT, env=variables))
@@ -141,11 +142,18 @@ def test_another_version_of_a_package_is_refused_before_anything_is_built(tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_an_embedded_set_without_sizes_is_refused(tmp_path):
-    with pytest.raises(DecantError, match="must be numbers"):
-        fetch_set("icd10", embedded("icd10", sizes={**SIZES, "dev": None}), tmp_path / "icd10")
-    with pytest.raises(DecantError, match="must be numbers"):
-        fetch_set("icd10", embedded("icd10", negatives=None), tmp_path / "icd10")
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"dev": None}, "`dev` is None, and the format icd10 needs a number"),
+        ({"test": "test.jsonl"}, "`test` is test.jsonl, and the format icd10 needs a number"),
+        ({"negatives": None}, "`negatives` is None, and the format icd10 needs a number"),
+        ({"packages": {}}, "`packages` is empty"),
+    ],
+)
+def test_an_embedded_set_without_sizes_or_packages_is_refused(changes, fault):
+    with pytest.raises(ValidationError, match=fault):
+        embedded("icd10", **changes)
 
 
 def tabular_list(folder: Path, codes: dict[str, list[str]]) -> Path:
@@ -173,7 +181,7 @@ FEVERS = {
 
 def test_icd10_rows_are_made_of_names_that_share_a_word(tmp_path):
     source = tabular_list(tmp_path, FEVERS)
-    splits = build_icd10(source, dict.fromkeys(SPLITS, 3), 2, seed=0)
+    splits = icd10.build(source, [], dict.fromkeys(SPLITS, 3), 2, seed=0)
     assert {row.query.split()[1] for rows in splits.values() for row in rows} == {"red", "blue", "green"}
     for rows in splits.values():
         titles = {title for title, *_ in FEVERS.values() if title.split()[0] == rows[0].query.split()[1]}
@@ -182,7 +190,7 @@ def test_icd10_rows_are_made_of_names_that_share_a_word(tmp_path):
             assert row.positive == sorted({title, *synonyms} - {row.query})
             assert set(row.negative) == titles - {title}
     with pytest.raises(DecantError, match="icd10: only 0 test queries could be made, 3 are asked for") as caught:
-        build_icd10(source, dict.fromkeys(SPLITS, 3), 3, seed=0)
+        icd10.build(source, [], dict.fromkeys(SPLITS, 3), 3, seed=0)
     assert "datasets.icd10.test" in caught.value.remedy
 
 
@@ -190,7 +198,7 @@ def test_icd10_rows_are_made_of_names_that_share_a_word(tmp_path):
 def test_a_name_of_codes_in_several_splits_stands_in_one_of_them(tmp_path, seed):
     name = "fever of unknown origin"
     codes = {code: [*names, name] if code.endswith(".0") else names for code, names in FEVERS.items()}
-    splits = build_icd10(tabular_list(tmp_path, codes), {"train": 2, "dev": 2, "test": 3}, 2, seed=seed)
+    splits = icd10.build(tabular_list(tmp_path, codes), [], {"train": 2, "dev": 2, "test": 3}, 2, seed=seed)
     assert [split for split in SPLITS if name in all_texts(splits[split])] == ["test"]
 
 
@@ -198,7 +206,7 @@ def test_a_name_of_codes_in_several_splits_stands_in_one_of_them(tmp_path, seed)
 def test_a_title_of_codes_in_several_splits_is_a_negative_in_one_of_them(tmp_path, seed):
     title = "mild severe chronic red blue green fever and chills"  # near to every query
     codes = FEVERS | {f"{category}.9": [title] for category in ("A00", "B01", "C02")}
-    splits = build_icd10(tabular_list(tmp_path, codes), dict.fromkeys(SPLITS, 2), 2, seed=seed)
+    splits = icd10.build(tabular_list(tmp_path, codes), [], dict.fromkeys(SPLITS, 2), 2, seed=seed)
     assert not all_texts(splits["train"]) & all_texts(splits["test"])
     assert not all_texts(splits["train"]) & all_texts(splits["dev"])
     assert [split for split in SPLITS if title in all_texts(splits[split])] == ["test"]
@@ -206,16 +214,16 @@ def test_a_title_of_codes_in_several_splits_is_a_negative_in_one_of_them(tmp_pat
 
 def test_a_folder_without_the_tabular_list_is_refused(tmp_path):
     with pytest.raises(DecantError, match="tabular list is not there") as caught:
-        build_icd10(tmp_path, SIZES, 5, seed=0)
+        icd10.build(tmp_path, [], SIZES, 5, seed=0)
     assert "simple-icd-10-cm" in caught.value.remedy
 
 
 def test_more_negatives_than_there_are_is_refused():
     with pytest.raises(DecantError, match="pydocs: only 0 train queries could be made") as caught:
-        build_pydocs(["networkx"], {"train": 2, "dev": 2, "test": 2}, 10**6, seed=0)
+        pydocs.build(Path(), ["networkx"], {"train": 2, "dev": 2, "test": 2}, 10**6, seed=0)
     assert "datasets.pydocs" in caught.value.remedy
 
 
 def test_more_queries_than_there_are_is_refused():
     with pytest.raises(DecantError, match=r"pydocs: only \d+ train queries could be made, 100000 are asked for"):
-        build_pydocs(["networkx"], {"train": 100_000, "dev": 2, "test": 2}, 5, seed=0)
+        pydocs.build(Path(), ["networkx"], {"train": 100_000, "dev": 2, "test": 2}, 5, seed=0)

@@ -1,11 +1,9 @@
 """The embedded set `cwe`: the same in every process, leak-free, and made of the list of weaknesses as its docs say."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +11,32 @@ import pytest
 
 from decant.data.sets import SPLITS, normalise
 from decant.errors import DecantError
-from decant.fetch.build import SetSource, fetch_set
-from decant.fetch.embedded.cwe import ALL_WEAKNESSES, build_cwe
+from decant.fetch.build import fetch_set
+from decant.fetch.embedded import cwe
+from decant.fetch.embedded.cwe import ALL_WEAKNESSES
+from decant.fetch.settings import DataSet
 from decant.files import read_json
 from decant.params import load_params
 from decant.sources.references import resolve
-from stages.fetch import set_source
 from tests.support.fetched_sets import content, splits_of
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 60, "dev": 12, "test": 30}
 NEGATIVES = 11
 BUILD = """
-import json, sys
+import sys
 from pathlib import Path
-from decant.fetching import SetSource, fetch_set
+from decant.fetch.build import fetch_set
+from decant.fetch.settings import DataSet
 folder = Path(sys.argv[1])
-fetch_set("cwe", SetSource(**json.loads((folder / "spec.json").read_text())), folder / "cwe")
+fetch_set("cwe", DataSet.model_validate_json((folder / "settings.json").read_text()), folder / "cwe")
 """
 
 
-def committed(**changes: Any) -> SetSource:
+def committed(**changes: Any) -> DataSet:
     """The set as the committed params have it."""
-    return replace(set_source(load_params(ROOT / "params.yaml").datasets["cwe"]), **changes)
+    settings = load_params(ROOT / "params.yaml").datasets["cwe"].model_dump()
+    return DataSet.model_validate({**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folders = [tmp_path_factory.mktemp("cwe") for _ in range(2)]
     processes = []
     for seed, folder in enumerate(folders, start=1):
-        (folder / "spec.json").write_text(json.dumps(vars(committed(sizes=SIZES, negatives=NEGATIVES))))
+        (folder / "settings.json").write_text(committed(**SIZES, negatives=NEGATIVES).model_dump_json())
         variables = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         processes.append(subprocess.Popen([sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, env=variables))
     assert [process.wait() for process in processes] == [0, 0]
@@ -66,7 +67,9 @@ def test_the_committed_sizes_can_be_filled_and_nothing_is_shared(tmp_path):
     """Of all queries that there are: whatever could leak would."""
     fetch_set("cwe", committed(), tmp_path / "cwe")
     splits = splits_of(tmp_path / "cwe")
-    assert {split: len(rows) for split, rows in splits.items()} == committed().sizes
+    assert {split: len(rows) for split, rows in splits.items()} == {
+        split: getattr(committed(), split) for split in SPLITS
+    }
     texts = {
         split: {normalise(text) for row in rows for text in (row.query, *row.candidates)}
         for split, rows in splits.items()
@@ -135,7 +138,7 @@ def test_another_version_of_the_package_is_refused_before_anything_is_built(tmp_
 
 def test_another_seed_asks_otherwise():
     source = resolve(committed().source)
-    drawn = [build_cwe(source, SIZES, NEGATIVES, seed) for seed in (0, 0, 1)]
+    drawn = [cwe.build(source, [], SIZES, NEGATIVES, seed) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1]
     assert {row.query for row in drawn[0]["test"]} != {row.query for row in drawn[2]["test"]}
 
@@ -143,11 +146,11 @@ def test_another_seed_asks_otherwise():
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_split_that_cannot_be_filled_is_named(split):
     with pytest.raises(DecantError, match=f"cwe: only [0-9]+ {split} queries could be made, 5000 are") as caught:
-        build_cwe(resolve(committed().source), {**SIZES, split: 5000}, NEGATIVES, 0)
+        cwe.build(resolve(committed().source), [], {**SIZES, split: 5000}, NEGATIVES, 0)
     assert f"datasets.cwe.{split}" in caught.value.remedy
 
 
 def test_a_package_without_the_list_is_told(tmp_path):
     with pytest.raises(DecantError, match="the list of weaknesses is not there") as caught:
-        build_cwe(tmp_path, SIZES, NEGATIVES, 0)
+        cwe.build(tmp_path, [], SIZES, NEGATIVES, 0)
     assert "cwe2" in caught.value.remedy

@@ -4,20 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from decant.data.sets import SPLITS, Row
+from decant.data.sets import Row
 from decant.errors import DecantError
-from decant.fetch.build import SetSource, fetch_set
+from decant.fetch.build import fetch_set
+from decant.fetch.settings import DataSet
 from decant.files import read_json, sha256
 from tests.support.fetched_sets import NAMED, content, source, splits_of, unrelated, write
 
 LEAK = Row("Query 3?", ["a new positive"], ["common negative"])  # `query 3` stands in train
 
 
-def leaking(folder: Path, max_overlap: float) -> SetSource:
+def leaking(folder: Path, max_overlap: float) -> DataSet:
     write(folder, unrelated(10))
     write(folder, unrelated(5, "dev"), "dev")
     write(folder, [*unrelated(4, "test"), LEAK], "test")
-    return source(folder, splits=NAMED, sizes=dict.fromkeys(SPLITS), max_overlap=max_overlap)
+    return source(folder, **NAMED, max_overlap=max_overlap)
 
 
 def test_overlap_above_the_limit_is_refused_and_the_earlier_set_stays(tmp_path):
@@ -50,7 +51,7 @@ def test_dev_and_test_may_not_overlap_either(tmp_path):
     write(tmp_path / "own", unrelated(5, "other"), "dev")
     write(tmp_path / "own", unrelated(5, "other"), "test")
     with pytest.raises(DecantError, match="of test stand in dev too"):
-        fetch_set("own", source(tmp_path / "own", splits=NAMED), tmp_path / "set")
+        fetch_set("own", source(tmp_path / "own", **NAMED), tmp_path / "set")
 
 
 def test_the_card_counts_what_was_written(tmp_path):
@@ -64,7 +65,7 @@ def test_the_card_counts_what_was_written(tmp_path):
     )
     for split in ("dev", "test"):
         write(tmp_path / "own", unrelated(2, split), split)
-    spec = source(tmp_path / "own", splits=NAMED, duplicates="merge")
+    spec = source(tmp_path / "own", **NAMED, duplicates="merge")
     card = fetch_set("own", spec, tmp_path / "set")
     assert splits_of(tmp_path / "set")["train"] == [
         Row("q1", ["p1", "n1"], ["n2", "n4"]),

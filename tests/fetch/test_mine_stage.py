@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from decant.data.scores import read_scores
 from decant.data.sets import Row, normalise, read_split
-from decant.fetch.embedded.icd10 import build_icd10
+from decant.fetch.embedded import icd10
 from decant.sources.references import resolve
 from tests.support.planted_project import stage
 from tests.support.project import ROOT, Project
@@ -28,7 +28,7 @@ def lines(rows: Iterable[dict[str, Any]]) -> str:
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two sets of diagnoses: for embedding `pairs`, a query and a positive a row; for the reranker `queries` alone."""
-    splits = build_icd10(resolve("package:simple_icd_10_cm/data"), SIZES, 6, 0)
+    splits = icd10.build(resolve("package:simple_icd_10_cm/data"), [], SIZES, 6, 0)
     folder = tmp_path_factory.mktemp("mined") / "p"
     own = folder / "data/own"
     own.mkdir(parents=True)
@@ -45,12 +45,13 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     for name, track in (("pairs", "embedding"), ("queries", "reranker")):
-        block = dict(params["datasets"]["icd10"])
-        block.update(
-            source="path:data/own", format="rows", packages={}, train=None, dev=None, test=None, negatives=None
-        )
-        block["splits"] = {"train": f"{name}.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
-        params["datasets"][name] = block
+        params["datasets"][name] = {
+            "source": "path:data/own",
+            "train": f"{name}.jsonl",
+            "dev": "dev.jsonl",
+            "test": "test.jsonl",
+            "task": params["datasets"]["icd10"]["task"],
+        }
         params[track].update(in_domain=name, out_of_domain=None)
         params[track]["triplets"].update(strategy="hardest", negatives=3)
     params["embedding"]["triplets"].update(false_negative_margin=0.0)
@@ -64,7 +65,7 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def set_mine(project: Project, track: str, **keys: Any) -> None:
-    project.edit_params(lambda params: params[track]["mine"].update(keys))
+    project.edit_params(lambda params: params[track].update(mine=keys))
 
 
 def mined(project: Project, track: str) -> list[Row]:
@@ -85,7 +86,7 @@ def held_out(project: Project, dataset: str) -> set[str]:
 def test_without_mining_the_rows_are_refused_by_the_key_that_mends_it(track: str, what: str, fetched: Project) -> None:
     said = stage(fetched, "mine", track, code=1)
     assert f"60 of 60 rows have no {what}; the first is the query 'Babesiosis due to Babesia MO-1'" in said
-    assert f"set {track}.mine.method to bm25" in said
+    assert f"set {track}.mine to {{method: bm25}}" in said
     assert f"`dvc checkout mine@{track}`" in said
     assert not (fetched.folder / "data/mined").exists()
     said = stage(fetched, "score", track, code=1)
@@ -137,14 +138,14 @@ def test_false_negatives_among_what_is_mined_are_left_out_of_the_n_tuples(fetche
 
 def test_queries_alone_get_candidates_whose_label_is_the_teacher(fetched: Project, tmp_path: Path) -> None:
     project = fetched.copy(tmp_path / "p")
-    set_mine(project, "reranker", method="bm25", corpus="titles.txt", candidates=6, skip=0)
+    set_mine(project, "reranker", method="bm25", corpus="titles.txt", candidates=6)
     stage(project, "mine", "reranker")
     rows = mined(project, "reranker")
     leaks = held_out(project, "queries")
     for row in rows:
         assert not row.labelled
         assert 2 <= len(folded(row.candidates) - {normalise(row.query)} - leaks) == len(row.candidates) <= 6
-    set_mine(project, "reranker", skip=2)
+    set_mine(project, "reranker", method="bm25", corpus="titles.txt", candidates=6, skip=2)
     stage(project, "mine", "reranker")
     skipped = {row.query: row for row in mined(project, "reranker")}
     assert any(skipped[row.query].candidates[:4] == row.candidates[2:] for row in rows if row.query in skipped)
@@ -177,10 +178,9 @@ def test_texts_of_the_out_of_domain_test_split_are_not_mined_either(fetched: Pro
     (project.folder / "data/own/other.jsonl").write_text(
         lines([{"query": "an unknown query", "positive": "an unknown text", "negative": "Babesiosis, unspecified"}])
     )
-    other = {"train": "pairs.jsonl", "dev": "dev.jsonl", "test": "other.jsonl"}
 
     def edit(params: Any) -> None:
-        params["datasets"]["other"] = {**params["datasets"]["pairs"], "splits": other}
+        params["datasets"]["other"] = {**params["datasets"]["pairs"], "test": "other.jsonl"}
         params["embedding"]["out_of_domain"] = "other"
 
     project.edit_params(edit)
@@ -205,7 +205,7 @@ def test_a_corpus_that_is_not_there_is_told(fetched: Project, tmp_path: Path) ->
     project = fetched.copy(tmp_path / "p")
     set_mine(project, "embedding", method="bm25", corpus="nowhere.txt")
     assert "path:data/own/nowhere.txt: " in stage(project, "mine", "embedding", code=1)
-    set_mine(project, "embedding", corpus="path:elsewhere.txt")
+    set_mine(project, "embedding", method="bm25", corpus="path:elsewhere.txt")
     assert "path:elsewhere.txt: " in stage(project, "mine", "embedding", code=1)
     (project.folder / "elsewhere.txt").write_text("a wart\na wart on the sole\nBabesiosis of some kind\n")
     said = stage(project, "mine", "embedding")

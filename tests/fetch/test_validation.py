@@ -154,7 +154,7 @@ def test_a_query_alone_does_not_stand_among_labelled_rows():
 
 
 def test_a_duplicate_query_is_refused():
-    with pytest.raises(DecantError, match=r"line 3: the query 'q' stands in an earlier row too") as caught:
+    with pytest.raises(DecantError, match=r"line 3: the query 'q' is in an earlier row too") as caught:
         check(record(), record(query="other"), record(positive=["p2"]))
     assert "`merge` or `keep`" in caught.value.remedy
 

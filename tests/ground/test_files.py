@@ -2,13 +2,17 @@
 
 import hashlib
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 
 from decant.files import atomic_file, atomic_folder, read_json, sha256, write_json
+from tests.support.project import ROOT
 
 
 class Fault(Exception):
@@ -82,15 +86,95 @@ def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path, fault):
     assert (path / "old.txt").read_text() == "old"
 
 
-def test_what_a_killed_run_left_behind_does_not_get_into_the_next_folder(tmp_path):
-    with atomic_folder(tmp_path / "folder") as partial:
-        leftover = partial
-    leftover.mkdir()
-    (leftover / "half.txt").write_text("of a run that was killed")
-    with atomic_folder(tmp_path / "folder") as partial:
-        (partial / "whole.txt").write_text("whole")
-    assert names(tmp_path / "folder") == ["whole.txt"]
-    assert names(tmp_path) == ["folder"]
+def start(folder: Path, script: str) -> subprocess.Popen[str]:
+    """A process that runs a script in a folder."""
+    head = "import sys, time\nfrom pathlib import Path\nfrom decant.files import atomic_file, atomic_folder, locked\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", head + script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+HALF = """
+with atomic_folder(Path("folder")) as folder, atomic_file(Path("file.txt")) as file:
+    (folder / "half.txt").write_text("half")
+    file.write_text("half")
+    print("half", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    killed, living = start(tmp_path, HALF), start(tmp_path, HALF)
+    for process in (killed, living):
+        assert process.stdout.readline() == "half\n"
+    assert len(names(tmp_path)) == 4
+    killed.kill()
+    killed.wait()
+    elsewhere = [tmp_path / f".file.txt.{'0' * 8}-1-{n}{'0' * 7}.partial" for n in range(2)]  # of other machines
+    for path in elsewhere:
+        path.write_text("half")
+    os.utime(elsewhere[1], (0, 0))
+    others = [tmp_path / ".file.txt.partial", tmp_path / ".file.txt.a.partial", tmp_path / ".file.txt.txt.partial"]
+    for path in others:
+        path.write_text("of nobody")
+    with atomic_folder(tmp_path / "folder") as folder, atomic_file(tmp_path / "file.txt") as file:
+        assert names(folder) == []
+        (folder / "whole.txt").write_text("whole")
+        file.write_text("whole")
+    left = [name for name in names(tmp_path) if f"-{living.pid}-" in name]
+    assert len(left) == 2
+    assert names(tmp_path) == sorted([*left, "file.txt", "folder", elsewhere[0].name, *(path.name for path in others)])
+    living.communicate("")
+    assert names(tmp_path / "folder") == ["half.txt"]
+    assert (tmp_path / "file.txt").read_text() == "half"
+
+
+MANY = """
+name = sys.stdin.readline().strip()
+for number in range(200):
+    with atomic_folder(Path("folder")) as folder:
+        for part in range(3):
+            (folder / f"{part}.txt").write_text(name)
+    with atomic_file(Path("file.txt")) as file:
+        file.write_text(name * 1000)
+"""
+
+
+def test_processes_that_write_one_path_at_once_leave_what_one_of_them_wrote(tmp_path):
+    processes = [start(tmp_path, MANY) for _ in range(4)]
+    for number, process in enumerate(processes):
+        process.stdin.write(f"{number}\n")
+        process.stdin.flush()
+    mixed = 0
+    while any(process.poll() is None for process in processes):
+        with suppress(FileNotFoundError):  # between two names
+            mixed += len(set((tmp_path / "file.txt").read_text())) > 1
+    assert [process.wait() for process in processes] == [0] * 4
+    assert not mixed
+    assert names(tmp_path) == ["file.txt", "folder"]
+    assert names(tmp_path / "folder") == ["0.txt", "1.txt", "2.txt"]
+    assert len({path.read_text() for path in (tmp_path / "folder").iterdir()}) == 1
+
+
+ONCE = """
+with locked(Path("made")):
+    if not Path("made").exists():
+        with open("log", "a") as log:
+            log.write("made\\n")
+        time.sleep(0.3)
+        Path("made").touch()
+"""
+
+
+def test_what_several_processes_may_make_is_made_once(tmp_path):
+    processes = [start(tmp_path, ONCE) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert (tmp_path / "log").read_text() == "made\n"
 
 
 def test_json_is_written_for_people_and_read_back(tmp_path):

@@ -15,6 +15,8 @@ from decant.files import sha256
 from decant.sources.references import model_folder
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
+from tests.support.processes import at_once
+from tests.support.project import ROOT
 
 TINY: dict[str, Any] = {
     "vocab_size": 40,
@@ -60,6 +62,11 @@ def published(tmp_path: Path) -> Path:
     return save(XLMRobertaModel(XLMRobertaConfig(**TINY)).eval(), tmp_path / "published")
 
 
+def files_in(folder: Path) -> set[str]:
+    """The suffixes of the files in a folder and below it."""
+    return {path.suffix for path in folder.rglob("*") if path.is_file()}
+
+
 def convert(folder: Path) -> Path:
     return model_folder(f"path:{folder}", None, sha256(folder / "pytorch_model.bin"))
 
@@ -103,6 +110,31 @@ def test_a_model_is_converted_once(published: Path) -> None:
     assert (converted / "model.safetensors").stat() == before
 
 
+IMPORTS = """
+import torch
+import safetensors.torch
+from decant.files import sha256
+from decant.sources import references
+"""
+COUNTED = """
+def convert(*arguments):
+    print("converted")
+    original(*arguments)
+
+original, references.convert = references.convert, convert
+folder = references.Path({folder!r})
+print(references.model_folder("path:" + str(folder), None, sha256(folder / "pytorch_model.bin")))
+"""
+
+
+def test_processes_that_need_a_model_at_once_convert_it_once(published: Path, cache: Path) -> None:
+    script = COUNTED.format(folder=str(published))
+    outputs = at_once(IMPORTS, script, {**os.environ, "PYTHONPATH": str(ROOT)}, 3)
+    assert sum(output.count("converted") for output in outputs) == 1
+    assert len({output[-1] for output in outputs}) == 1
+    assert files_in(cache) == {".lock", ".json", ".safetensors"}
+
+
 def test_another_configuration_of_the_same_weights_is_another_model(published: Path) -> None:
     first = convert(published)
     (published / "1_Pooling/config.json").write_text('{"pooling_mode": "mean"}')
@@ -118,7 +150,7 @@ def test_a_conversion_that_fails_leaves_nothing(published: Path, cache: Path, mo
     monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         convert(published)
-    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert files_in(cache) <= {".lock"}
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     assert (convert(published) / "model.safetensors").is_file()
@@ -135,7 +167,7 @@ def test_a_malicious_pickle_runs_nothing_though_its_checksum_is_pinned(
     assert str(weights) in caught.value.problem
     assert "safetensors" in caught.value.remedy
     assert not (tmp_path / "ran").exists()
-    assert not cache.exists()
+    assert files_in(cache) <= {".lock"}
     torch.load(weights, weights_only=False)
     assert (tmp_path / "ran").exists(), "the pickle was harmless, and the test proves nothing"
 

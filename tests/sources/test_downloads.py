@@ -12,6 +12,7 @@ import pytest
 from decant.data.sets import read_split
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
+from tests.support.processes import at_once
 from tests.support.project import ROOT
 
 OTHER_COMMIT = "f" * 40
@@ -117,6 +118,15 @@ def test_what_modelscope_gave_once_is_found_again_without_it(home: Path, tmp_pat
     (first.folder / "1_Pooling/config.json").unlink()
     (outcome,) = client.resolve(model, **HASTY)
     assert "ModelScope cannot be reached" in outcome.fault, "half of a model was taken for the whole"
+
+
+def test_two_processes_download_a_modelscope_model_once(hub: Hub, home: Path) -> None:
+    imports = "import modelscope_hub\nfrom decant.sources.references import resolve"
+    script = f"print(resolve('modelscope:them/large', '{COMMIT}'))"
+    first, second = at_once(imports, script, Client(home, hub.endpoint).variables(), 2)
+    assert first == second
+    assert (Path(first[0]) / "model.safetensors").read_bytes() == WEIGHTS
+    assert len([request for request in hub.requests if request.endswith("/model.safetensors")]) == 1
 
 
 def test_files_of_another_commit_are_not_mixed_in(hub: Hub, home: Path) -> None:

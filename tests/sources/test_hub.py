@@ -156,7 +156,10 @@ FAULTS = {
     Reference("hub:them/only-pickled"): ("holds no safetensors", "pickled weights are never loaded"),
     # no file that could be read, and a README.md only
     Reference("hub:them/archived", COMMIT, A_SET): ("hub:them/archived", ".jsonl"),
-    Reference("hub:them/described", COMMIT, A_SET): ("the split 'validation' cannot be read", "correct `splits`"),
+    Reference("hub:them/described", COMMIT, A_SET): (
+        "the split 'validation' cannot be read",
+        "correct the split's name",
+    ),
     # not owner/name
     Reference("hub:them/model/tokenizer"): ("hub:them/model/tokenizer", "hub:owner/name"),
     # revisions that are no commit

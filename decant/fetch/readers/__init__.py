@@ -7,7 +7,7 @@ class Format(NamedTuple):
     """What params must know of a format.
 
     Args:
-        module: with its function `read` or, of an embedded set, `build`; see `decant.fetch.build`.
+        module: with its function `read` or, of an embedded set, `build`; see `decant.fetch.build.Read` and `Build`.
         embedded: whether the set is built from an installed package, in the sizes that params ask for.
     """
 

@@ -1,4 +1,4 @@
-"""Read a repository in the layout that MTEB gives its reranking sets since version 2."""
+"""The layout that MTEB gives its reranking sets since version 2."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,8 @@ from decant.data.files import Record
 from decant.errors import DecantError
 
 
-def read_mteb(folder: Path, split: str) -> Iterator[Record]:
-    """Yield (place, record) from a repository whose README.md names the configs of MTEB's retrieval layout.
+def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
+    """See `decant.fetch.build.Read`. The folder's README.md names the configs of MTEB's retrieval layout.
 
     `corpus` has the columns `_id` (or `id`), `title` and `text`; `queries` has `_id` (or `id`) and `text`; `default`
     (or `qrels`) has `query-id`, `corpus-id` and `score`; `top_ranked` has `query-id` and `corpus-ids`: the candidates
@@ -19,43 +19,37 @@ def read_mteb(folder: Path, split: str) -> Iterator[Record]:
     candidates leave out is added. Title and text are joined by a space, as MTEB joins them
     (https://github.com/embeddings-benchmark/mteb, `RetrievalDatasetLoader`).
 
-    Args:
-        folder: of the repository.
-        split: of the qrels and the candidates; texts may be in a split of another name where it is the only one.
-
-    Raises:
-        DecantError: a config, a split or a column is missing, or an id is unknown.
+    The split is that of the qrels and the candidates. Texts may be in a split of another name if it is the only one.
     """
+    del repository
     datasets.disable_progress_bars()
-    configs = _configs(folder)
+    configs = _configs(root)
     qrels = "default" if "default" in configs else "qrels"
     if missing := [name for name in ("corpus", "queries", qrels, "top_ranked") if name not in configs]:
         raise DecantError(
-            f"{folder}: README.md names no config {' and '.join(missing)} (found: {', '.join(configs) or 'none'})",
+            f"{root}: README.md names no config {' and '.join(missing)} (found: {', '.join(configs) or 'none'})",
             "name a reranking set in MTEB's layout of corpus, queries, default (or qrels) and top_ranked; "
             "for rows of query, positive and negative set `format` to `rows`",
         )
     positives: dict[str, dict[str, None]] = {}
-    for row in _rows(folder, qrels, split, ("query-id", "corpus-id", "score")):
+    for row in _rows(root, qrels, split, ("query-id", "corpus-id", "score")):
         if not isinstance(row["score"], int | float):
-            raise DecantError(
-                f"{folder}: the score {row['score']!r} in {qrels} is not a number", "write 0, 1 or a grade"
-            )
+            raise DecantError(f"{root}: the score {row['score']!r} in {qrels} is not a number", "write 0, 1 or a grade")
         if row["score"] > 0:
             positives.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = None
     ranked = {
         str(row["query-id"]): [str(document) for document in row["corpus-ids"]]
-        for row in _rows(folder, "top_ranked", split, ("query-id", "corpus-ids"))
+        for row in _rows(root, "top_ranked", split, ("query-id", "corpus-ids"))
     }
     if unlisted := sorted(positives.keys() - ranked.keys()):
         raise DecantError(
-            f"{folder}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
+            f"{root}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
             "add its candidates to the config top_ranked, or remove its qrels",
         )
-    corpus = _texts(folder, "corpus", split)
-    queries = _texts(folder, "queries", split)
+    corpus = _texts(root, "corpus", split)
+    queries = _texts(root, "queries", split)
     for query, listed in ranked.items():
-        place = f"{folder}, query-id {query} of {split}"
+        place = f"{root}, query-id {query} of {split}"
         positive = positives.get(query, {})
         yield (
             place,
@@ -77,7 +71,7 @@ def _configs(folder: Path) -> list[str]:
 
 
 def _texts(folder: Path, config: str, split: str) -> dict[str, str]:
-    """A config's texts by id. Sets that keep one corpus for all splits call its only split something else."""
+    """A config's texts by id. Sets with one corpus for all splits give its only split another name."""
     splits = _splits(folder, config)
     texts = {}
     for row in _rows(folder, config, splits[0] if len(splits) == 1 else split, ("text",)):
@@ -99,7 +93,7 @@ def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...]) -> An
     if split not in splits:
         raise DecantError(
             f"{folder}: the config {config} has no split {split!r} (found: {', '.join(splits)})",
-            "correct `splits` in params.yaml",
+            "correct the split's name in the set's `train`, `dev` or `test`",
         )
     try:
         loaded = datasets.load_dataset(str(folder), config, split=split)

@@ -1,0 +1,74 @@
+"""Searches of a corpus: by BM25, and by a bi-encoder's embeddings."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from decant.models.prompts import choose_prompts
+from decant.progress import quiet
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor
+
+# Queries and a number k → for each query the places of its k best texts in the corpus, the best first.
+Search: TypeAlias = Callable[[Sequence[str], int], list[list[int]]]
+
+
+def make_searches(
+    method: str, texts: Sequence[str], make_model: Callable[[], "SentenceTransformer"], task: str
+) -> list[Search]:
+    """The searches of a method: `bm25`, `dense` or `both`. A model is made only if the method needs one."""
+    searches = [] if method == "dense" else [bm25_search(texts)]
+    return searches if method == "bm25" else [*searches, dense_search(texts, make_model(), task)]
+
+
+def bm25_search(texts: Sequence[str]) -> Search:
+    """Rank by BM25, equal scores in the order of the texts; a text that shares no word with a query is not found."""
+    from decant.data.bm25 import BM25
+
+    index = BM25(texts)
+
+    def best(query: str, count: int) -> list[int]:
+        scores = index.scores(query)
+        shared = np.flatnonzero(scores > 0)
+        if len(shared) > count:
+            limit = np.partition(scores[shared], -count)[-count]
+            shared = shared[scores[shared] >= limit]
+        order: list[int] = shared[np.argsort(-scores[shared], kind="stable")][:count].tolist()
+        return order
+
+    return lambda queries, count: [best(query, count) for query in queries]
+
+
+def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) -> Search:
+    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts.
+
+    Args:
+        texts: of the corpus.
+        model: usually the student before training.
+        task: fills `{task}` in the query prompt.
+    """
+    from sentence_transformers import util  # slow to import
+
+    query_prompt, document_prompt = choose_prompts(model.prompts, None, None)
+
+    def embed(some: Sequence[str], prompt: str) -> "Tensor":
+        embedded: Tensor = model.encode(
+            list(some),
+            prompt=prompt,
+            normalize_embeddings=True,
+            convert_to_tensor=True,
+            show_progress_bar=not quiet() and some is texts,
+        )
+        return embedded
+
+    embeddings = embed(texts, document_prompt)
+
+    def search(queries: Sequence[str], count: int) -> list[list[int]]:
+        embedded = embed(queries, query_prompt.replace("{task}", task))
+        results = util.semantic_search(embedded, embeddings, top_k=count, score_function=util.dot_score)
+        return [[hit["corpus_id"] for hit in hits] for hits in results]
+
+    return search
