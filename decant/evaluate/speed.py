@@ -3,11 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from decant.data.sets import Split
+from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.files import write_json
 from decant.models.scorer import Scorer
@@ -22,7 +23,7 @@ def write_speed(path: Path, teacher: AbstractContextManager[Scorer] | str, stude
 
 
 def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer, split: Split) -> dict[str, Any]:
-    """Time the reranking of the first queries of a set, about 1,000 pairs, by both models in turns in this process.
+    """Time the reranking of a set by both models in turns in this process, about 1,000 pairs a round.
 
     Each model scores one query before the first round. A bi-encoder encodes each distinct text once, queries included;
     a cross-encoder reads every pair.
@@ -46,30 +47,28 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
 
 
 def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
-    queries: list[str] = []
-    candidates: list[str] = []
-    for row in split.rows:
-        if len(queries) >= SAMPLE_PAIRS:
-            break
-        queries += [row.query] * len(row.candidates)
-        candidates += row.candidates
-    warm_up = len(split.rows[0].candidates)
-    for model in models.values():
-        model.score(queries[:warm_up], candidates[:warm_up], split.task)
+    rows = cycle(split.rows)  # each round has pairs of its own where the set has enough: an engine may keep what it read
     speeds: dict[str, list[float]] = {name: [] for name in models}
+    for model in models.values():
+        _time(model, split.rows[:1], split.task)
     for _ in range(ROUNDS):
+        sample: list[Row] = []
+        while sum(len(row.candidates) for row in sample) < SAMPLE_PAIRS and len(sample) < len(split.rows):
+            sample.append(next(rows))
         for name, model in models.items():
-            start = time.perf_counter()
-            model.score(queries, candidates, split.task)
-            speeds[name].append(len(queries) / (time.perf_counter() - start))
+            speeds[name].append(_time(model, sample, split.task))
     ratios = [student / teacher for teacher, student in zip(speeds["teacher"], speeds["student"], strict=True)]
-    return {
-        "measured": True,
-        "pairs": len(queries),
-        "rounds": ROUNDS,
-        **{name: _spread(values, 1) for name, values in speeds.items()},
-        "ratio": _spread(ratios, 3),
-    }
+    spreads = {name: _spread(values, 1) for name, values in speeds.items()}
+    return {"measured": True, "rounds": ROUNDS, **spreads, "ratio": _spread(ratios, 3)}
+
+
+def _time(model: Scorer, rows: Sequence[Row], task: str) -> float:
+    """Pairs a second."""
+    queries = [row.query for row in rows for _ in row.candidates]
+    candidates = [text for row in rows for text in row.candidates]
+    start = time.perf_counter()
+    model.score(queries, candidates, task)
+    return len(queries) / (time.perf_counter() - start)
 
 
 def _spread(values: Sequence[float], digits: int) -> dict[str, float]:
