@@ -47,7 +47,9 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
 
 
 def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
-    rows = cycle(split.rows)  # each round has pairs of its own where the set has enough: an engine may keep what it read
+    rows = cycle(
+        split.rows
+    )  # each round has pairs of its own where the set has enough: an engine may keep what it read
     speeds: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
         _time(model, split.rows[:1], split.task)

@@ -113,7 +113,9 @@ def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) 
                 block[parent] = {}
             block = block[parent]
             if not isinstance(block, dict):
-                raise DecantError(f"{name}: {path}: {parent} is no block of params.yaml", "docs/params.md lists all keys")
+                raise DecantError(
+                    f"{name}: {path}: {parent} is no block of params.yaml", "docs/params.md lists all keys"
+                )
         block[key] = value
     return check_params(content, name)
 

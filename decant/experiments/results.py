@@ -135,10 +135,11 @@ def _result(row: Mapping[str, str]) -> Result:
 
 def write_queries(path: Path, queries: Mapping[str, Queries]) -> None:
     """Write the values of each domain's queries, a row a query."""
-    domains = [domain for domain, found in queries.items() for _ in found.values]
-    columns = {"map": [one.values for one in queries.values()], "teacher": [one.teacher for one in queries.values()]}
-    table = pa.table({"domain": domains, **{name: np.concatenate(parts) for name, parts in columns.items()}})
-    splits = {domain: found.split for domain, found in queries.items()}
+    domains = [domain for domain, of_domain in queries.items() for _ in of_domain.values]
+    values = np.concatenate([of_domain.values for of_domain in queries.values()])
+    teacher = np.concatenate([of_domain.teacher for of_domain in queries.values()])
+    table = pa.table({"domain": domains, "map": values, "teacher": teacher})
+    splits = {domain: of_domain.split for domain, of_domain in queries.items()}
     with atomic_file(path) as partial:
         pq.write_table(table.replace_schema_metadata(splits), partial, compression="zstd")
 
@@ -165,4 +166,4 @@ def read_queries(path: Path) -> dict[str, Queries]:
 
 def split_digest(queries: Sequence[str], labels: Sequence[Sequence[int]]) -> str:
     """What stands for a test split: its queries and labels in their order."""
-    return hashlib.sha256(json.dumps([list(queries), [list(one) for one in labels]]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([list(queries), [list(row) for row in labels]]).encode()).hexdigest()[:16]
