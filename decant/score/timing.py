@@ -1,14 +1,18 @@
-"""The teacher as a scorer whose speed can be measured beside the student's."""
+"""The teacher as a scorer whose speed is measured beside the student's."""
 
-import os
 from contextlib import AbstractContextManager
 
 from decant.models.scorer import Scorer
 from decant.score.settings import StoreSettings, Teacher
+from decant.score.work import has_run_here, teacher_folder, teacher_forbidden
 
 
 def timed_teacher(teacher: Teacher, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
-    """What opens the teacher, or the reason why it is not timed: it has not run on this machine, or must not start."""
-    if os.environ.get("DECANT_TEACHER") == "never":
-        return "DECANT_TEACHER=never forbids the teacher to start"
-    raise NotImplementedError(teacher, store)
+    """Opens the teacher; or the reason why it is not timed: it must not start, or has not run on this machine."""
+    if teacher_forbidden():
+        return "DECANT_TEACHER=never forbids that the teacher starts"
+    if not has_run_here(teacher, store):
+        return "the teacher has not run on this machine, its scores were there already"
+    from decant.score.teacher import TeacherScorer  # slow to import
+
+    return TeacherScorer(teacher, teacher_folder(teacher, weights=True))
