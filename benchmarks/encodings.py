@@ -35,8 +35,8 @@ from decant.evaluate.run import read_metrics
 from decant.fetch.embedded.icd10 import TABULAR_LIST, Code, read_codes
 from decant.fetch.splits import allot_groups
 from decant.files import read_json
+from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
-from decant.report.statistics import paired_difference
 from decant.sources.references import resolve
 
 ROOT = Path(__file__).parent.parent

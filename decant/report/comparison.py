@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from decant.evaluate.metrics import METRICS
+from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
-from decant.report.statistics import Values, holm, paired_difference
+from decant.report.statistics import Values, holm
 
 Metrics = Mapping[str, Values]
 # The models of a comparison as the report names them, in its order.
@@ -67,7 +68,7 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
 
 def _tested(first: Values, second: Values, settings: ReportSettings, seed: int) -> dict[str, float]:
     difference = paired_difference(first, second, settings, seed)
-    return {name: round(value, 6) for name, value in vars(difference).items()}
+    return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
 
 
 def adjust(comparison: Mapping[str, Any]) -> None:

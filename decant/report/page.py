@@ -46,10 +46,5 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
             for track, block in comparison.items()
             if len(block["guard"]["points"]) > 1
         },
-        signed=signed,
-        percent=percent,
-        millions=millions,
-        spread=spread,
-        p_value=p_value,
-        shared=shared,
+        **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
     )

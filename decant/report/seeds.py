@@ -73,6 +73,21 @@ def aggregate(values: Values, settings: ReportSettings, seed: int) -> Aggregate:
     return Aggregate(mean, mean - half, mean + half, float(values.mean(axis=1).std(ddof=1)), seeds, queries)
 
 
+def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
+    """Compare two checkpoints query by query: `seed_difference` of one seed each.
+
+    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
+    et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
+
+    Args:
+        first: metric of each query, shape (queries,).
+        second: the other model's, shape (queries,).
+        settings: of test and interval; the smallest p-value is 2 / (resamples + 1).
+        seed: of both.
+    """
+    return seed_difference(first[None], second[None], settings, seed)
+
+
 def seed_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
     """Compare two models seed by seed and query by query.
 

@@ -1,7 +1,6 @@
 """Paired statistics over queries, by SciPy's own routines, seeded, and Holm's correction for many of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,42 +9,6 @@ from scipy.stats import bootstrap, permutation_test
 from decant.report.settings import ReportSettings
 
 Values = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean difference of two models over the same queries.
-
-    Args:
-        mean: of (first − second).
-        low: lower end of the confidence interval.
-        high: upper end.
-        p_value: of the two-sided paired randomisation test that the two models are exchangeable.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p_value: float
-
-
-def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> PairedDifference:
-    """Compare two models query by query.
-
-    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
-    et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006). Both are of
-    the two checkpoints at hand; of other training seeds they say nothing (`decant.report.seeds`).
-
-    Args:
-        first: metric of each query, shape (queries,).
-        second: the other model's, shape (queries,).
-        settings: of test and interval; the smallest p-value is 2 / (resamples + 1).
-        seed: of both.
-    """
-    difference = first - second
-    low, high = mean_interval(difference, settings, seed)
-    p_value = randomisation_p_value(difference, settings, seed)
-    return PairedDifference(float(difference.mean()), low, high, p_value)
 
 
 def randomisation_p_value(difference: Values, settings: ReportSettings, seed: int) -> float:

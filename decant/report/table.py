@@ -4,14 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from decant.evaluate.metrics import METRICS
-from decant.report.comparison import (
-    NAMES,
-    ComparedSet,
-    changes_shown,
-    compared_sets,
-    overlap_rows,
-    shown_models,
-)
+from decant.report.comparison import NAMES, ComparedSet, changes_shown, compared_sets, overlap_rows, shown_models
 from decant.report.figures import interval, millions, p_value, percent, shared, spread
 from decant.report.notes import notes
 

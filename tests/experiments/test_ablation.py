@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from decant.errors import DecantError
+from decant.evaluate.metrics import METRICS, Metric
 from decant.experiments.grids import changed, digest, read_grid
 from decant.experiments.results import (
     Queries,
@@ -190,8 +191,20 @@ def test_results_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
         result("kind", 0, digests),
     ]
     (tmp_path / "results.csv").write_text("cell,seed\nx,1\n")
-    with pytest.raises(DecantError, match="its columns are not"):
+    with pytest.raises(DecantError, match="it has no column digest, fault"):
         read_results(tmp_path / "results.csv")
+
+
+def test_results_of_before_a_metric_was_added_can_still_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [result("whole", 0, {"whole": "a"})]
+    write_results(tmp_path / "results.csv", kept)
+    monkeypatch.setitem(METRICS, "precision@1", Metric("nowhere", "P@1"))
+    assert read_results(tmp_path / "results.csv") == kept
+    write_results(tmp_path / "results.csv", kept)
+    assert "in_domain.precision@1" in (tmp_path / "results.csv").read_text().splitlines()[0]
+    assert read_results(tmp_path / "results.csv") == kept
 
 
 def test_values_of_queries_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS
 from decant.experiments.comparing import compare_revisions
 from decant.params import load_params
+from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
-from decant.report.statistics import holm, paired_difference
+from decant.report.statistics import holm
 from tests.support.project import ROOT, Project, shrink
 from tests.support.remotes import free_port
 from tests.support.revised_project import PATHS, PIPELINE, make, set_knobs

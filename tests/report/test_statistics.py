@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
+from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
-from decant.report.statistics import holm, paired_difference
+from decant.report.statistics import holm
 
 SETTINGS = ReportSettings(resamples=999, confidence=0.95)
 
