@@ -13,9 +13,11 @@ import numpy as np
 
 from decant.report.figures import percent
 from decant.report.seeds import aggregate
+from decant.report.settings import ReportSettings
 from decant.report.statistics import mean_interval
 
 QUERIES = 300
+SETTINGS = ReportSettings(resamples=999, confidence=0.95)
 ROWS = ((0.0, 3), (0.01, 2), (0.01, 3), (0.03, 2), (0.03, 3), (0.03, 5))
 
 
@@ -36,8 +38,8 @@ def main() -> None:
                 + 0.15 * rng.standard_t(4, size=(1, QUERIES))
                 + 0.1 * rng.normal(size=(seeds, QUERIES))
             )
-            one = aggregate(values, resamples=999, confidence=0.95, seed=number)
-            low, high = mean_interval(values.mean(axis=0), resamples=999, confidence=0.95, seed=number)
+            one = aggregate(values, SETTINGS, number)
+            low, high = mean_interval(values.mean(axis=0), SETTINGS, number)
             held += (one.low <= 0 <= one.high), (low <= 0 <= high)
         ours, alone = (percent(share, digits=0) for share in held / count)
         print(f"| {of_seed:g} | {seeds} | {ours} | {alone} |", flush=True)

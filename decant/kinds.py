@@ -7,12 +7,14 @@ imported when they are asked for, so that params are read without loading any li
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from decant.models.settings import BiEncoderStudent, CrossEncoderStudent, Student
 
 if TYPE_CHECKING:
     from decant.models.kind import ModelKind
+    from decant.models.scorer import Scorer
     from decant.train.kind import TrainingKind
 
 
@@ -44,6 +46,10 @@ class Kind:
         """Trains students of this kind: loss, trainer, model card."""
         return cast("TrainingKind", importlib.import_module(self.training_module))
 
+    def scorer(self, folder: Path, batch_size: int, *, trust_remote_code: bool = False) -> "Scorer":
+        """The scorer of a checkpoint of this kind."""
+        return self.models.make_scorer(self.models.load(folder, trust_remote_code=trust_remote_code), batch_size)
+
 
 KINDS = {
     kind.name: kind
@@ -57,3 +63,10 @@ TRACKS = {
     "embedding": KINDS["bi_encoder"],
     "reranker": KINDS["cross_encoder"],
 }
+
+
+def kind_of(folder: Path) -> Kind:
+    """The kind of a checkpoint, which its own files tell."""
+    from decant.models.load import detect_kind  # and with it the libraries of models
+
+    return KINDS[detect_kind(folder)]

@@ -25,6 +25,11 @@ class Baselines(Block):
     revision: str | None = None
     """The commit of a `hub:` or `modelscope:` model."""
 
+    def is_off(self, model: str) -> bool:
+        """Whether the evaluation of this name is one of a baseline that is left out."""
+        wanted = {"labels_only": self.labels_only, "bm25": self.bm25, "baseline": self.model is not None}
+        return not wanted.get(model, True)
+
     @model_validator(mode="after")
     def _revision(self) -> "Baselines":
         if self.model is not None:

@@ -1,19 +1,10 @@
-"""Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes.
+"""Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes."""
 
-`python -m decant.experiments.ablations` runs what ablations/parts.yaml has and ablations/parts.csv has not, in DVC's queue, and
-writes its tables in docs/ablations.md; `--grid` names another grid. Killed at any point, the same command goes on. A
-cell that fails is recorded, and tried anew the next time.
-"""
-
-import argparse
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-
-from ruamel.yaml import YAML
 
 from decant import paths
 from decant.errors import DecantError
@@ -33,14 +24,12 @@ from decant.experiments.results import (
 from decant.experiments.revisions import Revision
 from decant.experiments.tables import between_marks, render
 from decant.files import atomic_file
-from decant.params import parse_params
+from decant.params import load_params, parse_params, read_yaml
+from decant.processes import Interrupted
 from decant.progress import progress
-from decant.report.comparison import TestSettings
-from stages import cli
 
 FOLDER = Path("ablations")
 PAGE = Path("docs/ablations.md")
-DEFAULT = "parts"
 POLL = 5.0  # seconds from one look at the queue to the next
 TEND = 30.0  # seconds from one look at the queue's worker to the next
 
@@ -61,17 +50,17 @@ class Ablations:
     Args:
         name: of the grid: of its YAML file, of the CSV file of its results beside it, and of its marks on the page.
         jobs: experiments at a time.
+        tell: takes each line of progress.
 
     Raises:
         DecantError: the grid is not sound.
     """
 
-    def __init__(self, name: str, jobs: int = 1) -> None:
-        self.name, self.jobs = name, jobs
+    def __init__(self, name: str, jobs: int, tell: Callable[[str], None]) -> None:
+        self.name, self.jobs, self.tell = name, jobs, tell
         self.results = FOLDER / f"{name}.csv"
-        params = cli.params()  # its faults are told better than those of a changed one
-        self.settings = TestSettings(**params.report.model_dump(), seed=params.seed)
-        content = YAML(typ="safe", pure=True).load(paths.PARAMS.read_text(encoding="utf-8"))
+        self.params = load_params(paths.PARAMS)  # its faults are told better than those of a changed one
+        content = read_yaml(paths.PARAMS.read_text(encoding="utf-8"), str(paths.PARAMS))
         self.grid, self.digests = read_grid(FOLDER / f"{name}.yaml", content)
 
     def run(self, only: Sequence[str]) -> None:
@@ -89,8 +78,8 @@ class Ablations:
             try:
                 self._fill(queue, missing)
                 failed = self._collect(queue, missing)
-            except cli.Interrupted:
-                print("\nstopping the experiment under way; the same command goes on with it", flush=True)
+            except Interrupted:
+                self.tell("\nstopping the experiment under way; the same command goes on with it")
                 queue.stop()
                 raise
         self.show()
@@ -107,20 +96,21 @@ class Ablations:
             read_results(self.results),
             self.digests,
             lambda result: read_queries(self.queries(Job(result.cell, result.seed))),
-            self.settings,
+            self.params.report,
+            self.params.seed,
         )
         page = between_marks(PAGE.read_text(encoding="utf-8"), tables, self.name, str(PAGE))
         with atomic_file(PAGE) as partial:
             partial.write_text(page, encoding="utf-8")
 
     def list_all(self) -> None:
-        """Print what is done and what is not."""
+        """Tell what is done and what is not."""
         results = read_results(self.results)
-        found = current(self.grid, results, self.digests)
+        done = current(self.grid, results, self.digests)
         earlier = {(result.cell, result.seed) for result in results}
         for job in (Job(cell, seed) for cell in self.grid.cells for seed in self.grid.seeds):
             state = "changed since it was run" if job in earlier else "not run"
-            print(f"{job}: {_told(found[job]) if job in found else state}")
+            self.tell(f"{job}: {_outcome(done[job]) if job in done else state}")
 
     def queries(self, job: Job) -> Path:
         """Where the values of a job's queries are kept."""
@@ -128,8 +118,8 @@ class Ablations:
 
     def _missing(self, only: Sequence[str]) -> list[Job]:
         """What is to be run: all seeds of one cell after the other."""
-        found = current(self.grid, read_results(self.results), self.digests)
-        done = {key for key, result in found.items() if not result.fault}
+        results = current(self.grid, read_results(self.results), self.digests)
+        done = {key for key, result in results.items() if not result.fault}
         jobs = [Job(cell, seed) for cell in (only or self.grid.cells) for seed in self.grid.seeds]
         return [job for job in jobs if job not in done]
 
@@ -145,7 +135,7 @@ class Ablations:
         queue.remove([experiment.name for experiment in self._stale(queue, wanted)])
         queued = {experiment.name for experiment in queue.entries()}
         new = [job for name, job in wanted.items() if name not in queued]
-        print(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already", flush=True)
+        self.tell(f"{len(jobs)} experiments to run, {len(jobs) - len(new)} of them in the queue already")
         for number, job in enumerate(new, 1):
             self._put(queue, job)
             if number == self.jobs:  # it takes DVC seconds to queue one: the workers need not wait for the last
@@ -157,9 +147,13 @@ class Ablations:
         queue.put(self._experiment(job), self.grid.overrides(*job), stages)
 
     def _stale(self, queue: ExperimentQueue, wanted: Mapping[str, Job]) -> list[Experiment]:
-        return [one for one in queue.entries() if one.name in wanted and not self._is_of(one, wanted[one.name])]
+        return [
+            experiment
+            for experiment in queue.entries()
+            if experiment.name in wanted and not self._is_current(experiment, wanted[experiment.name])
+        ]
 
-    def _is_of(self, experiment: Experiment, job: Job) -> bool:
+    def _is_current(self, experiment: Experiment, job: Job) -> bool:
         """Whether an experiment is of the cell as it stands in the grid, and worth waiting for."""
         if experiment.state == "failed":
             return False
@@ -189,12 +183,12 @@ class Ablations:
                     if result.fault:
                         failed.append(job)
                     queue.remove([experiment.name])
-                    bar.write(f"{job}: {_told(result)}", file=sys.stdout)
-                    sys.stdout.flush()
+                    bar.clear()  # the line stands alone
+                    self.tell(f"{job}: {_outcome(result)}")
                     bar.update()
                 for name in [name for name in pending if name not in entries]:
                     failed.append(pending.pop(name))
-                    bar.write(f"{name}: somebody took it off the queue", file=sys.stdout)
+                    self.tell(f"{name}: somebody took it off the queue")
                 if time.monotonic() - tended > TEND:
                     queue.tend()
                     tended = time.monotonic()
@@ -231,35 +225,8 @@ class Ablations:
         return result
 
 
-def _told(result: Result) -> str:
+def _outcome(result: Result) -> str:
     if result.fault:
         return f"failed: {result.fault}"
     means = [f"{domain.replace('_', '-')} MAP {metrics['map']:.4f}" for domain, metrics in result.metrics.items()]
     return ", ".join([*means, f"trained in {result.seconds:.0f} s"])
-
-
-def _grids() -> list[str]:
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--grid", default=DEFAULT, choices=_grids(), help=f"a file in {FOLDER}/ (default: {DEFAULT})")
-    parser.add_argument("--only", help="run these cells alone, their names joined by commas")
-    parser.add_argument("--jobs", type=int, choices=range(1, 65), metavar="N", default=1, help="experiments at a time")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="show what is done, and run nothing")
-    what.add_argument("--render", action="store_true", help="write the tables anew, and run nothing")
-    arguments = parser.parse_args()
-
-    def chosen() -> None:
-        """What the arguments ask for."""
-        ablations = Ablations(arguments.grid, arguments.jobs)
-        if arguments.list:
-            ablations.list_all()
-        elif arguments.render:
-            ablations.show()
-        else:
-            ablations.run(arguments.only.split(",") if arguments.only else ())
-
-    cli.run(f"ablate --grid {arguments.grid}", chosen)

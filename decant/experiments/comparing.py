@@ -1,11 +1,5 @@
-"""Compare the checkpoints of any two revisions query by query, in-domain and out-of-domain.
+"""Compare the checkpoints of any two revisions query by query, in-domain and out-of-domain."""
 
-`python -m decant.experiments.comparing main workspace`: one checkpoint with another; the difference is the second minus the first.
-`python -m decant.experiments.comparing a0,a1,a2 b0,b1,b2`: three seeds of one method with three of another, paired by their place.
-A revision is a commit, a tag, a branch, a `dvc exp` name, or `workspace`; docs/statistics.md says what is tested.
-"""
-
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,13 +9,13 @@ from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS
 from decant.evaluate.run import DOMAINS
 from decant.experiments.revisions import Revision, TestRun
-from decant.report.comparison import LABELS, NAMES
-from decant.report.figures import p_value, percent, signed
+from decant.params import Params
+from decant.report.comparison import NAMES
+from decant.report.figures import interval, p_value, percent
 from decant.report.seeds import SeedDifference, seed_difference
-from decant.report.settings import Report
+from decant.report.settings import ReportSettings
 from decant.report.statistics import Values, holm
 from decant.report.table import table
-from stages import cli
 
 
 @dataclass(frozen=True)
@@ -34,8 +28,19 @@ class Compared:
     difference: SeedDifference
 
 
-def main(first: str, second: str, tracks: Sequence[str], model: str, metrics: Sequence[str]) -> None:
-    """Print the table.
+def compare_revisions(
+    first: str, second: str, tracks: Sequence[str], model: str, metrics: Sequence[str], params: Params
+) -> str:
+    """The table of two sides, and its notes, as Markdown; the difference is the second minus the first.
+
+    Args:
+        first: a revision (a commit, a tag, a branch, a `dvc exp` name, or `workspace`), or several seeds' revisions of
+            one method, joined by commas.
+        second: likewise, as many; seeds are paired by their place.
+        tracks: to compare.
+        model: of `NAMES`.
+        metrics: of `METRICS`.
+        params: of the workspace, for the settings of the tests.
 
     Raises:
         DecantError: a revision, or its run, is not there, or the test splits differ.
@@ -46,7 +51,6 @@ def main(first: str, second: str, tracks: Sequence[str], model: str, metrics: Se
             f"{first} and {second}: {len(sides[0])} and {len(sides[1])} revisions",
             "name as many seeds of the one as of the other, in the same order, joined by commas without spaces",
         )
-    params = cli.params()
     revisions = {name: Revision(name) for name in dict.fromkeys(sides[0] + sides[1])}
     rows: list[Compared] = []
     missing: list[str] = []
@@ -62,9 +66,8 @@ def main(first: str, second: str, tracks: Sequence[str], model: str, metrics: Se
             rows += [_compare(track, domain, metric, ranked, params.report, params.seed) for metric in metrics]
     if not rows:
         raise DecantError("there is no test set that all revisions have", "; ".join(missing))
-    print(f"{NAMES[model]}: {first} (first) and {second} (second)\n")
-    print(_markdown(rows, params.report))
-    print("\n" + "\n".join(f"- {note}" for note in [*_notes(rows), *missing]))
+    listed = "\n".join(f"- {note}" for note in [*_notes(rows), *missing])
+    return f"{NAMES[model]}: {first} (first) and {second} (second)\n\n{_markdown(rows, params.report)}\n\n{listed}"
 
 
 def _check_split(place: str, runs: Sequence[TestRun], revisions: dict[str, Revision]) -> None:
@@ -87,38 +90,37 @@ def _check_split(place: str, runs: Sequence[TestRun], revisions: dict[str, Revis
             raise DecantError(
                 f"{place}: the test split of {first.dataset} at {first.revision} is not that of {other.dataset} at "
                 f"{other.revision}: {wrong}",
-                "compare revisions with the same test split: `python -m stages.evaluate --model PATH --dataset NAME` "
+                "compare revisions with the same test split: `decant evaluate --model PATH --dataset NAME` "
                 "evaluates a checkpoint on the set of the workspace",
             )
 
 
 def _compare(
-    track: str, domain: str, metric: str, ranked: Sequence[Sequence[TestRun]], report: Report, seed: int
+    track: str, domain: str, metric: str, ranked: Sequence[Sequence[TestRun]], settings: ReportSettings, seed: int
 ) -> Compared:
     first, second = (np.stack([run.metrics[metric] for run in side]) for side in ranked)
-    place = [track, f"{ranked[0][0].dataset}, {domain.replace('_', '-')}", LABELS[metric]]
-    difference = seed_difference(second, first, resamples=report.resamples, confidence=report.confidence, seed=seed)
-    return Compared(place, first, second, difference)
+    place = [track, f"{ranked[0][0].dataset}, {domain.replace('_', '-')}", METRICS[metric].label]
+    return Compared(place, first, second, seed_difference(second, first, settings, seed))
 
 
-def _markdown(rows: Sequence[Compared], report: Report) -> str:
+def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:
     adjusted = holm([row.difference.p_value for row in rows])
     lines = []
     for row, p_holm in zip(rows, adjusted, strict=True):
-        found = row.difference
+        change = row.difference
         changes = np.sign(np.round((row.second - row.first).mean(axis=0), 9))  # rounding dust is a tie
         lines.append(
             [
                 *row.place,
                 *(_mean(values) for values in (row.first, row.second)),
-                f"{signed(found.mean)} ({signed(found.low)} … {signed(found.high)})",
-                *([] if found.seed_deviation is None else [f"{found.seed_deviation:.4f}"]),
-                p_value(found.p_value, report.resamples),
-                p_value(p_holm, report.resamples, len(rows)),
+                interval(change.mean, change.low, change.high),
+                *([] if change.seed_deviation is None else [f"{change.seed_deviation:.4f}"]),
+                p_value(change.p_value, settings.resamples),
+                p_value(p_holm, settings.resamples, len(rows)),
                 " / ".join(str(int((changes == sign).sum())) for sign in (1, -1, 0)),
             ]
         )
-    difference = f"second − first ({percent(report.confidence, digits=0)} interval)"
+    difference = f"second − first ({percent(settings.confidence, digits=0)} interval)"
     seeds = ["sd of seeds"] if rows[0].difference.seeds > 1 else []
     won = "won / lost / tied"
     return table(["track", "test set", "metric", "first", "second", difference, *seeds, "p", "p (Holm)", won], lines)
@@ -145,23 +147,3 @@ def _notes(rows: Sequence[Compared]) -> list[str]:
         "excludes 0.",
         shown,
     ]
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("first", help="a revision, or several seeds' revisions joined by commas")
-    parser.add_argument("second", help="what it is compared with; the difference is second − first")
-    parser.add_argument("--track", choices=cli.TRACKS, help="both without it")
-    parser.add_argument("--model", choices=tuple(NAMES), default="after")
-    parser.add_argument("--metric", choices=(*METRICS, "all"), default="map")
-    arguments = parser.parse_args()
-    cli.run(
-        "compare --revisions",
-        lambda: main(
-            arguments.first,
-            arguments.second,
-            [arguments.track] if arguments.track else cli.TRACKS,
-            arguments.model,
-            METRICS if arguments.metric == "all" else [arguments.metric],
-        ),
-    )

@@ -4,15 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from decant.blocks import Block, Seed
 from decant.errors import DecantError
-from decant.params import Params, parse_params
+from decant.params import Params, check_params, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
@@ -20,7 +18,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 class Cell(Block):
     """One change of the recipe: the keys of params.yaml that it sets, by dotted path. None is the recipe itself."""
 
-    track: Literal["embedding", "reranker"]
+    track: str
     says: Annotated[str, Field(pattern=r"^[^|\n]+$")]
     set: dict[str, Any]
 
@@ -35,9 +33,9 @@ class Grid(Block):
     @model_validator(mode="after")
     def _seeds(self) -> "Grid":
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one stands there twice")
-        if named := [name for name, cell in self.cells.items() if "seed" in {**self.base, **cell.set}]:
-            raise ValueError(f"{named[0]} sets `seed`, or `base` does: `seeds` has them")
+            raise ValueError("seeds: a seed stands there twice")
+        if setters := [name for name, cell in self.cells.items() if "seed" in {**self.base, **cell.set}]:
+            raise ValueError(f"{setters[0]} sets `seed`, or `base` does: `seeds` has them")
         return self
 
     def overrides(self, cell: str, seed: int) -> dict[str, Any]:
@@ -65,19 +63,21 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
             recipe is not there exactly once, or a cell, or one of its keys, changes nothing.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        grid = Grid.model_validate(content)
+        grid = Grid.model_validate(read_yaml(path.read_text(encoding="utf-8"), str(path)))
     except FileNotFoundError as error:
         raise DecantError(f"{path}: there is no such file", f"`git checkout -- {path}` brings it back") from error
-    except YAMLError as error:
-        raise DecantError(f"{path}: not valid YAML\n{error}", "mend the line that the message names") from error
     except ValidationError as error:
-        faults = [f"  {'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+        faults = [f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
         raise DecantError("\n".join([f"{path}:", *faults]), "docs/ablations.md says what a grid holds") from error
-    digests = {
-        name: digest(changed(params, grid.overrides(name, grid.seeds[0]), f"{path}, {name}"), cell.track)
-        for name, cell in grid.cells.items()
-    }
+    digests = {}
+    for name, cell in grid.cells.items():
+        changed_params = changed(params, grid.overrides(name, grid.seeds[0]), f"{path}, {name}")
+        if cell.track not in changed_params.tracks:
+            raise DecantError(
+                f"{path}: cells.{name}.track is {cell.track}, which is no track",
+                f"choose {' or '.join(changed_params.tracks)}",
+            )
+        digests[name] = digest(changed_params, cell.track)
     for track in dict.fromkeys(cell.track for cell in grid.cells.values()):
         whole, *others = grid.of_track(track)
         if grid.cells[whole].set or any(not grid.cells[name].set for name in others):
@@ -109,11 +109,15 @@ def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) 
         *parents, key = path.split(".")
         block = content
         for parent in parents:
-            block = block.get(parent) if isinstance(block, dict) else None
-        if not isinstance(block, dict) or key not in block:
-            raise DecantError(f"{name}: params.yaml has no key {path}", "correct it; docs/params.md lists them all")
+            if block.get(parent) is None:  # an absent block has its defaults, as far as they go
+                block[parent] = {}
+            block = block[parent]
+            if not isinstance(block, dict):
+                raise DecantError(
+                    f"{name}: {path}: {parent} is no block of params.yaml", "docs/params.md lists all keys"
+                )
         block[key] = value
-    return parse_params(json.dumps(content), name)
+    return check_params(content, name)
 
 
 def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], cell: str, path: Path) -> None:
@@ -136,27 +140,25 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], ce
 def _value(params: Params, key: str) -> Any:
     value: Any = params.model_dump()
     for part in key.split("."):
-        value = value[part]
+        value = (value or {}).get(part)
     return value
 
 
 def digest(params: Params, track: str) -> str:
     """What decides a track's student and its figures, the seed apart, as 16 hexadecimal digits.
 
-    A key that is null says 'none' or 'inherit' and does not count: params that know one key more are the same params.
-    Nor does the size of a split that the track does not read.
+    A key that is null says 'none' and does not count: params that know one key more are the same params. Nor does the
+    size of a split that the track does not read.
     """
     block = params.track(track)
-    unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard.dataset: {"test"}}
+    unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard: {"test"}}
     decides = {
-        "track": block.model_dump(exclude={"train"}),
-        "train": params.training(track).model_dump(),
+        "track": block.model_dump(),
         "datasets": {
-            name: params.datasets[name].model_dump(exclude=splits)
+            name: params.datasets[name].model_dump(exclude={**dict.fromkeys(splits, True), "limits": splits})
             for name, splits in unread.items()
             if name is not None
         },
-        "embeddings": params.store.embeddings if block.teacher.embeddings else None,
     }
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]
 

@@ -82,14 +82,16 @@ class ExperimentQueue:
         """All experiments of the queue."""
         queue = self._queue
         states: list[tuple[State, Any]] = [("queued", queue.iter_queued()), ("running", queue.iter_active())]
-        found = [self._experiment(entry, state, entry.stash_rev) for state, entries in states for entry in entries]
+        experiments = [
+            self._experiment(entry, state, entry.stash_rev) for state, entries in states for entry in entries
+        ]
         for entry, result in queue.iter_done():
             if result and result.exp_hash and result.ref_info:
                 commit = _run("git", "rev-parse", "--verify", "--quiet", str(result.ref_info), check=False).strip()
-                found.append(self._experiment(entry, "done" if commit else "failed", commit or entry.stash_rev))
+                experiments.append(self._experiment(entry, "done" if commit else "failed", commit or entry.stash_rev))
             else:
-                found.append(self._experiment(entry, "failed", entry.stash_rev))
-        return found
+                experiments.append(self._experiment(entry, "failed", entry.stash_rev))
+        return experiments
 
     def put(self, name: str, overrides: Mapping[str, Any], targets: Sequence[str]) -> None:
         """Queue an experiment; an earlier one of that name and the same commit goes.
@@ -105,7 +107,8 @@ class ExperimentQueue:
         head = _run("git", "rev-parse", "HEAD").strip()
         if _run("git", "for-each-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}"):
             _dvc("exp", "remove", name)
-        sets = [part for key, value in overrides.items() for part in ("-S", f"{key}={_written(value)}")]
+        # `++` sets a key, or adds one that params.yaml leaves to its default.
+        sets = [part for key, value in overrides.items() for part in ("-S", f"++{key}={_written(value)}")]
         _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
 
     def tend(self) -> None:
@@ -125,7 +128,7 @@ class ExperimentQueue:
         for _ in range(2):  # of one that was taken and not run, DVC removes the commit first and the message after
             if left:
                 self._queue.remove(left)
-                left = [one.name for one in self.entries() if one.name in names and one.state != "running"]
+                left = [entry.name for entry in self.entries() if entry.name in names and entry.state != "running"]
 
     def stop(self) -> None:
         """End the worker, and what it has under way; what is queued stays queued.

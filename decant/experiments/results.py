@@ -18,17 +18,7 @@ from decant.experiments.grids import Grid
 from decant.files import atomic_file
 from decant.report.statistics import Values
 
-FIGURES = [(domain, metric) for domain in DOMAINS for metric in METRICS]
-COLUMNS = (
-    "cell",
-    "track",
-    "seed",
-    *(f"{domain}.{metric}" for domain, metric in FIGURES),
-    "training_seconds",
-    "digest",
-    "revision",
-    "fault",
-)
+TEXTS = ("cell", "track", "digest", "revision", "fault")
 
 
 @dataclass(frozen=True)
@@ -82,24 +72,25 @@ def current(grid: Grid, results: Sequence[Result], digests: Mapping[str, str]) -
 
 def put_result(results: Sequence[Result], new: Result) -> list[Result]:
     """The results with a new one: in the place of that of the same cell and seed, or at the end."""
-    same = [(result.cell, result.seed) == (new.cell, new.seed) for result in results]
-    kept = [new if is_same else result for result, is_same in zip(results, same, strict=True)]
-    return kept if any(same) else [*kept, new]
+    return list({(result.cell, result.seed): result for result in [*results, new]}.values())
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
     """Write results as CSV, a row a cell and seed."""
+    figures = [(domain, metric) for domain in DOMAINS for metric in METRICS]
+    names = [f"{domain}.{metric}" for domain, metric in figures]
+    columns = ["cell", "track", "seed", *names, "training_seconds", "digest", "revision", "fault"]
     with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for result in results:
-            figures = {f"{domain}.{name}": result.metrics.get(domain, {}).get(name) for domain, name in FIGURES}
-            row = {name: getattr(result, name) for name in ("cell", "track", "seed", "digest", "revision", "fault")}
-            writer.writerow({**row, **figures, "training_seconds": result.seconds})
+            row = {name: getattr(result, name) for name in ("seed", *TEXTS)}
+            means = [result.metrics.get(domain, {}).get(metric) for domain, metric in figures]
+            writer.writerow({**row, **dict(zip(names, means, strict=True)), "training_seconds": result.seconds})
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read what `write_results` wrote; nothing where there is no file yet.
+    """Read what `write_results` wrote, with whichever metrics there were; nothing where there is no file yet.
 
     Raises:
         DecantError: the file is no such file.
@@ -108,37 +99,31 @@ def read_results(path: Path) -> list[Result]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise DecantError(f"{path}: its columns are not {', '.join(COLUMNS)}", f"`git checkout -- {path}`")
+        if lacking := {"seed", "training_seconds", *TEXTS} - set(reader.fieldnames or ()):
+            raise DecantError(f"{path}: it has no column {', '.join(sorted(lacking))}", f"`git checkout -- {path}`")
         try:
             return [_result(row) for row in reader]
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise DecantError(f"{path}, line {reader.line_num}: {error}", f"`git checkout -- {path}`") from error
 
 
 def _result(row: Mapping[str, str]) -> Result:
     metrics: dict[str, dict[str, float]] = {}
-    for domain, name in FIGURES:
-        if row[f"{domain}.{name}"]:
-            metrics.setdefault(domain, {})[name] = float(row[f"{domain}.{name}"])
-    return Result(
-        cell=row["cell"],
-        track=row["track"],
-        seed=int(row["seed"]),
-        digest=row["digest"],
-        revision=row["revision"],
-        metrics=metrics,
-        seconds=float(row["training_seconds"]) if row["training_seconds"] else None,
-        fault=row["fault"],
-    )
+    for column, value in row.items():
+        domain, dot, name = column.partition(".")
+        if dot and value:
+            metrics.setdefault(domain, {})[name] = float(value)
+    seconds = float(row["training_seconds"]) if row["training_seconds"] else None
+    return Result(**{name: row[name] for name in TEXTS}, seed=int(row["seed"]), metrics=metrics, seconds=seconds)
 
 
 def write_queries(path: Path, queries: Mapping[str, Queries]) -> None:
     """Write the values of each domain's queries, a row a query."""
-    domains = [domain for domain, found in queries.items() for _ in found.values]
-    columns = {"map": [one.values for one in queries.values()], "teacher": [one.teacher for one in queries.values()]}
-    table = pa.table({"domain": domains, **{name: np.concatenate(parts) for name, parts in columns.items()}})
-    splits = {domain: found.split for domain, found in queries.items()}
+    domains = [domain for domain, of_domain in queries.items() for _ in of_domain.values]
+    values = np.concatenate([of_domain.values for of_domain in queries.values()])
+    teacher = np.concatenate([of_domain.teacher for of_domain in queries.values()])
+    table = pa.table({"domain": domains, "map": values, "teacher": teacher})
+    splits = {domain: of_domain.split for domain, of_domain in queries.items()}
     with atomic_file(path) as partial:
         pq.write_table(table.replace_schema_metadata(splits), partial, compression="zstd")
 
@@ -165,4 +150,4 @@ def read_queries(path: Path) -> dict[str, Queries]:
 
 def split_digest(queries: Sequence[str], labels: Sequence[Sequence[int]]) -> str:
     """What stands for a test split: its queries and labels in their order."""
-    return hashlib.sha256(json.dumps([list(queries), [list(one) for one in labels]]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([list(queries), [list(row) for row in labels]]).encode()).hexdigest()[:16]

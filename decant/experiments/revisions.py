@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
-from ruamel.yaml import YAML
 
 from decant import paths
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS
-from decant.evaluate.run import DOMAINS
+from decant.evaluate.run import Values, by_test_set
+from decant.params import read_yaml
 
 WORKSPACE = "workspace"
 
@@ -38,7 +36,7 @@ class TestRun:
     split: str | None
     queries: list[str]
     labels: list[list[int]]
-    metrics: dict[str, npt.NDArray[np.float64]]
+    metrics: dict[str, Values]
 
 
 class Revision:
@@ -85,17 +83,20 @@ class Revision:
             raise DecantError(
                 f"{self.name}: {path} is empty: that baseline was off", "compare another --model, or revision"
             )
-        block = self._params.get(track, {})
-        found = {}
-        for domain in DOMAINS:
-            part = table.filter(np.equal(table["domain"].to_numpy(zero_copy_only=False), domain))
-            if len(part):
+        if lacking := [name for name in ("dataset", *METRICS) if name not in table.column_names]:
+            raise DecantError(
+                f"{self.name}: {path} has no column {', '.join(lacking)}: an earlier version of Decant wrote it",
+                f"evaluate that revision's checkpoint anew: `dvc get . models/{track} --rev {self.name}`, then "
+                "`decant evaluate --model PATH --dataset NAME`",
+            )
+        runs = {}
+        for domain, sets in by_test_set(table).items():
+            for dataset, part in sets.items():
                 metrics = {name: part[name].to_numpy() for name in METRICS}
                 queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
-                dataset = str(block.get(domain))
                 split = self._recorded_split(track, model, dataset)
-                found[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
-        return found
+                runs[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
+        return runs
 
     def training_seconds(self, track: str) -> float:
         """How long a track's training took.
@@ -121,15 +122,8 @@ class Revision:
         return next((dep.get("md5") for dep in stage.get("deps", []) if dep["path"] == path), None)
 
     @cached_property
-    def _params(self) -> dict[str, Any]:
-        return self._yaml("params.yaml")
-
-    @cached_property
     def _lock(self) -> dict[str, Any]:
-        return self._yaml("dvc.lock")
-
-    def _yaml(self, path: str) -> dict[str, Any]:
-        return cast("dict[str, Any]", YAML(typ="safe").load(self._read(path)))
+        return cast("dict[str, Any]", read_yaml(self._read(str(paths.LOCK)).decode(), str(paths.LOCK)))
 
     def _read(self, path: str) -> bytes:
         try:

@@ -9,9 +9,9 @@ from decant.errors import DecantError
 from decant.evaluate.run import DOMAINS
 from decant.experiments.grids import Grid
 from decant.experiments.results import Queries, Result, current
-from decant.report.comparison import TestSettings
-from decant.report.figures import p_value, percent, signed
+from decant.report.figures import interval, p_value, percent
 from decant.report.seeds import SeedDifference, aggregate, ratio, seed_difference
+from decant.report.settings import ReportSettings
 from decant.report.statistics import Values, holm
 from decant.report.table import table
 
@@ -40,7 +40,8 @@ def render(
     results: Sequence[Result],
     digests: Mapping[str, str],
     read: ReadQueries,
-    settings: TestSettings,
+    settings: ReportSettings,
+    seed: int,
 ) -> str:
     """The table of each track, and its notes, as Markdown.
 
@@ -49,14 +50,15 @@ def render(
         results: of any of them.
         digests: of each cell's params; results of other params are not shown.
         read: finds the values of a result's queries.
-        settings: of the tests and intervals.
+        settings: of tests and intervals.
+        seed: of their resamples.
 
     Raises:
         DecantError: seeds of one cell were tested on different splits.
     """
-    found = current(grid, results, digests)
+    shown = current(grid, results, digests)
     tracks = dict.fromkeys(cell.track for cell in grid.cells.values())
-    return "\n\n".join(_track(grid, track, found, read, settings) for track in tracks) + "\n"
+    return "\n\n".join(_track(grid, track, shown, read, settings, seed) for track in tracks) + "\n"
 
 
 def between_marks(page: str, content: str, grid: str, name: str) -> str:
@@ -71,9 +73,7 @@ def between_marks(page: str, content: str, grid: str, name: str) -> str:
     Raises:
         DecantError: a mark is missing.
     """
-    first = (
-        f"<!-- {grid}: of ablations/{grid}.csv, by python -m decant.experiments.ablations --grid {grid} --render -->\n"
-    )
+    first = f"<!-- {grid}: of ablations/{grid}.csv, by decant ablate --grid {grid} --render -->\n"
     last = f"<!-- end of {grid} -->"
     before, begin, rest = page.partition(first)
     _, end, after = rest.partition(last)
@@ -87,19 +87,20 @@ def between_marks(page: str, content: str, grid: str, name: str) -> str:
 def _track(
     grid: Grid,
     track: str,
-    found: Mapping[tuple[str, int], Result],
+    results: Mapping[tuple[str, int], Result],
     read: ReadQueries,
-    settings: TestSettings,
+    settings: ReportSettings,
+    seed: int,
 ) -> str:
-    rows = [_row(name, grid.seeds, found, read) for name in grid.of_track(track)]
+    rows = [_row(name, grid.seeds, results, read) for name in grid.of_track(track)]
     whole = rows[0]
     differences = {
         (row.name, domain): difference
         for row in rows[1:]
         for domain in DOMAINS
-        if (difference := _difference(row, whole, domain, settings)) is not None
+        if (difference := _difference(row, whole, domain, settings, seed)) is not None
     }
-    adjusted = dict(zip(differences, holm([one.p_value for one in differences.values()]), strict=True))
+    adjusted = dict(zip(differences, holm([change.p_value for change in differences.values()]), strict=True))
     lines = []
     for row in rows:
         seconds = [result.seconds for result in row.results.values() if result.seconds is not None]
@@ -109,13 +110,13 @@ def _track(
             p = NOTHING
             if difference is not None:
                 p = p_value(adjusted[row.name, domain], settings.resamples, len(adjusted))
-            compared += [NOTHING if difference is None else _told(difference, len(row.queries)), p]
+            compared += [NOTHING if difference is None else _written(difference, len(row.queries)), p]
         lines.append(
             [
                 row.name,
                 grid.cells[row.name].says,
                 _seeds(row, grid.seeds),
-                *(write(row, domain, settings) for domain in DOMAINS for write in (_mean, _over_teacher)),
+                *(write(row, domain, settings, seed) for domain in DOMAINS for write in (_mean, _over_teacher)),
                 *compared,
                 f"{np.mean(seconds):.0f} s" if seconds else NOTHING,
             ]
@@ -132,16 +133,16 @@ def _track(
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in notes)] if notes else parts)
 
 
-def _row(name: str, seeds: Sequence[int], found: Mapping[tuple[str, int], Result], read: ReadQueries) -> _Row:
-    results = {seed: found[name, seed] for seed in seeds if (name, seed) in found}
-    queries = {seed: read(result) for seed, result in results.items() if not result.fault}
+def _row(name: str, seeds: Sequence[int], results: Mapping[tuple[str, int], Result], read: ReadQueries) -> _Row:
+    of_cell = {seed: results[name, seed] for seed in seeds if (name, seed) in results}
+    queries = {seed: read(result) for seed, result in of_cell.items() if not result.fault}
     for domain in DOMAINS:
-        if len({one[domain].split for one in queries.values() if domain in one}) > 1:
+        if len({of_seed[domain].split for of_seed in queries.values() if domain in of_seed}) > 1:
             raise DecantError(
                 f"{name}: its seeds were tested on different {domain.replace('_', '-')} test splits",
                 f"remove the rows of {name} from the results, and run it again",
             )
-    return _Row(name, results, queries)
+    return _Row(name, of_cell, queries)
 
 
 def _values(row: _Row, domain: str, seeds: Sequence[int]) -> Values | None:
@@ -150,55 +151,54 @@ def _values(row: _Row, domain: str, seeds: Sequence[int]) -> Values | None:
     return np.stack(values) if values and len(values) == len(seeds) else None
 
 
-def _mean(row: _Row, domain: str, settings: TestSettings) -> str:
+def _mean(row: _Row, domain: str, settings: ReportSettings, seed: int) -> str:
     values = _values(row, domain, list(row.queries))
     if values is None:
         return NOTHING
-    one = aggregate(values, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
-    return f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
+    mean = aggregate(values, settings, seed)
+    return f"{mean.mean:.4f} ({mean.low:.4f} … {mean.high:.4f})"
 
 
-def _over_teacher(row: _Row, domain: str, settings: TestSettings) -> str:
+def _over_teacher(row: _Row, domain: str, settings: ReportSettings, seed: int) -> str:
     values = _values(row, domain, list(row.queries))
     if values is None:
         return NOTHING
-    teacher = next(iter(row.queries.values()))[domain].teacher
-    one = ratio(values, teacher, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
-    return f"{one.mean:.3f} ({one.low:.3f} … {one.high:.3f})"
+    times = ratio(values, next(iter(row.queries.values()))[domain].teacher, settings, seed)
+    return f"{times.mean:.3f} ({times.low:.3f} … {times.high:.3f})"
 
 
-def _difference(row: _Row, whole: _Row, domain: str, settings: TestSettings) -> SeedDifference | None:
+def _difference(row: _Row, whole: _Row, domain: str, settings: ReportSettings, seed: int) -> SeedDifference | None:
     """A cell minus the whole recipe, over the seeds that both have; None where nothing can be paired."""
-    seeds = [seed for seed in row.queries if seed in whole.queries]
-    one, other = (_values(side, domain, seeds) for side in (row, whole))
-    if one is None or other is None or not _same_split(row, whole, domain, seeds[0]):
+    seeds = [number for number in row.queries if number in whole.queries]
+    cell, recipe = (_values(side, domain, seeds) for side in (row, whole))
+    if cell is None or recipe is None or not _same_split(row, whole, domain, seeds[0]):
         return None
-    return seed_difference(one, other, resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed)
+    return seed_difference(cell, recipe, settings, seed)
 
 
 def _same_split(row: _Row, whole: _Row, domain: str, seed: int) -> bool:
     return row.queries[seed][domain].split == whole.queries[seed][domain].split
 
 
-def _told(one: SeedDifference, seeds: int) -> str:
+def _written(difference: SeedDifference, seeds: int) -> str:
     """The difference, and of how many seeds where those of the row are more."""
-    paired = f", {one.seeds} of its seeds" if one.seeds < seeds else ""
-    return f"{signed(one.mean)} ({signed(one.low)} … {signed(one.high)}){paired}"
+    paired = f", {difference.seeds} of its seeds" if difference.seeds < seeds else ""
+    return f"{interval(difference.mean, difference.low, difference.high)}{paired}"
 
 
 def _seeds(row: _Row, seeds: Sequence[int]) -> str:
     """How many seeds are behind a row, and what became of the others."""
     failed = sum(bool(result.fault) for result in row.results.values())
     missing = len(seeds) - len(row.results)
-    told = [f"{len(row.queries)} of {len(seeds)}" if failed or missing else str(len(seeds))]
-    return ", ".join([*told, *([f"{failed} failed"] if failed else []), *([f"{missing} not run"] if missing else [])])
+    ran = f"{len(row.queries)} of {len(seeds)}" if failed or missing else str(len(seeds))
+    return ", ".join([ran, *([f"{failed} failed"] if failed else []), *([f"{missing} not run"] if missing else [])])
 
 
 def _notes(rows: Sequence[_Row], differences: Sequence[SeedDifference]) -> list[str]:
     notes = []
     if len(differences) > 1:
         notes.append(f"p (Holm) is adjusted for the {len(differences)} differences of this table; intervals are not.")
-    if 1 in [*(len(row.queries) for row in rows), *(one.seeds for one in differences)]:
+    if 1 in [*(len(row.queries) for row in rows), *(difference.seeds for difference in differences)]:
         notes.append("Where one seed is behind a figure, its interval is over queries alone.")
     notes += [
         f"{row.name}, seed {seed} failed: {result.fault}"

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from decant.report.comparison import NAMES, test_sets
+from decant.report.comparison import NAMES, compared_sets
 
 matplotlib.rcParams.update(
     {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
@@ -26,21 +26,19 @@ MARKS = {  # colour and marker of each model
 
 def change_chart(comparison: Mapping[str, Any]) -> str:
     """MAP of every model on every test set: before, after (with the interval of its change), teacher, baselines."""
-    rows = test_sets(comparison)
+    rows = compared_sets(comparison)
     figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.9), layout="constrained")
     axes = figure.add_subplot()
-    for place, (_, _, entry) in enumerate(rows):
-        values = entry["map"]
+    for place, row in enumerate(rows):
+        values = row.entry["map"]
         axes.plot([values["before"], values["after"]], [place, place], color=AFTER, lw=2, zorder=1)
         low, high = (values["before"] + values["change"][end] for end in ("low", "high"))
         axes.plot([low, high], [place, place], color=AFTER, lw=8, alpha=0.2, solid_capstyle="butt", zorder=1)
         for name, (colour, marker) in MARKS.items():
             if name in values:
-                label = NAMES[name] if not any(name in e["map"] for _, _, e in rows[:place]) else None
+                label = NAMES[name] if not any(name in other.entry["map"] for other in rows[:place]) else None
                 axes.scatter(values[name], place, color=colour, marker=marker, s=42, zorder=2, label=label)
-    axes.set_yticks(
-        range(len(rows)), [f"{track}, {entry['dataset']}\n{domain.replace('_', '-')}" for track, domain, entry in rows]
-    )
+    axes.set_yticks(range(len(rows)), [f"{row.track}, {row.dataset}\n{row.domain}" for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("MAP; the band is the confidence interval of the change")
     axes.grid(axis="x", alpha=0.3)
@@ -50,17 +48,17 @@ def change_chart(comparison: Mapping[str, Any]) -> str:
 
 
 def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[str, float]]) -> str:
-    """A track's training: the loss, and MAP on dev with the kept checkpoint marked."""
+    """A track's training: the loss, and MAP on dev with the kept checkpoint marked; either may be empty."""
     figure = Figure(figsize=(7.6, 2.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([point["step"] for point in loss], [point["loss"] for point in loss], color=TEACHER)
     left.set(xlabel="step", ylabel="loss (train)")
     right.plot([point["step"] for point in dev], [point["map"] for point in dev], color=AFTER, marker="o")
-    best = max(dev, key=lambda point: point["map"])
-    right.scatter([best["step"]], [best["map"]], s=110, facecolors="none", edgecolors=AFTER, zorder=3)
-    right.annotate(
-        "kept", (best["step"], best["map"]), textcoords="offset points", xytext=(-4, -20), ha="right", color=AFTER
-    )
+    if dev:
+        best = max(dev, key=lambda point: point["map"])
+        place = best["step"], best["map"]
+        right.scatter(*place, s=110, facecolors="none", edgecolors=AFTER, zorder=3)
+        right.annotate("kept", place, textcoords="offset points", xytext=(-4, -20), ha="right", color=AFTER)
     right.set(xlabel="step", ylabel="MAP (dev)")
     for axes in (left, right):
         axes.grid(alpha=0.3)

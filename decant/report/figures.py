@@ -8,14 +8,21 @@ def millions(count: int, unit: str, digits: int = 0) -> str:
     return f"{count / 1e6:.{digits}f} {unit}" if count else "–"
 
 
-def rate(value: float | None) -> str:
-    """Pairs a second; an en dash for a teacher that never ran here, its scores being there already."""
-    return "–" if value is None else f"{value:.0f}"
+def spread(values: Mapping[str, float] | None, digits: int = 0) -> str:
+    """The median of several timings and their range; an en dash where nothing was timed."""
+    if values is None:
+        return "–"
+    return "{median:.{d}f} ({low:.{d}f} … {high:.{d}f})".format(**values, d=digits)
 
 
 def signed(value: float) -> str:
     """A difference with its sign, to 4 decimals."""
     return f"{value:+.4f}"
+
+
+def interval(mean: float, low: float, high: float, **_: float) -> str:
+    """A difference and its interval, with their signs."""
+    return f"{signed(mean)} ({signed(low)} … {signed(high)})"
 
 
 def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:

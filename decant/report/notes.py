@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from decant.report.comparison import shown_models, test_sets
-from decant.report.figures import p_value, percent
+from decant.report.comparison import changes_shown, compared_sets, shown_models
+from decant.report.figures import p_value, percent, spread
 
 FREE = {"baseline": "the untouched model", "bm25": "BM25"}  # baselines that take no training
 
@@ -16,31 +16,33 @@ def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
         comparison: the content of metrics/comparison.json.
         cost: the content of metrics/cost.json.
     """
-    found: list[str] = []
+    sentences: list[str] = []
     for track, block in comparison.items():
-        found += _track_notes(track, block, cost[track])
-    for track, domain, entry in test_sets(comparison):
-        place, block = f"{track}, {domain} ({entry['dataset']})", comparison[track]
-        same = block["baseline"] is not None and block["baseline"]["is_teacher"]  # then its line is the teacher's
-        found += _set_notes(place, entry["map"], block["resamples"], {"bm25"} if same else set(FREE))
+        sentences += _track_notes(track, block, cost[track])
+    tests = changes_shown(comparison)
+    for track, domain, dataset, entry in compared_sets(comparison):
+        place, block = f"{track}, {domain} ({dataset})", comparison[track]
+        is_teacher = block["baseline"] is not None and block["baseline"]["is_teacher"]  # the teacher's line says it
+        sentences += _set_notes(place, entry["map"], block, tests, {"bm25"} if is_teacher else set(FREE))
         if domain == "out-of-domain" and -entry["map"]["change"]["mean"] > block["guard"]["max_loss"]:
-            found.append(f"{place}: that is more than the {block['guard']['max_loss']:g} that guard.max_loss allows.")
+            allowed = block["guard"]["max_loss"]
+            sentences.append(f"{place}: that is more than the {allowed:g} that train.max_loss allows on the guard set.")
     if "labels_only" not in shown_models(comparison):
-        found.append(
+        sentences.append(
             "No labels-only student was trained (`baselines.labels_only` is off): "
             "what the teacher adds to the labels is not shown."
         )
-    found.append(
+    sentences.append(
         "Intervals and p-values are over queries, of this checkpoint, one seed: another training seed may do better or "
-        "worse. `python -m decant.experiments.comparing` compares several seeds."
+        "worse. `decant compare` compares several seeds."
     )
-    return found
+    return sentences
 
 
 def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
     if block["fresh_head"]:
         yield f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
-    yield _speed(track, cost["teacher"], cost["student"])
+    yield _speed(track, cost)
     guard = block["guard"]
     if len(guard["points"]) > 1:
         kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
@@ -56,33 +58,37 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
             yield f"{track}: the untouched model ({baseline['model']}) is {' and '.join(roles[name] for name in same)}."
 
 
-def _speed(track: str, teacher: Mapping[str, Any], student: Mapping[str, Any]) -> str:
-    if teacher["pairs_per_second"] is None:
-        return f"{track}: the teacher never ran here (its scores were there already): its speed is not known."
-    ratio = student["pairs_per_second"] / teacher["pairs_per_second"]
-    size = ""
-    if teacher["parameters"]:
-        size = f", with {percent(student['parameters'] / teacher['parameters'], digits=0)} of its parameters"
+def _speed(track: str, cost: Mapping[str, Any]) -> str:
+    speed, teacher, student = cost["speed"], cost["teacher"]["parameters"], cost["student"]["parameters"]
+    if not speed["measured"]:
+        return f"{track}: no speed is shown: {speed['reason']}."
+    size = f", with {percent(student / teacher, digits=0)} of its parameters" if teacher else ""
     return (
-        f"{track}: the student reranks {'faster' if ratio >= 1 else 'slower'} than its teacher, "
-        f"at {ratio:.2f} times its speed{size}."
+        f"{track}: the student reranks {'faster' if speed['ratio']['median'] >= 1 else 'slower'} than its teacher, "
+        f"at {spread(speed['ratio'], 2)} times its speed, timed in turns in {speed['rounds']} rounds{size}."
     )
 
 
-def _set_notes(place: str, values: Mapping[str, Any], resamples: int, free: Collection[str]) -> Iterator[str]:
+def _set_notes(
+    place: str, values: Mapping[str, Any], block: Mapping[str, Any], tests: int, free: Collection[str]
+) -> Iterator[str]:
     change = values["change"]
     if change["mean"] < 0:
-        yield f"{place}: MAP fell by {-change['mean']:.4f} ({_significance(change, resamples)})."
+        yield f"{place}: MAP fell by {-change['mean']:.4f} ({_significance(change, block, tests)})."
     if values["after"] < values.get("teacher", 0):
         also = "" if "baseline" in free else ", which is the untouched model"
         yield f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher{also}."
     for name, words in FREE.items():
         over = values.get(f"over_{name}")
         if name in free and over and over["mean"] < 0:
-            tested = _significance(over, resamples)
+            tested = _significance(over, block, tests)
             yield f"{place}: the student stays {-over['mean']:.4f} MAP below {words}, which is free ({tested})."
 
 
-def _significance(difference: Mapping[str, float], resamples: int) -> str:
-    tested = "significant" if difference["p_value"] < 0.05 else "not significant"
-    return f"{tested}, p {p_value(difference['p_value'], resamples)}"
+def _significance(difference: Mapping[str, float], block: Mapping[str, Any], tests: int) -> str:
+    """Whether a difference is significant at 1 − confidence, by its adjusted p-value where it has one."""
+    name, value, count = "p", difference["p_value"], 1
+    if "p_holm" in difference:
+        name, value, count = "p (Holm)", difference["p_holm"], tests
+    tested = "significant" if value < 1 - block["confidence"] else "not significant"
+    return f"{tested}, {name} {p_value(value, block['resamples'], count)}"

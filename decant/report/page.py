@@ -5,9 +5,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from decant.evaluate.metrics import METRICS
 from decant.report.charts import change_chart, guard_chart, training_chart
-from decant.report.comparison import LABELS, NAMES, overlap_rows, shown_models, test_sets
-from decant.report.figures import millions, p_value, percent, rate, shared, signed
+from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
+from decant.report.figures import millions, p_value, percent, shared, signed, spread
 from decant.report.notes import notes
 from decant.report.table import SPLIT_PAIRS
 
@@ -23,17 +24,18 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         curves: track → `loss` and `dev` → points.
     """
     environment = Environment(
-        loader=PackageLoader("decant", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("decant.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     first = next(iter(comparison.values()))
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
         cost=cost,
-        labels=LABELS,
+        sets=compared_sets(comparison),
+        labels={name: metric.label for name, metric in METRICS.items()},
         notes=notes(comparison, cost),
         models=shown_models(comparison),
         names=NAMES,
-        tests=len(test_sets(comparison)) * len(LABELS),
+        tests=changes_shown(comparison),
         overlap_rows=overlap_rows(comparison),
         split_pairs=SPLIT_PAIRS,
         confidence=percent(first["confidence"], digits=0),
@@ -44,10 +46,5 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
             for track, block in comparison.items()
             if len(block["guard"]["points"]) > 1
         },
-        signed=signed,
-        percent=percent,
-        millions=millions,
-        rate=rate,
-        p_value=p_value,
-        shared=shared,
+        **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
     )

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import t
 
 from decant.errors import DecantError
+from decant.report.settings import ReportSettings
 from decant.report.statistics import Values, mean_interval, randomisation_p_value
 
 
@@ -44,7 +45,7 @@ class SeedDifference(Aggregate):
     p_value: float
 
 
-def aggregate(values: Values, *, resamples: int, confidence: float, seed: int) -> Aggregate:
+def aggregate(values: Values, settings: ReportSettings, seed: int) -> Aggregate:
     """The mean of one model's seeds over the same queries, and its interval.
 
     Of several seeds the interval is that of a crossed design with both factors random: the variance components of
@@ -55,8 +56,7 @@ def aggregate(values: Values, *, resamples: int, confidence: float, seed: int) -
 
     Args:
         values: metric of each query, shape (seeds, queries), the queries in the same order for all seeds.
-        resamples: of the bootstrap over queries, which one seed alone takes.
-        confidence: of the interval, such as 0.95.
+        settings: the confidence; of one seed, the resamples of the bootstrap over queries too.
         seed: of the bootstrap.
 
     Raises:
@@ -67,40 +67,53 @@ def aggregate(values: Values, *, resamples: int, confidence: float, seed: int) -
     seeds, queries = values.shape
     mean = float(values.mean())
     if seeds == 1:
-        low, high = mean_interval(values[0], resamples=resamples, confidence=confidence, seed=seed)
+        low, high = mean_interval(values[0], settings, seed)
         return Aggregate(mean, low, high, None, seeds, queries)
-    half = _half_width(values, confidence)
+    half = _half_width(values, settings.confidence)
     return Aggregate(mean, mean - half, mean + half, float(values.mean(axis=1).std(ddof=1)), seeds, queries)
 
 
-def seed_difference(one: Values, other: Values, *, resamples: int, confidence: float, seed: int) -> SeedDifference:
+def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
+    """Compare two checkpoints query by query: `seed_difference` of one seed each.
+
+    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
+    et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
+
+    Args:
+        first: metric of each query, shape (queries,).
+        second: the other model's, shape (queries,).
+        settings: of test and interval; the smallest p-value is 2 / (resamples + 1).
+        seed: of both.
+    """
+    return seed_difference(first[None], second[None], settings, seed)
+
+
+def seed_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
     """Compare two models seed by seed and query by query.
 
     The interval is `aggregate`'s, of the method under other seeds and queries. The p-value holds for these seeds: it
     asks whether other queries could have turned the difference of their means.
 
     Args:
-        one: metric of each query, shape (seeds, queries).
-        other: the other model's, of the same shape, its seeds in the same order.
-        resamples: of the randomisation test, and of the bootstrap where there is one seed.
-        confidence: of the interval.
+        first: metric of each query, shape (seeds, queries).
+        second: the other model's, of the same shape, its seeds in the same order.
+        settings: of test and interval.
         seed: of both.
 
     Raises:
         DecantError: the shapes differ.
     """
-    if one.shape != other.shape:
+    if first.shape != second.shape:
         raise DecantError(
-            f"the models' values have the shapes {one.shape} and {other.shape}",
+            f"the models' values have the shapes {first.shape} and {second.shape}",
             "give as many seeds of the one model as of the other, on the same queries",
         )
-    difference = one - other
-    found = aggregate(difference, resamples=resamples, confidence=confidence, seed=seed)
-    p_value = randomisation_p_value(difference.mean(axis=0), resamples=resamples, seed=seed)
-    return SeedDifference(**vars(found), p_value=p_value)
+    difference = first - second
+    p_value = randomisation_p_value(difference.mean(axis=0), settings, seed)
+    return SeedDifference(**vars(aggregate(difference, settings, seed)), p_value=p_value)
 
 
-def ratio(values: Values, reference: Values, *, resamples: int, confidence: float, seed: int) -> Aggregate:
+def ratio(values: Values, reference: Values, settings: ReportSettings, seed: int) -> Aggregate:
     """How many times another model's mean a model's mean over its seeds is.
 
     The interval is `aggregate`'s of what is left of the values when the ratio times the reference is taken from them,
@@ -109,24 +122,23 @@ def ratio(values: Values, reference: Values, *, resamples: int, confidence: floa
     Args:
         values: metric of each query, shape (seeds, queries).
         reference: the other model's, of which there is one alone, shape (queries,), in the same order; not all 0.
-        resamples: of the bootstrap over queries, which one seed alone takes.
-        confidence: of the interval.
+        settings: see `aggregate`.
         seed: of the bootstrap.
 
     Raises:
         DecantError: there is no value.
     """
     unit = float(reference.mean())
-    found = float(values.mean()) / unit
-    rest = aggregate(values - found * reference, resamples=resamples, confidence=confidence, seed=seed)
+    times = float(values.mean()) / unit
+    rest = aggregate(values - times * reference, settings, seed)
     deviation = float(values.mean(axis=1).std(ddof=1)) / unit if len(values) > 1 else None
-    return Aggregate(found, found + rest.low / unit, found + rest.high / unit, deviation, rest.seeds, rest.queries)
+    return Aggregate(times, times + rest.low / unit, times + rest.high / unit, deviation, rest.seeds, rest.queries)
 
 
 def _half_width(values: Values, confidence: float) -> float:
     """Half the interval of the mean of a crossed design, shape (seeds, queries), by Satterthwaite's approximation."""
     seeds, queries = values.shape
-    if queries == 1:  # no variance can be told of queries, nor of the rest
+    if queries == 1:  # one query has no variance, nor has the rest
         return float(t.ppf(0.5 + confidence / 2, seeds - 1) * values.std(ddof=1) / np.sqrt(seeds))
     mean, of_seed, of_query = values.mean(), values.mean(axis=1), values.mean(axis=0)
     rest = values - of_seed[:, None] - of_query + mean
@@ -137,7 +149,7 @@ def _half_width(values: Values, confidence: float) -> float:
         squares = by_seed + by_query - residual
         parts = by_seed**2 / (seeds - 1) + by_query**2 / (queries - 1) + residual**2 / ((seeds - 1) * (queries - 1))
         freedom = max(squares**2 / parts, min(seeds, queries) - 1.0)  # the difference of mean squares may be near 0
-    else:  # nothing is seen of queries beside the rest
+    else:  # queries vary no more than the rest
         squares, freedom = by_seed, seeds - 1.0
     scale, level = np.sqrt(1 / (seeds * queries)), 0.5 + confidence / 2
     over_queries = t.ppf(level, queries - 1) * np.sqrt(by_query) * scale

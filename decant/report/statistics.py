@@ -1,58 +1,22 @@
 """Paired statistics over queries, by SciPy's own routines, seeded, and Holm's correction for many of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap, permutation_test
 
+from decant.report.settings import ReportSettings
+
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean difference of two models over the same queries.
-
-    Args:
-        mean: of (one − other).
-        low: lower end of the confidence interval.
-        high: upper end.
-        p_value: of the two-sided paired randomisation test that the two models are exchangeable.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p_value: float
-
-
-def paired_difference(one: Values, other: Values, *, resamples: int, confidence: float, seed: int) -> PairedDifference:
-    """Compare two models query by query.
-
-    The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
-    et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006). Both are of
-    the two checkpoints at hand; of other training seeds they say nothing (`decant.report.seeds`).
-
-    Args:
-        one: metric of each query, shape (queries,).
-        other: the other model's, shape (queries,).
-        resamples: of both the test and the bootstrap; the smallest p-value is 2 / (resamples + 1).
-        confidence: of the interval, such as 0.95.
-        seed: of both.
-    """
-    difference = one - other
-    low, high = mean_interval(difference, resamples=resamples, confidence=confidence, seed=seed)
-    p_value = randomisation_p_value(difference, resamples=resamples, seed=seed)
-    return PairedDifference(float(difference.mean()), low, high, p_value)
-
-
-def randomisation_p_value(difference: Values, *, resamples: int, seed: int) -> float:
+def randomisation_p_value(difference: Values, settings: ReportSettings, seed: int) -> float:
     """The two-sided p-value of the paired randomisation test that the mean difference is 0.
 
     Args:
         difference: of each query, shape (queries,).
-        resamples: random exchanges.
+        settings: the number of random exchanges.
         seed: of these.
     """
     if len(difference) < 2 or not difference.any():  # one query proves nothing, and SciPy refuses it
@@ -63,20 +27,19 @@ def randomisation_p_value(difference: Values, *, resamples: int, seed: int) -> f
         np.mean,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=resamples,
+        n_resamples=settings.resamples,
         batch=1000,
         rng=np.random.default_rng(seed),
     )
     return float(test.pvalue)
 
 
-def mean_interval(values: Values, *, resamples: int, confidence: float, seed: int) -> tuple[float, float]:
+def mean_interval(values: Values, settings: ReportSettings, seed: int) -> tuple[float, float]:
     """The percentile bootstrap interval of a mean over queries.
 
     Args:
         values: of each query, shape (queries,).
-        resamples: of the queries.
-        confidence: such as 0.95.
+        settings: the number of resamples and the confidence.
         seed: of the resamples.
     """
     if len(values) < 2 or not values.any():
@@ -86,8 +49,8 @@ def mean_interval(values: Values, *, resamples: int, confidence: float, seed: in
         np.mean,
         vectorized=True,
         method="percentile",
-        confidence_level=confidence,
-        n_resamples=resamples,
+        confidence_level=settings.confidence,
+        n_resamples=settings.resamples,
         batch=1000,
         rng=np.random.default_rng(seed),
     ).confidence_interval

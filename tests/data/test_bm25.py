@@ -7,9 +7,19 @@ import numpy as np
 import pytest
 
 from decant.data.bm25 import BM25, K1, B
-from decant.data.sets import Row
-from decant.evaluate.bm25 import bm25_run, expected_reciprocal_rank
-from decant.evaluate.metrics import query_metrics
+from decant.data.sets import Row, Split
+from decant.evaluate.bm25 import BM25Scorer
+from decant.evaluate.metrics.reciprocal_rank import measure
+from decant.evaluate.run import Run, evaluate
+
+
+def bm25_run(rows: list[Row]) -> Run:
+    return evaluate(BM25Scorer(), Split(rows, ""))
+
+
+def expected_reciprocal_rank(labels: list[int], scores: np.ndarray) -> float:
+    return measure(np.array(labels, dtype=float), scores, "bm25")
+
 
 CORPUS = ["Plantar wart", "Wart, unspecified", "Acute fever with fever blisters", "Left arm"]
 
@@ -52,15 +62,15 @@ def test_every_query_ranks_its_own_candidates_in_the_corpus_of_all():
         assert scores.tolist() == [whole[text] for text in row.candidates]
     assert run.queries == ["plantar wart", "fever"]
     assert run.labels == [[1, 0, 0], [1, 0]]
-    assert [metric.map for metric in run.metrics] == [0.5, 1.0]
-    assert [metric.mrr for metric in run.metrics] == [0.5, 1.0]
+    assert [metric["map"] for metric in run.metrics] == [0.5, 1.0]
+    assert [metric["mrr@10"] for metric in run.metrics] == [0.5, 1.0]
 
 
 def test_a_query_without_a_known_word_is_chance():
     run = bm25_run([Row("zzz", ["a"], ["b", "c", "d"])])
     assert run.scores[0].tolist() == [0, 0, 0, 0]
-    assert run.metrics[0].mrr == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
-    assert run.metrics[0].map == pytest.approx(0.25)
+    assert run.metrics[0]["mrr@10"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert run.metrics[0]["map"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -98,4 +108,4 @@ def test_without_ties_it_is_the_reciprocal_rank():
     for _ in range(20):
         scores = rng.permutation(15).astype(np.float32)
         labels = [1, 1, *[0] * 13]
-        assert expected_reciprocal_rank(labels, scores) == query_metrics(labels, scores, "bi_encoder").mrr
+        assert expected_reciprocal_rank(labels, scores) == measure(np.array(labels, dtype=float), scores, "bi_encoder")

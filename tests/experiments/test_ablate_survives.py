@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 import pytest
 
 from decant.errors import DecantError
-from decant.experiments.ablations import DEFAULT, FOLDER, Ablations
+from decant.experiments.ablations import FOLDER, Ablations
 from decant.experiments.queue import ExperimentQueue
 from decant.experiments.results import read_results
 from decant.files import read_json
-from tests.support.ablation_project import ablate, copy, edit_grid, make, trained, variables
+from tests.support.ablation_project import COMMAND, GRID, ablate, copy, edit_grid, make, trained, variables
 from tests.support.project import Project
 
-RESULTS = FOLDER / f"{DEFAULT}.csv"
+RESULTS = FOLDER / f"{GRID.stem}.csv"
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +49,10 @@ def test_an_experiment_that_an_ending_worker_lost_is_queued_once_more(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("decant.experiments.ablations.ExperimentQueue", Losing)
     if times == 1:
-        Ablations(DEFAULT).run(())
+        Ablations(GRID.stem, 1, print).run(())
     else:
         with pytest.raises(DecantError, match="1 of 1 experiments failed: full-0"):
-            Ablations(DEFAULT).run(())
+            Ablations(GRID.stem, 1, print).run(())
     assert len(lost) == times
     (result,) = read_results(project.folder / RESULTS)
     assert result.fault == ("" if times == 1 else "it ended without a word")
@@ -77,7 +76,7 @@ def cut_off(project: Project, kill: Callable[["subprocess.Popen[str]"], None]) -
     """Start the command, and kill something while the second experiment is being trained; return what it said."""
     hold = project.folder.parent / "hold"
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "decant.experiments.ablations"],
+        COMMAND,
         cwd=project.folder,
         env={**os.environ, **variables(project), "CI": "true"},
         stdout=subprocess.PIPE,

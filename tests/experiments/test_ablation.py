@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from decant.errors import DecantError
+from decant.evaluate.metrics import METRICS, Metric
 from decant.experiments.grids import changed, digest, read_grid
 from decant.experiments.results import (
     Queries,
@@ -24,16 +25,16 @@ from decant.experiments.results import (
     write_results,
 )
 from decant.experiments.tables import between_marks, render
-from decant.report.comparison import TestSettings as Settings
+from decant.params import read_yaml
 from decant.report.seeds import aggregate, ratio, seed_difference
+from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 from decant.train.settings import Train
 from tests.support.project import ROOT
 
-PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+PARAMS = read_yaml((ROOT / "params.yaml").read_text(), "params.yaml")
 PARAMS["train"]["epochs"] = 1
-PARAMS["embedding"]["train"]["epochs"] = None
-SETTINGS = Settings(resamples=199, confidence=0.95, seed=0)
+SETTINGS = ReportSettings(resamples=199, confidence=0.95), 0  # and the seed
 GRID: dict[str, Any] = {
     "seeds": [0, 1],
     "base": {"datasets.icd10.train": 100},
@@ -55,9 +56,12 @@ def write(path: Path, edit: Callable[[dict], object] = dict) -> Path:
 @pytest.mark.parametrize(
     "edit, fault",
     [
-        # a key that params.yaml does not have would be refused by `dvc exp run -S`, one experiment after the other
-        (lambda grid: grid["base"].update({"train.rl": 1.0}), "kind: params.yaml has no key train.rl"),
-        (lambda grid: grid["cells"]["kind"]["set"].update({"seed.x": 1}), "params.yaml has no key seed.x"),
+        # keys that the schema does not have would fail one experiment after the other
+        (lambda grid: grid["base"].update({"train.rl": 1.0}), "kind:\n  train.rl: unknown key"),
+        (
+            lambda grid: grid["cells"]["kind"]["set"].update({"seed.x": 1}),
+            "kind: seed.x: seed is no block of params.yaml",
+        ),
         # values that the schema refuses would fail every experiment of the cell
         (lambda grid: grid["cells"]["rate"]["set"].update({"train.epochs": -1}), "rate:\n  train.epochs: found -1"),
         # a cell that is the recipe itself would be shown as a difference of nothing
@@ -67,14 +71,18 @@ def write(path: Path, edit: Callable[[dict], object] = dict) -> Path:
         ),
         # of the other track: the cell would be shown as what it is not
         (
-            lambda grid: grid["cells"]["kind"]["set"].update({"reranker.guard.max_loss": 0.5}),
-            "kind sets reranker.guard.max_loss, which changes nothing of the embedding track",
+            lambda grid: grid["cells"]["kind"]["set"].update({"reranker.train.max_loss": 0.5}),
+            "kind sets reranker.train.max_loss, which changes nothing of the embedding track",
         ),
         (lambda grid: grid["cells"].pop("whole"), "needs one cell that is its whole recipe"),
         (lambda grid: grid["cells"]["kind"].update(set={}), "needs one cell that is its whole recipe"),
         (lambda grid: grid["cells"]["kind"].update(says="a | b"), "cells.kind.says"),  # would break the table
         (lambda grid: grid["cells"].update({"a b": grid["cells"].pop("kind")}), "cells.a b"),  # no experiment's name
         (lambda grid: grid["cells"]["kind"].pop("track"), "cells.kind.track"),
+        (
+            lambda grid: grid["cells"]["kind"].update(track="embeding"),
+            "cells.kind.track is embeding, which is no track",
+        ),
         (lambda grid: grid.update(seeds=[]), "seeds"),
         (lambda grid: grid.update(seeds=[1, 1]), "seeds"),
         (lambda grid: grid["base"].update(seed=3), "seed"),  # the grid's own
@@ -120,7 +128,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(datasets__pydocs__train=77, datasets__pydocs__dev=77, datasets__cwe__test=77),  # which the track never reads
     ]
     assert set(same) == {first}
-    assert of("reranker", store__embeddings="float16") == of("reranker")
+    assert of("reranker", embedding__teacher__embeddings_dtype="float16") == of("reranker")
     other = [
         of("reranker"),
         of(embedding__loss__label_weight=0.77),
@@ -129,7 +137,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         *(of(**{f"datasets__icd10__{split}": 77}) for split in ("train", "dev", "test")),
         *(of(**{f"datasets__cwe__{split}": 77}) for split in ("train", "dev")),
         of(datasets__pydocs__test=77),
-        of(store__embeddings="float16"),  # what embed_distill trains on
+        of(embedding__teacher__embeddings_dtype="float16"),  # what embed_distill trains on
     ]
     assert len({first, *other}) == 1 + len(other) - 1  # the two ways to set epochs are one
     assert other[2] == other[3]
@@ -140,9 +148,27 @@ def test_a_key_that_is_new_and_null_changes_no_digest() -> None:
         later: int | None = None
 
     params = changed(PARAMS, {}, "")
+    block = params.track("embedding")
+
+    class LaterTrack(type(block)):  # type: ignore[misc]
+        train: LaterTrain
+
     for value, same in ((None, True), (3, False)):
-        later = params.model_copy(update={"train": LaterTrain(**params.train.model_dump(), later=value)})
+        train = LaterTrain(**block.train.model_dump(), later=value)
+        later = params.model_copy(update={"embedding": LaterTrack(**{**dict(block), "train": train})})
         assert (digest(later, "embedding") == digest(params, "embedding")) is same
+
+
+def test_a_grid_may_set_a_key_that_params_leave_to_its_default(tmp_path: Path) -> None:
+    def edit(grid: dict) -> None:
+        grid["cells"]["rate"]["set"] = {"embedding.train.warmup": 0.3, "evaluate.batch_size": 8}
+
+    assert "warmup" not in PARAMS["embedding"]["train"]
+    assert "evaluate" not in PARAMS
+    with pytest.raises(DecantError, match=r"rate sets evaluate\.batch_size, which changes nothing"):
+        read_grid(write(tmp_path, edit), PARAMS)
+    params = changed(PARAMS, {"embedding.train.warmup": 0.3, "evaluate.batch_size": 8}, "")
+    assert (params.track("embedding").train.warmup, params.evaluate.batch_size) == (0.3, 8)
 
 
 def result(cell: str, seed: int, digests: Mapping[str, str], **values: Any) -> Result:
@@ -165,8 +191,20 @@ def test_results_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
         result("kind", 0, digests),
     ]
     (tmp_path / "results.csv").write_text("cell,seed\nx,1\n")
-    with pytest.raises(DecantError, match="its columns are not"):
+    with pytest.raises(DecantError, match="it has no column digest, fault"):
         read_results(tmp_path / "results.csv")
+
+
+def test_results_of_before_a_metric_was_added_can_still_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [result("whole", 0, {"whole": "a"})]
+    write_results(tmp_path / "results.csv", kept)
+    monkeypatch.setitem(METRICS, "precision@1", Metric("nowhere", "P@1"))
+    assert read_results(tmp_path / "results.csv") == kept
+    write_results(tmp_path / "results.csv", kept)
+    assert "in_domain.precision@1" in (tmp_path / "results.csv").read_text().splitlines()[0]
+    assert read_results(tmp_path / "results.csv") == kept
 
 
 def test_values_of_queries_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
@@ -205,7 +243,9 @@ class Made:
 
     def render(self) -> dict[str, list[str]]:
         """The rows of the table, by cell."""
-        self.page = render(self.grid, self.results, self.digests, lambda one: self.values[one.cell, one.seed], SETTINGS)
+        self.page = render(
+            self.grid, self.results, self.digests, lambda one: self.values[one.cell, one.seed], *SETTINGS
+        )
         rows = [line.strip("| ").split(" | ") for line in self.page.splitlines() if line.startswith("|")]
         return {row[0]: row[1:] for row in rows[2:]}
 
@@ -228,12 +268,12 @@ def test_the_figures_are_those_of_the_statistics(made: Made) -> None:
     for place, domain in enumerate(("in_domain", "out_of_domain")):
         whole, kind = (made.stacked(cell, domain) for cell in ("whole", "kind"))
         for cell, values in (("whole", whole), ("kind", kind)):
-            one = aggregate(values, resamples=199, confidence=0.95, seed=0)
+            one = aggregate(values, *SETTINGS)
             assert rows[cell][2 + 2 * place] == f"{one.mean:.4f} ({one.low:.4f} … {one.high:.4f})"
             teacher = made.values[cell, 0][domain].teacher
-            times = ratio(values, teacher, resamples=199, confidence=0.95, seed=0)
+            times = ratio(values, teacher, *SETTINGS)
             assert rows[cell][3 + 2 * place] == f"{times.mean:.3f} ({times.low:.3f} … {times.high:.3f})"
-        difference = seed_difference(kind, whole, resamples=199, confidence=0.95, seed=0)
+        difference = seed_difference(kind, whole, *SETTINGS)
         differences.append(difference)
         shown = f"{difference.mean:+.4f} ({difference.low:+.4f} … {difference.high:+.4f})"
         assert rows["kind"][6 + 2 * place] == shown

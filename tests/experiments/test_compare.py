@@ -11,9 +11,11 @@ import pytest
 
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS
-from decant.experiments.comparing import main
-from decant.report.statistics import holm, paired_difference
-from stages.cli import TRACKS
+from decant.experiments.comparing import compare_revisions
+from decant.params import load_params
+from decant.report.seeds import paired_difference
+from decant.report.settings import ReportSettings
+from decant.report.statistics import holm
 from tests.support.project import ROOT, Project, shrink
 from tests.support.remotes import free_port
 from tests.support.revised_project import PATHS, PIPELINE, make, set_knobs
@@ -24,8 +26,8 @@ Compare = Callable[..., str]
 
 
 @pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
-    """Compare two revisions in a project's folder; return what is printed."""
+def compare(monkeypatch: pytest.MonkeyPatch) -> Compare:
+    """Compare two revisions in a project's folder."""
 
     def run(
         project: Project,
@@ -36,16 +38,16 @@ def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         metrics: Sequence[str] = ("map",),
     ) -> str:
         monkeypatch.chdir(project.folder)
-        capsys.readouterr()
-        main(first, second, [track] if track else TRACKS, model, metrics)
-        return capsys.readouterr().out
+        params = load_params(project.folder / "params.yaml")
+        return compare_revisions(first, second, [track] if track else list(params.tracks), model, metrics, params)
 
     return run
 
 
 def command(project: Project, *arguments: str, code: int = 0) -> str:
     """The same as its user types it."""
-    return project.run("python", "-m", "decant.experiments.comparing", *arguments, code=code, PYTHONPATH=str(ROOT))
+    program = "import typer; from decant.commands.compare import compare; typer.run(compare)"
+    return project.run("python", "-c", program, *arguments, code=code, **PATHS)
 
 
 def rows(output: str) -> list[dict[str, str]]:
@@ -108,7 +110,7 @@ def test_the_figures_are_those_of_the_runs(made: Project, compare: Compare, tmp_
     for row, metric in zip(found[:3], METRICS, strict=True):
         one, other = values[0][metric], values[1][metric]
         assert (row["first"], row["second"]) == (f"{one.mean():.4f}", f"{other.mean():.4f}")
-        expected = paired_difference(other, one, resamples=199, confidence=0.95, seed=0)
+        expected = paired_difference(other, one, ReportSettings(resamples=199), 0)
         assert row[CHANGE] == f"{expected.mean:+.4f} ({expected.low:+.4f} … {expected.high:+.4f})"
         assert (row["p"], row["p (Holm)"]) == ("≤ 0.0100", "≤ 0.0600")
         won, lost = (int((sign * (other - one) > 1e-9).sum()) for sign in (1, -1))
@@ -260,6 +262,19 @@ def test_a_set_that_one_revision_lacks_is_left_out_and_said(project: Project, co
     output = compare(project, "workspace", "b1", "embedding")
     assert [row["test set"] for row in rows(output)] == ["icd10, in-domain"]
     assert "- embedding: workspace has no out-of-domain set; left out." in output
+
+
+def test_a_run_of_an_earlier_version_is_told(project: Project, compare: Compare) -> None:
+    rewrite(project, lambda table: table.drop_columns(["dataset"]))
+    with pytest.raises(DecantError, match="has no column dataset: an earlier version of Decant wrote it"):
+        compare(project, "a1", "workspace")
+
+
+def test_an_option_that_there_is_not_is_told(made: Project) -> None:
+    for option, value in (("--track", "rreanker"), ("--model", "afetr"), ("--metric", "recall")):
+        output = command(made, "a1", "b1", option, value, code=1)
+        assert f"{option} {value}: there is none" in output
+        assert "Traceback" not in output
 
 
 def test_a_baseline_that_was_off_is_told(project: Project, compare: Compare) -> None:

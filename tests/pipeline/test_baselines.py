@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from decant.data.sets import read_split
-from decant.evaluate.bm25 import bm25_run
-from decant.evaluate.run import read_metrics
+from decant.evaluate.bm25 import BM25Scorer
+from decant.evaluate.run import evaluate, read_metrics
+from decant.report.comparison import compared_sets
 from tests.support.project import Project, ran
 
 TRACKS = {"embedding": ("icd10", "pydocs"), "reranker": ("pydocs", "icd10")}
@@ -21,19 +22,20 @@ def metrics(project: Project, track: str, name: str) -> dict[str, Any]:
 
 def test_bm25_ranks_the_test_splits(pipeline: Project) -> None:
     for track, names in TRACKS.items():
-        found = metrics(pipeline, track, "bm25")
+        bm25 = metrics(pipeline, track, "bm25")
         for domain, name in zip(("in_domain", "out_of_domain"), names, strict=True):
-            run = bm25_run(read_split(pipeline.folder / f"data/sets/{name}/test.parquet").rows)
-            assert found[domain] == run.means()
-            assert 0.2 < found[domain]["map"] < 1
+            run = evaluate(BM25Scorer(), read_split(pipeline.folder / f"data/sets/{name}/test.parquet"))
+            assert bm25[domain] == {name: run.means()}
+            assert 0.2 < bm25[domain][name]["map"] < 1
 
 
 def test_the_untouched_model_is_evaluated_as_it_is(pipeline: Project) -> None:
     """Here it is the teacher as well, so that its figures are known."""
     for track in TRACKS:
         teacher, untouched = (metrics(pipeline, track, name) for name in ("teacher", "baseline"))
-        for domain, means in teacher.items():
-            assert untouched[domain] == pytest.approx(means, abs=1e-3)
+        for domain, sets in teacher.items():
+            for name, means in sets.items():
+                assert untouched[domain][name] == pytest.approx(means, abs=1e-3)
 
 
 def test_the_report_shows_the_baselines_and_what_splits_share(pipeline: Project) -> None:
@@ -50,15 +52,12 @@ def test_the_report_shows_the_baselines_and_what_splits_share(pipeline: Project)
         assert f"| {in_domain} → {out_of_domain} | queries | – | 0 / 0 / 0 of 30 | – |" in table
         assert f"{in_domain} → {out_of_domain}" in page
     comparison = json.loads((pipeline.folder / "metrics/comparison.json").read_text())
-    for block in comparison.values():
-        for entry in block["domains"].values():
-            for name, words in (("bm25", "BM25"), ("baseline", "its teacher, which is the untouched model")):
-                assert entry["map"][f"over_{name}"]["mean"] == pytest.approx(
-                    entry["map"]["after"] - entry["map"][name], abs=2e-6
-                )
-                below = entry["map"]["after"] < entry["map"][name]
-                told = f"({entry['dataset']}): the student stays {entry['map'][name] - entry['map']['after']:.4f} MAP"
-                assert (f"{told} below {words}" in table) == below
+    for _, _, dataset, entry in compared_sets(comparison):
+        for name, words in (("bm25", "BM25"), ("baseline", "its teacher, which is the untouched model")):
+            means = entry["map"]
+            assert means[f"over_{name}"]["mean"] == pytest.approx(means["after"] - means[name], abs=2e-6)
+            told = f"({dataset}): the student stays {means[name] - means['after']:.4f} MAP"
+            assert (f"{told} below {words}" in table) == (means["after"] < means[name])
 
 
 def test_without_them_nothing_is_trained_anew_and_their_columns_go(pipeline: Project, tmp_path: Path) -> None:

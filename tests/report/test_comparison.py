@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from decant.evaluate.metrics import METRICS
-from decant.report.comparison import TestSettings as Settings
+from decant.report.build import TrackResults, build, read_curve
 from decant.report.comparison import adjust, compare
-from decant.report.figures import p_value, percent, shared, signed
+from decant.report.figures import p_value, percent, shared, signed, spread
 from decant.report.notes import notes
-from decant.report.table import markdown
+from decant.report.settings import ReportSettings
+from decant.report.table import markdown, summary
 
-SETTINGS = Settings(resamples=999, confidence=0.95, seed=0)
+SETTINGS = ReportSettings(resamples=999, confidence=0.95), 0  # and the seed
 
 
 def models(**means: float) -> dict[str, dict[str, np.ndarray]]:
@@ -21,7 +22,7 @@ def models(**means: float) -> dict[str, dict[str, np.ndarray]]:
 
 
 def test_the_share_of_the_gap_that_was_closed():
-    entry = compare(models(before=0.4, after=0.5, teacher=0.6), SETTINGS)["map"]
+    entry = compare(models(before=0.4, after=0.5, teacher=0.6), *SETTINGS)["map"]
     assert entry["gap_closed"] == pytest.approx(0.5)
     assert entry["relative_change"] == pytest.approx(0.25)
     assert entry["change"]["mean"] == pytest.approx(0.1)
@@ -38,7 +39,7 @@ def test_the_share_of_the_gap_that_was_closed():
     ],
 )
 def test_a_gap_is_closed_only_where_there_is_one(after, teacher, expected):
-    closed = compare(models(before=0.4, after=after, teacher=teacher), SETTINGS)["map"]["gap_closed"]
+    closed = compare(models(before=0.4, after=after, teacher=teacher), *SETTINGS)["map"]["gap_closed"]
     assert closed == (None if expected is None else pytest.approx(expected))
 
 
@@ -46,23 +47,23 @@ def test_a_gap_of_rounding_is_no_gap():
     values = {"before": [0.3, 0.2, 0.1], "after": [0.5, 0.2, 0.1], "teacher": [0.1, 0.2, 0.3]}
     assert np.mean(values["teacher"]) - np.mean(values["before"]) > 0  # the same values, added in another order
     made = {name: dict.fromkeys(METRICS, np.array(value)) for name, value in values.items()}
-    assert compare(made, SETTINGS)["map"]["gap_closed"] is None
+    assert compare(made, *SETTINGS)["map"]["gap_closed"] is None
 
 
 def test_without_a_teacher_there_is_no_gap():
-    entry = compare(models(before=0.4, after=0.5), SETTINGS)["map"]
+    entry = compare(models(before=0.4, after=0.5), *SETTINGS)["map"]
     assert entry["gap_closed"] is None
     assert "teacher" not in entry
 
 
 def test_a_start_at_zero_has_no_relative_change():
     zero = dict.fromkeys(METRICS, np.zeros(40))
-    assert compare({**models(after=0.5), "before": zero}, SETTINGS)["map"]["relative_change"] is None
+    assert compare({**models(after=0.5), "before": zero}, *SETTINGS)["map"]["relative_change"] is None
 
 
 def test_the_labels_only_student_is_compared_where_it_was_trained():
-    assert "over_labels_only" not in compare(models(before=0.4, after=0.5), SETTINGS)["map"]
-    entry = compare(models(before=0.4, after=0.5, labels_only=0.55), SETTINGS)["map"]
+    assert "over_labels_only" not in compare(models(before=0.4, after=0.5), *SETTINGS)["map"]
+    entry = compare(models(before=0.4, after=0.5, labels_only=0.55), *SETTINGS)["map"]
     assert entry["over_labels_only"]["mean"] == pytest.approx(-0.05)
     assert entry["labels_only"] == 0.55
 
@@ -70,12 +71,12 @@ def test_the_labels_only_student_is_compared_where_it_was_trained():
 def test_queries_won_and_lost_are_counted():
     made = models(before=0.4, after=0.4)
     made["after"]["map"] = made["before"]["map"] + np.array([0.1] * 12 + [0.0] * 20 + [-0.1] * 8)
-    result = compare(made, SETTINGS)
+    result = compare(made, *SETTINGS)
     assert (result["wins"], result["ties"], result["losses"], result["queries"]) == (12, 20, 8, 40)
 
 
 def comparison(after: float, *, fresh_head: bool = False, teacher: float = 0.6, **more: float) -> dict:
-    return whole(compare(models(before=0.5, after=after, teacher=teacher, **more), SETTINGS), fresh_head=fresh_head)
+    return whole(compare(models(before=0.5, after=after, teacher=teacher, **more), *SETTINGS), fresh_head=fresh_head)
 
 
 AFTER_ALONE = [{"alpha": 1.0, "in_domain": 0.7, "guard": None}]
@@ -102,7 +103,7 @@ def whole(
         "fresh_head": fresh_head,
         "resamples": 999,
         "confidence": 0.95,
-        "domains": {domain: {"dataset": "own-set", **entry}},
+        "domains": {domain: {"own-set": entry}},
         "baseline": baseline,
         "guard": {"dataset": "third", "max_loss": 0.02, "points": curve, "alpha": alpha},
         "overlap": {"own-set": pairs, "own-set → other": {"train-test": pairs["train-test"]}},
@@ -112,11 +113,17 @@ def whole(
     return comparison
 
 
-def cost(student_speed: float = 300.0) -> dict:
+def cost(ratio: float | None = 3.0) -> dict:
+    """Sizes, and speeds whose ratio is given; None where they were not measured."""
+    rounds = {"teacher": 100.0, "student": 100.0 * (ratio or 0), "ratio": ratio or 0}
+    spreads = {name: {"median": value, "low": 0.9 * value, "high": 1.1 * value} for name, value in rounds.items()}
+    not_measured = {"measured": False, "reason": "the teacher is asleep"}
     return {
         "embedding": {
-            "teacher": {"parameters": 40_000_000, "bytes": 160_000_000, "pairs_per_second": 100.0},
-            "student": {"parameters": 10_000_000, "bytes": 40_000_000, "pairs_per_second": student_speed},
+            "teacher": {"parameters": 40_000_000, "bytes": 160_000_000},
+            "student": {"parameters": 10_000_000, "bytes": 40_000_000},
+            "training_seconds": 7.0,
+            "speed": not_measured if ratio is None else {"measured": True, "rounds": 5, **spreads},
         }
     }
 
@@ -128,14 +135,14 @@ def tables(text: str) -> list[list[list[str]]]:
 
 
 def test_the_tables_show_every_metric_with_signs():
-    means, changes, *_ = tables(markdown(comparison(0.45), cost()))
+    _, means, changes, *_ = tables(markdown(comparison(0.45), cost()))
     assert [row[2] for row in means[2:]] == [row[2] for row in changes[2:]] == ["MAP", "MRR@10", "nDCG@10"]
     for row in means[2:]:
         assert row[:2] == ["embedding", "own-set, in-domain"]
         assert row[3:] == ["0.5000", "0.4500", "0.6000"]
     for row in changes[2:]:
         assert row[3:] == ["-0.0500 (-0.0500 … -0.0500)", "≤ 0.0020", "≤ 0.0060", "-10.0 %", "-50.0 %"]
-    rose = tables(markdown(comparison(0.55), cost()))[1][2]
+    rose = tables(markdown(comparison(0.55), cost()))[2][2]
     assert rose[3] == "+0.0500 (+0.0500 … +0.0500)"
     assert rose[-2:] == ["+10.0 %", "50.0 %"]
 
@@ -143,14 +150,14 @@ def test_the_tables_show_every_metric_with_signs():
 def test_the_tables_are_whole():
     for more in ({}, {"labels_only": 0.52}, {"teacher": 0.5}, {"bm25": 0.3, "baseline": 0.6, "labels_only": 0.1}):
         made = tables(markdown(comparison(0.55, **more), cost()))
-        assert len(made) == 4
+        assert len(made) == 5
         for rows in made:
             assert len({len(row) for row in rows}) == 1
 
 
 def test_every_change_is_adjusted_for_all_that_the_table_shows():
     made = comparison(0.55)
-    entry = made["embedding"]["domains"]["in_domain"]
+    entry = made["embedding"]["domains"]["in_domain"]["own-set"]
     changes = [entry[metric]["change"] for metric in METRICS]
     assert [change["p_holm"] for change in changes] == pytest.approx([3 * change["p_value"] for change in changes])
     both = {"embedding": made["embedding"], "reranker": comparison(0.55)["embedding"]}
@@ -159,14 +166,14 @@ def test_every_change_is_adjusted_for_all_that_the_table_shows():
 
 
 def test_a_baseline_has_a_column_where_it_ran():
-    assert tables(markdown(comparison(0.55), cost()))[0][0][3:] == ["before", "after", "teacher"]
-    means = tables(markdown(comparison(0.55, bm25=0.3, baseline=0.4), cost()))[0]
+    assert tables(markdown(comparison(0.55), cost()))[1][0][3:] == ["before", "after", "teacher"]
+    means = tables(markdown(comparison(0.55, bm25=0.3, baseline=0.4), cost()))[1]
     assert means[0][3:] == ["before", "after", "teacher", "untouched model", "BM25"]
     assert means[2][-2:] == ["0.4000", "0.3000"]
 
 
 def test_what_splits_share_has_a_row_a_set_and_role():
-    shown = tables(markdown(comparison(0.55), cost()))[3]
+    shown = tables(markdown(comparison(0.55), cost()))[4]
     assert [row[:2] for row in shown[2:]] == [
         [name, role] for name in ("own-set", "own-set → other") for role in ("queries", "candidates")
     ]
@@ -178,15 +185,15 @@ def test_a_set_of_both_tracks_is_shown_once():
     both = {"embedding": comparison(0.55)["embedding"], "reranker": comparison(0.55)["embedding"]}
     costs = {"embedding": cost()["embedding"], "reranker": cost()["embedding"]}
     adjust(both)
-    assert len(tables(markdown(both, costs))[3]) == 2 + 4
+    assert len(tables(markdown(both, costs))[4]) == 2 + 4
 
 
 def test_a_value_that_there_is_not_is_a_dash():
-    assert tables(markdown(comparison(0.55, teacher=0.5), cost()))[1][2][-2:] == ["+10.0 %", "–"]
+    assert tables(markdown(comparison(0.55, teacher=0.5), cost()))[2][2][-2:] == ["+10.0 %", "–"]
 
 
 def test_the_interval_is_headed_by_its_confidence():
-    assert "95 % interval" in tables(markdown(comparison(0.55), cost()))[1][0][3]
+    assert "95 % interval" in tables(markdown(comparison(0.55), cost()))[2][0][3]
 
 
 @pytest.mark.parametrize("name, words", [("bm25", "BM25"), ("baseline", "the untouched model")])
@@ -212,7 +219,7 @@ def test_a_labels_only_student_is_no_free_baseline():
     ],
 )
 def test_an_untouched_model_that_is_teacher_or_student_is_told(teacher, student, told):
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), SETTINGS)
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), *SETTINGS)
     made = whole(entry, baseline={"model": "package:a/b", "is_teacher": teacher, "is_student": student})
     found = [note for note in notes(made, cost()) if "package:a/b" in note]
     assert found == ([f"embedding: the untouched model (package:a/b) {told}"] if told else [])
@@ -225,7 +232,7 @@ def test_the_report_claims_nothing_of_the_method():
 @pytest.mark.parametrize("after, fell", [(0.45, True), (0.55, False), (0.5, False)])
 def test_a_loss_is_noted_and_nothing_else_is(after, fell):
     text = markdown(comparison(after), cost())
-    assert ("- embedding, in-domain (own-set): MAP fell by 0.0500 (significant, p ≤ 0.0020)." in text) == fell
+    assert ("- embedding, in-domain (own-set): MAP fell by 0.0500 (significant, p (Holm) ≤ 0.0060)." in text) == fell
     assert ("MAP fell" in text) == fell
 
 
@@ -234,8 +241,8 @@ def test_a_loss_that_chance_explains_is_not_called_significant():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.1, 40)
     made["after"]["map"] = made["before"]["map"] + noise - noise.mean() - 0.001
-    text = "\n".join(notes(whole(compare(made, SETTINGS)), cost()))
-    assert re.search(r"MAP fell by 0\.0010 \(not significant, p 0\.[89]", text)
+    text = "\n".join(notes(whole(compare(made, *SETTINGS)), cost()))
+    assert re.search(r"MAP fell by 0\.0010 \(not significant, p \(Holm\) [01]\.", text)
 
 
 def test_a_student_below_its_teacher_is_noted():
@@ -245,7 +252,7 @@ def test_a_student_below_its_teacher_is_noted():
 
 
 def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), SETTINGS)
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), *SETTINGS)
     made = whole(entry, baseline={"model": "package:a/b", "is_teacher": True, "is_student": False})
     found = [note for note in notes(made, cost()) if "0.0500 MAP below" in note]
     assert found == [
@@ -262,8 +269,8 @@ def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
     ],
 )
 def test_a_loss_out_of_domain_beyond_what_is_allowed_is_told(domain, after, told):
-    made = whole(compare(models(before=0.5, after=after, teacher=0.6), SETTINGS), domain=domain)
-    said = "embedding, out-of-domain (own-set): that is more than the 0.02 that guard.max_loss allows."
+    made = whole(compare(models(before=0.5, after=after, teacher=0.6), *SETTINGS), domain=domain)
+    said = "embedding, out-of-domain (own-set): that is more than the 0.02 that train.max_loss allows on the guard set."
     found = notes(made, cost())
     assert (said in found) == told
     if told:
@@ -271,7 +278,7 @@ def test_a_loss_out_of_domain_beyond_what_is_allowed_is_told(domain, after, told
 
 
 def test_the_point_between_before_and_after_is_told_where_there_is_a_guard_set():
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6), SETTINGS)
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6), *SETTINGS)
     found = notes(whole(entry, curve=CURVE, alpha=0.5), cost())
     assert any("is 0.5 of the way" in note and note.endswith("third 0.8000 → 0.7900.") for note in found)
     assert not any("of the way" in note for note in notes(whole(entry), cost()))
@@ -284,21 +291,80 @@ def test_an_untrained_start_is_noted(fresh):
 
 
 @pytest.mark.parametrize(
-    "speed, told",
+    "ratio, told",
     [
-        (300.0, "faster than its teacher, at 3.00 times its speed, with 25 % of its parameters."),
-        (50.0, "slower than its teacher, at 0.50 times its speed, with 25 % of its parameters."),
+        (3.0, "faster than its teacher, at 3.00 (2.70 … 3.30) times its speed, timed in turns in 5 rounds"),
+        (0.5, "slower than its teacher, at 0.50 (0.45 … 0.55) times its speed, timed in turns in 5 rounds"),
     ],
 )
-def test_a_student_slower_than_its_teacher_is_called_slower(speed, told):
-    assert any(note.endswith(told) for note in notes(comparison(0.55), cost(speed)))
+def test_a_student_slower_than_its_teacher_is_called_slower(ratio, told):
+    assert any(note.endswith(f"{told}, with 25 % of its parameters.") for note in notes(comparison(0.55), cost(ratio)))
+    assert tables(markdown(comparison(0.55), cost(ratio)))[3][2][-1] == "100 (90 … 110)"
+
+
+def test_a_speed_that_was_not_measured_is_not_shown_and_the_reason_is():
+    text = markdown(comparison(0.55), cost(None))
+    assert "pairs/s" not in text
+    assert "times its speed" not in text
+    assert "- embedding: no speed is shown: the teacher is asleep." in text
+
+
+def test_significance_is_that_of_the_adjusted_p_value_at_the_reports_confidence():
+    made = comparison(0.45, bm25=0.5)
+    (entry,) = made["embedding"]["domains"]["in_domain"].values()
+    entry["map"]["change"].update(p_value=0.03, p_holm=0.09)
+    entry["map"]["over_bm25"].update(p_value=0.03)  # no table adjusts it
+    told = "\n".join(notes(made, cost()))
+    assert "MAP fell by 0.0500 (not significant, p (Holm) 0.0900)" in told
+    assert "which is free (significant, p 0.0300)" in told
+    made["embedding"]["confidence"] = 0.9
+    assert "MAP fell by 0.0500 (significant, p (Holm) 0.0900)" in "\n".join(notes(made, cost()))
+    made["embedding"]["confidence"] = 0.98
+    assert "which is free (not significant, p 0.0300)" in "\n".join(notes(made, cost()))
+
+
+def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
+    made = comparison(0.55, bm25=0.3, baseline=0.4)
+    headers, _, *rows = tables(summary(made))[0]
+    assert headers[2:7] == ["MAP before", "after", "teacher", "untouched model", "BM25"]
+    assert headers[7:] == ["after − before (95 % interval)", "p (Holm)"]
+    [[track, test_set, *means, change, p_holm]] = rows
+    assert (track, test_set) == ("embedding", "own-set, in-domain")
+    assert means == ["0.5000", "0.5500", "0.6000", "0.4000", "0.3000"]
+    assert (change, p_holm) == ("+0.0500 (+0.0500 … +0.0500)", "≤ 0.0060")
+    assert markdown(made, cost()).startswith(summary(made))
+
+
+def test_a_training_of_no_step_is_reported_too(tmp_path):
+    """`train.epochs` 0 writes curves of a header alone."""
+    (tmp_path / "loss.csv").write_text("step,loss\n")
+    measured = cost()["embedding"]
+    values = models(before=0.5, after=0.5, teacher=0.6)
+    track = TrackResults(
+        runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
+        curves={name: read_curve(tmp_path / "loss.csv") for name in ("loss", "dev", "guard")},
+        cost={
+            "teacher": measured["teacher"],
+            "train": {**measured["student"], "seconds": 0.0, "tuples": 5, "alpha": 1.0},
+            "speed": measured["speed"],
+        },
+        overlap={},
+        guard={"dataset": None, "max_loss": 0.02},
+        fresh_head=False,
+        baseline=None,
+    )
+    report = build({"embedding": track}, *SETTINGS)
+    assert report.cost["embedding"]["student"] == {"parameters": 10_000_000, "bytes": 40_000_000}
+    assert report.comparison["embedding"]["domains"]["in_domain"]["own-set"]["map"]["change"]["mean"] == 0
+    assert report.page.count("<svg") == 2
+    assert "own-set" in report.table
 
 
 def test_a_missing_labels_only_student_is_noted_and_a_present_one_is_shown():
     assert any("No labels-only student" in note for note in notes(comparison(0.55), cost()))
     shown = comparison(0.55, labels_only=0.52)
     assert not any("No labels-only student" in note for note in notes(shown, cost()))
-    means = tables(markdown(shown, cost()))[0]
+    means = tables(markdown(shown, cost()))[1]
     assert means[0][-1] == "labels only"
     assert means[2][-1] == "0.5200"
 
@@ -321,6 +387,8 @@ def test_a_missing_labels_only_student_is_noted_and_a_present_one_is_shown():
         (p_value(1.0, 99, 100), "1.0000"),  # so many that nothing can be told
         (shared({"texts": 9, "exact": 1, "folded": 2, "near": 3}), "1 / 2 / 3 of 9"),
         (shared(None), "–"),
+        (spread({"median": 2.25, "low": 2.0, "high": 2.5}, 1), "2.2 (2.0 … 2.5)"),
+        (spread(None), "–"),
     ],
 )
 def test_figures_are_shown_as_agreed(shown, expected):

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from decant.report.statistics import holm, paired_difference
+from decant.report.seeds import paired_difference
+from decant.report.settings import ReportSettings
+from decant.report.statistics import holm
+
+SETTINGS = ReportSettings(resamples=999, confidence=0.95)
 
 
 def normal(mean: float, count: int = 200, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -17,38 +21,38 @@ def normal(mean: float, count: int = 200, seed: int = 1) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("mean", [0.0, 0.01, 0.02, 0.03])
 def test_the_p_value_and_the_interval_agree_with_the_t_test(mean):
     one, other = normal(mean)
-    found = paired_difference(one, other, resamples=9999, confidence=0.95, seed=0)
+    result = paired_difference(one, other, ReportSettings(resamples=9999, confidence=0.95), 0)
     difference = one - other
     half = t.ppf(0.975, len(one) - 1) * difference.std(ddof=1) / np.sqrt(len(one))
-    assert found.mean == pytest.approx(difference.mean())
-    assert found.low == pytest.approx(difference.mean() - half, abs=half / 10)
-    assert found.high == pytest.approx(difference.mean() + half, abs=half / 10)
-    assert found.p_value == pytest.approx(ttest_rel(one, other).pvalue, rel=0.2, abs=0.01)
+    assert result.mean == pytest.approx(difference.mean())
+    assert result.low == pytest.approx(difference.mean() - half, abs=half / 10)
+    assert result.high == pytest.approx(difference.mean() + half, abs=half / 10)
+    assert result.p_value == pytest.approx(ttest_rel(one, other).pvalue, rel=0.2, abs=0.01)
 
 
 def test_a_certain_difference_has_the_smallest_p_value_there_is():
     one, other = normal(1.0)
-    assert paired_difference(one, other, resamples=999, confidence=0.95, seed=0).p_value == pytest.approx(2 / 1000)
+    assert paired_difference(one, other, SETTINGS, 0).p_value == pytest.approx(2 / 1000)
 
 
 def test_queries_are_compared_in_pairs():
     rng = np.random.default_rng(0)
     other = rng.uniform(0, 1, 100)
     one = other + rng.normal(0.01, 0.01, 100)  # tiny beside the spread over queries, and nearly the same everywhere
-    assert paired_difference(one, other, resamples=999, confidence=0.95, seed=0).p_value < 0.01
-    assert paired_difference(rng.permutation(one), other, resamples=999, confidence=0.95, seed=0).p_value > 0.1
+    assert paired_difference(one, other, SETTINGS, 0).p_value < 0.01
+    assert paired_difference(rng.permutation(one), other, SETTINGS, 0).p_value > 0.1
 
 
 def test_models_that_never_differ_have_no_difference():
     values = np.linspace(0, 1, 50)
-    found = paired_difference(values, values.copy(), resamples=99, confidence=0.95, seed=0)
-    assert (found.mean, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+    result = paired_difference(values, values.copy(), ReportSettings(resamples=99, confidence=0.95), 0)
+    assert (result.mean, result.low, result.high, result.p_value) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_the_difference_is_one_minus_other():
     one, other = normal(0.1)
-    gain = paired_difference(one, other, resamples=999, confidence=0.95, seed=0)
-    loss = paired_difference(other, one, resamples=999, confidence=0.95, seed=0)
+    gain = paired_difference(one, other, SETTINGS, 0)
+    loss = paired_difference(other, one, SETTINGS, 0)
     assert gain.low > 0
     assert loss.high < 0
     assert loss.mean == -gain.mean
@@ -58,16 +62,16 @@ def test_the_difference_is_one_minus_other():
 
 def test_more_confidence_makes_a_wider_interval():
     one, other = normal(0.01)
-    narrow, wide = (paired_difference(one, other, resamples=999, confidence=c, seed=0) for c in (0.8, 0.99))
+    narrow, wide = (paired_difference(one, other, ReportSettings(resamples=999, confidence=c), 0) for c in (0.8, 0.99))
     assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
 
 
 def test_the_seed_alone_decides_the_resamples():
     one, other = normal(0.01)
-    first, again, else_ = (paired_difference(one, other, resamples=999, confidence=0.95, seed=s) for s in (3, 3, 4))
-    assert first == again
-    assert else_ != first
-    assert else_.mean == first.mean
+    once, again, else_ = (paired_difference(one, other, SETTINGS, s) for s in (3, 3, 4))
+    assert once == again
+    assert else_ != once
+    assert else_.mean == once.mean
 
 
 @pytest.mark.parametrize(
@@ -81,10 +85,10 @@ def test_the_seed_alone_decides_the_resamples():
 )
 def test_a_handful_of_queries_proves_nothing_and_breaks_nothing(difference):
     values = np.array(difference)
-    found = paired_difference(values, np.zeros(len(values)), resamples=999, confidence=0.95, seed=0)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low <= found.mean <= found.high
-    assert 0.2 < found.p_value <= 1
+    result = paired_difference(values, np.zeros(len(values)), SETTINGS, 0)
+    assert result.mean == pytest.approx(values.mean())
+    assert result.low <= result.mean <= result.high
+    assert 0.2 < result.p_value <= 1
 
 
 def test_holms_adjustment_of_a_worked_example():

@@ -25,35 +25,36 @@ from stages import cli
 from tests.support.project import ROOT, Project, shrink
 
 GRID = Path("ablations/parts.yaml")
-PATHS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+PATHS = {"PYTHONPATH": str(ROOT)}
+COMMAND = (sys.executable, "-u", "-c", "import typer; from decant.commands.ablate import ablate; typer.run(ablate)")
 SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
 PIPELINE = """
 stages:
   sets:
-    cmd: python -m ablated sets
+    cmd: python -m tests.support.ablation_project sets
     params: [datasets.icd10]
     outs: [data/sets]
   train:
     foreach: [embedding]
     do:
-      cmd: python -m ablated train
+      cmd: python -m tests.support.ablation_project train
       deps: [data/sets]
-      params: [seed, "${item}.loss", train]
+      params: [seed, "${item}.loss", "${item}.train", train]
       outs: ["models/${item}", "data/cost/${item}/train.json"]
   evaluate_after:
     foreach: [embedding]
     do:
-      cmd: python -m ablated evaluate
+      cmd: python -m tests.support.ablation_project evaluate
       deps: [data/sets, "models/${item}"]
       outs: ["data/runs/${item}/after.parquet"]
   evaluate_teacher:
     foreach: [embedding]
     do:
-      cmd: python -m ablated teacher
+      cmd: python -m tests.support.ablation_project teacher
       deps: [data/sets]
       outs: ["data/runs/${item}/teacher.parquet"]
   other:
-    cmd: python -m ablated nothing
+    cmd: python -m tests.support.ablation_project nothing
 """
 CELLS = """
 seeds: [0, 1]
@@ -81,13 +82,14 @@ def sets() -> None:
 def train() -> None:
     beside = Path(os.environ["ABLATED"])
     params = load_params(paths.PARAMS)
+    track = params.track("embedding")
     with (beside / "trained").open("a") as file:
-        file.write(f"{params.embedding.loss.label_weight:g} {params.seed}\n")
+        file.write(f"{track.loss.label_weight:g} {params.seed}\n")
     while (beside / "hold").exists():
         time.sleep(0.1)
-    if params.train.weight_decay > 1:
+    if track.train.weight_decay > 1:
         raise DecantError("the loss is nan at step 3", "lower train.lr")
-    write_json(Path("models/embedding/knobs.json"), {"skill": params.embedding.loss.label_weight, "seed": params.seed})
+    write_json(Path("models/embedding/knobs.json"), {"skill": track.loss.label_weight, "seed": params.seed})
     write_json(paths.COST / "embedding" / "train.json", {"seconds": 7.0})
 
 
@@ -102,7 +104,7 @@ def rank(model: str, skill: float, seed: int) -> None:
         rows = read_split(Path(f"data/sets/{name}/test.parquet")).rows
         scores = np.random.default_rng(seed).normal(size=(len(rows), 7))
         scores[:, 0] += 2 * skill
-        runs[domain] = run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")
+        runs[domain] = {name: run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")}
     write_runs(paths.RUNS / f"embedding/{model}.parquet", runs)
 
 
@@ -127,9 +129,8 @@ def variables(project: Project) -> dict[str, str]:
 
 
 def ablate(project: Project, *arguments: str, code: int = 0) -> str:
-    output = project.run(
-        sys.executable, "-m", "decant.experiments.ablations", *arguments, code=code, **variables(project)
-    )
+    """Run `decant ablate`; return what it printed."""
+    output = project.run(*COMMAND, *arguments, code=code, **variables(project))
     assert "Traceback" not in output
     return output
 

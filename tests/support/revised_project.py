@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -16,17 +15,17 @@ from decant.evaluate.run import run_from_scores, write_runs
 from tests.support.project import ROOT, Project
 
 SETS = {"embedding": ("icd10", "pydocs"), "reranker": ("pydocs", "icd10")}
-PATHS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+PATHS = {"PYTHONPATH": str(ROOT)}
 PIPELINE = """
 stages:
   sets:
-    cmd: python -m revised sets
+    cmd: python -m tests.support.revised_project sets
     params: [knobs.yaml: [queries, word]]
     outs: [data/sets/icd10, data/sets/pydocs]
   evaluate_after:
     foreach: [embedding, reranker]
     do:
-      cmd: python -m revised ${item}
+      cmd: python -m tests.support.revised_project ${item}
       deps: [data/sets/icd10/test.parquet, data/sets/pydocs/test.parquet]
       params: [knobs.yaml: [skill, seed]]
       outs: ["data/runs/${item}/after.parquet"]
@@ -53,7 +52,7 @@ def write_run(folder: Path, track: str) -> None:
         scores = np.random.default_rng(0).normal(size=(len(rows), 7))
         scores += 0.3 * np.random.default_rng(knobs["seed"]).normal(size=scores.shape)
         scores[:, 0] += knobs["skill"]
-        runs[domain] = run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")
+        runs[domain] = {name: run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")}
     write_runs(folder / f"data/runs/{track}/after.parquet", runs)
 
 

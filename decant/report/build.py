@@ -1,0 +1,95 @@
+"""The whole report, from what the stages before it have written."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from decant.report.comparison import Metrics, adjust, compare
+from decant.report.page import render
+from decant.report.settings import ReportSettings
+from decant.report.table import markdown
+
+Curve = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class TrackResults:
+    """What the stages have written of a track.
+
+    Args:
+        runs: model → domain → data set → metric → one value a query.
+        curves: `loss`, `dev` and `guard` → points; empty where nothing was trained.
+        cost: `teacher`, `train` and `speed` → the content of data/cost/<track>/.
+        overlap: the content of metrics/<track>/overlap.json.
+        guard: name of the guard set or None, and the MAP that the student may lose on it.
+        fresh_head: whether the student's head is drawn at random, so that `before` is chance.
+        baseline: the untouched model, and whether teacher and student are made of it; None where there is none.
+    """
+
+    runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]
+    curves: Mapping[str, Curve]
+    cost: Mapping[str, Any]
+    overlap: Mapping[str, Any]
+    guard: Mapping[str, Any]
+    fresh_head: bool
+    baseline: Mapping[str, Any] | None
+
+
+class Report(NamedTuple):
+    """The contents of metrics/comparison.json, metrics/cost.json, report/table.md and report/index.html."""
+
+    comparison: dict[str, Any]
+    cost: dict[str, Any]
+    table: str
+    page: str
+
+
+def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int) -> Report:
+    """Compare the models of all tracks.
+
+    Args:
+        tracks: by name.
+        settings: of tests and intervals.
+        seed: of their resamples.
+    """
+    comparison = {name: _compare(track, settings, seed) for name, track in tracks.items()}
+    adjust(comparison)
+    cost = {name: _cost(track.cost) for name, track in tracks.items()}
+    curves = {name: track.curves for name, track in tracks.items()}
+    return Report(comparison, cost, markdown(comparison, cost), render(comparison, cost, curves))
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """The points of a curve in plots/."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in point.items() if value} for point in csv.DictReader(file)]
+
+
+def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[str, Any]:
+    domains: dict[str, dict[str, Any]] = {}
+    for domain, sets in track.runs["after"].items():
+        for dataset in sets:
+            models = {
+                model: run[domain][dataset] for model, run in track.runs.items() if dataset in run.get(domain, {})
+            }
+            domains.setdefault(domain, {})[dataset] = compare(models, settings, seed)
+    points = [{"alpha": None, "in_domain": None, "guard": None, **point} for point in track.curves["guard"]]
+    return {
+        "fresh_head": track.fresh_head,
+        "resamples": settings.resamples,
+        "confidence": settings.confidence,
+        "domains": domains,
+        "baseline": track.baseline,
+        "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
+        "overlap": track.overlap,
+    }
+
+
+def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = {
+        model: {key: cost[name][key] for key in ("parameters", "bytes")}
+        for model, name in (("teacher", "teacher"), ("student", "train"))
+    }
+    return {**sizes, "training_seconds": cost["train"]["seconds"], "speed": cost["speed"]}
