@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from decant.commands.plan import one_of_tracks
-from decant.kinds import TRACKS
+from decant.commands.plan import known_track
 from decant.processes import run_main
 
 
 def import_scores(
-    track: Annotated[str, typer.Argument(help=f"{' or '.join(TRACKS)}", metavar="TRACK")],
+    track: Annotated[str, typer.Argument(metavar="TRACK", help="whose teacher made the scores")],
     file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet: query, passage, score a row", metavar="FILE")],
 ) -> None:
     """Take the raw scores of a file into the score store, as those of the track's teacher.
@@ -27,6 +26,6 @@ def import_scores(
         from decant.score import run
         from decant.score.work import Job
 
-        run.import_scores(Job.of(load_params(paths.PARAMS), one_of_tracks(track)), file, print)
+        run.import_scores(Job.of(load_params(paths.PARAMS), known_track(track)), file, print)
 
     run_main("decant import", main)

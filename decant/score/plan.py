@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
+from decant.files import read_json
 from decant.score.engines.base import Forward, load_forward
 from decant.score.engines.pool import count_engines
 from decant.score.prompts import Prompt, Prompts
@@ -39,11 +41,12 @@ class SplitPlan:
     sample: list[Prompt]
 
 
-def plan_track(job: Job, tell: Tell) -> None:
+def plan_track(job: Job, folder: Path, tell: Tell) -> None:
     """Tell what scoring a track would take: nothing is scored, written or locked.
 
     Args:
         job: of the track.
+        folder: of its scores, where the stage `score` writes them.
         tell: is called with each line.
     """
     work = read_work(job, tell)
@@ -53,6 +56,9 @@ def plan_track(job: Job, tell: Tell) -> None:
     for name, split in plans.items():
         share = f"{split.scored / max(1, split.pairs):.0%}"
         tell(ROW.format(name, split.pairs, split.unique_texts, split.unread, split.tokens, share))
+    manifest = folder / "manifest.json"
+    if work.unread and manifest.is_file() and read_json(manifest).get("identity") == work.identity:
+        tell(f"{folder} holds scores of this teacher, which the stage `score` takes in first: less may be to read")
     if lost:
         tell(f"{lost} pairs are not counted: their query leaves no room for a document")
     tokens = sum(split.tokens for split in plans.values())

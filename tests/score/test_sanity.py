@@ -9,7 +9,7 @@ from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.score.sanity import MOST_AT_ONE_VALUE, Order, _right_order, check_values
 from decant.score.selftest import TOLERANCES, draw_sample, judge
-from tests.support.tiny_models import spec
+from tests.support import tiny_models as tiny
 
 RNG = np.random.default_rng(0)
 SPREAD = RNG.normal(0, 4, 200).astype(np.float32)
@@ -110,7 +110,7 @@ def test_the_self_test_refuses_an_engine_that_differs(kind: str, dtype: str, tmp
     sample = draw_sample(Split(ROWS, ""), seed=0)
     scores = np.linspace(3, -3, 16).astype(np.float32)
     bar = TOLERANCES[dtype][kind != "bi_encoder"]
-    teacher = spec(kind, "vllm", tmp_path, dtype=dtype)
+    teacher = tiny.teacher(kind, "vllm", tmp_path, dtype=dtype)
     off = scores.copy()
     off[5] += 0.9 * bar
     report = judge(teacher, sample, off, scores)

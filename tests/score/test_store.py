@@ -80,17 +80,21 @@ def test_values_come_back_as_they_were(shape: tuple[int, ...], dtype: type, tmp_
     for start, values in zip((0, 7, 8), kept, strict=True):
         shards.add(some(len(values), start), values, {"engine": f"e{start}"})
     joined = np.concatenate(kept)
-    for held in (shards, Shards(tmp_path / "x", quiet)):  # as it was written, and read anew
+    for stored in (shards, Shards(tmp_path / "x", quiet)):  # as it was written, and read anew
         wanted = rng.permutation(np.concatenate([np.arange(38), np.arange(10)]))
-        positions = held.find(some(38)[wanted])
+        positions = stored.find(some(38)[wanted])
         out = np.empty((len(wanted), *shape), dtype=dtype)
-        held.values(positions, out)
+        stored.values(positions, out)
         assert out.tobytes() == joined[wanted].tobytes()
-        assert held.find(some(40))[38:].tolist() == [-1, -1]
-        assert len(held) == 38
-        assert held.origins(held.find(some(9))) == {'{"engine": "e0"}': 7, '{"engine": "e7"}': 1, '{"engine": "e8"}': 1}
-        assert held.have(held.find(some(9)), "engine").all()
-        assert not held.have(held.find(some(9)), "imported").any()
+        assert stored.find(some(40))[38:].tolist() == [-1, -1]
+        assert len(stored) == 38
+        assert stored.origins(stored.find(some(9))) == {
+            '{"engine": "e0"}': 7,
+            '{"engine": "e7"}': 1,
+            '{"engine": "e8"}': 1,
+        }
+        assert stored.have(stored.find(some(9)), "engine").all()
+        assert not stored.have(stored.find(some(9)), "imported").any()
     assert Shards.count(tmp_path / "x") == 38
 
 
@@ -139,8 +143,8 @@ def identity(**changed: object) -> dict[str, object]:
 
 
 def fill(store: Store, of: dict[str, object], reference: str = "hub:a/b", count: int = 3) -> None:
-    with store.open(of, reference) as held:
-        held.pairs.add(np.concatenate([some(count)] * 2, axis=1), np.zeros(count, dtype=np.float32), {})
+    with store.open(of, reference) as stored:
+        stored.pairs.add(np.concatenate([some(count)] * 2, axis=1), np.zeros(count, dtype=np.float32), {})
 
 
 def test_teachers_are_listed_apart_and_pruned_by_name_or_model(tmp_path: Path) -> None:
@@ -210,12 +214,12 @@ def test_a_damaged_description_is_written_anew(tmp_path: Path) -> None:
     [path] = tmp_path.glob("*/teacher.json")
     path.write_text(path.read_text()[:20])
     assert store.teachers() == []
-    with store.open(identity(), "hub:a/b") as held:
-        held.note("cost", "x", {"y": 1})
-        assert held.noted("cost") == {"x": {"y": 1}}
-        held.note("cost", "z", {"y": 2})
-        (held.folder / "notes.json").write_text("{")
-        assert held.noted("cost") == {}
+    with store.open(identity(), "hub:a/b") as stored:
+        stored.note("cost", "x", {"y": 1})
+        assert stored.noted("cost") == {"x": {"y": 1}}
+        stored.note("cost", "z", {"y": 2})
+        (stored.folder / "notes.json").write_text("{")
+        assert stored.noted("cost") == {}
     assert [teacher.pairs for teacher in store.teachers()] == [3]
 
 
@@ -260,17 +264,17 @@ def test_a_pair_that_comes_again_counts_once(tmp_path: Path) -> None:
     rows = [Row("query", ["positive"], ["negative"])] * 200 + [Row(f"q{n}", [f"p{n}"], [f"n{n}"]) for n in range(50)]
     write_split(tmp_path / "train.parquet", Split(rows, ""))
     prompts = CrossEncoderPrompts(resolve(tiny.MINILM), 128)
-    with Store(tmp_path / "store", quiet).open(identity(), "m") as held:
-        split = SplitScores(tmp_path / "train.parquet", "cross_encoder", prompts, held)
+    with Store(tmp_path / "store", quiet).open(identity(), "m") as stored:
+        split = SplitScores(tmp_path / "train.parquet", prompts, stored)
         assert (split.missing, split.unread, split.unique_texts) == (500, 102, 153)
         assert [len(items) for _, items in split.shards(40)] == [40, 40, 22]
         keys = np.concatenate([keys for keys, _ in split.shards(40)])
         scores = np.random.default_rng(0).normal(size=102).astype(np.float32)
         scores[::2] += 3  # the positives
-        held.pairs.add(keys[:101], scores[:101], {"engine": "e"})
+        stored.pairs.add(keys[:101], scores[:101], {"engine": "e"})
         split.look()
         assert (split.missing, split.unread) == (1, 1)
-        held.pairs.add(keys[101:], scores[101:], {"engine": "e"})
+        stored.pairs.add(keys[101:], scores[101:], {"engine": "e"})
         split.look()
         assert sorted(split.distinct(split.scores())) == sorted(scores)
         described = write_scores(split, tmp_path / "out.parquet")

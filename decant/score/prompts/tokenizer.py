@@ -121,8 +121,10 @@ class LightTokenizer:
             strategy = truncation if isinstance(truncation, str) else "longest_first"
             self.backend_tokenizer.enable_truncation(max_length, strategy=strategy)
         pairs = [texts] if single else list(texts) if seconds is None else list(zip(texts, seconds, strict=True))
-        encoded = self.backend_tokenizer.encode_batch(pairs, add_special_tokens=add_special_tokens)
-        self.backend_tokenizer.no_truncation()
+        try:
+            encoded = self.backend_tokenizer.encode_batch(pairs, add_special_tokens=add_special_tokens)
+        finally:
+            self.backend_tokenizer.no_truncation()
         columns: dict[str, Any] = {
             "input_ids": [encoding.ids for encoding in encoded],
             "token_type_ids": [encoding.type_ids for encoding in encoded],
