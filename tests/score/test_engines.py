@@ -215,7 +215,7 @@ def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_pa
         "from tests.support.tiny_models import scorer\n"
         "if __name__ == '__main__':\n"
         f"    folder = Path({str(models['minilm'])!r})\n"
-        "    teacher = Teacher(spec('bi_encoder', 'sentence-transformers', folder, engines=2))\n"
+        "    at_work = scorer('bi_encoder', 'sentence-transformers', folder, engines=2)\n"
         "    at_work.score(['a'], ['b'])\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
