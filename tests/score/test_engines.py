@@ -224,7 +224,7 @@ def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_pa
     path.write_text(script)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (tmp_path / "out").open("w") as out:  # a file: a pipe would stay open as long as an engine lives
-        subprocess.run([sys.executable, str(path)], env=environment, stdout=out, stderr=out)
+        subprocess.run([sys.executable, str(path)], env=environment, stdout=out, stderr=subprocess.DEVNULL)
     engines = [int(number) for number in (tmp_path / "out").read_text().split() if number.isdigit()]
     assert engines
     deadline = time.monotonic() + 30

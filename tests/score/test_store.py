@@ -2,8 +2,10 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -176,7 +178,7 @@ def test_teachers_are_listed_apart_and_pruned_by_name_or_model(tmp_path: Path) -
 def hold(folder: Path, ready: object, go_on: object) -> None:
     with Store(folder, quiet).open(identity(), "m"):
         ready.set()
-        go_on.wait(30)
+        go_on.wait(120)
 
 
 def in_another_process(folder: Path, meanwhile: Callable[[], None]) -> None:
@@ -184,7 +186,7 @@ def in_another_process(folder: Path, meanwhile: Callable[[], None]) -> None:
     ready, go_on = context.Event(), context.Event()
     process = context.Process(target=hold, args=(folder, ready, go_on))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     try:
         meanwhile()
     finally:
@@ -206,6 +208,60 @@ def test_a_teacher_in_use_is_not_pruned_and_another_one_is(tmp_path: Path) -> No
     assert len(store.teachers()) == 1
     store.prune(digest(identity()))  # the lock went with the process
     assert store.teachers() == []
+
+
+def test_files_that_others_rename_or_remove_meanwhile_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path, quiet)
+    fill(store, identity())
+    fill(store, identity(model="n"))
+    [shard] = (tmp_path / digest(identity())).glob("pairs/*.parquet")
+    shard.with_name(".x.partial").write_bytes(b"PAR1")
+    glob, walk = Path.glob, os.walk
+
+    def then_gone(found: Iterator[Any]) -> Iterator[Any]:
+        listed = list(found)
+        for path in (shard, shard.with_name(".x.partial")):
+            path.unlink(missing_ok=True)
+        return iter(listed)
+
+    monkeypatch.setattr("decant.score.store.shards.Path.glob", lambda *given: then_gone(glob(*given)))
+    monkeypatch.setattr("decant.score.store.os.walk", lambda *given: then_gone(walk(*given)))
+    assert sorted(teacher.pairs for teacher in store.teachers()) == [0, 3]
+    near = store.near(identity(max_length=30), "hub:a/b")
+    assert near is not None
+    assert near[0].pairs == 3
+
+
+def test_a_prune_that_was_killed_leaves_no_teacher_in_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, quiet)
+    for of in (identity(), identity(model="n")):
+        fill(store, of, str(of["model"]))
+    with monkeypatch.context() as killed:
+        killed.setattr("decant.score.store.shutil.rmtree", lambda *_, **__: None)
+        store.prune("m")
+    assert list(tmp_path.glob(".*.pruned"))
+    assert [teacher.reference for teacher in store.teachers()] == ["n"]
+    with pytest.raises(DecantError, match="no teacher is named 'm'"):
+        store.prune("m")
+    assert not list(tmp_path.glob(".*.pruned"))
+
+
+def test_who_only_reads_changes_nothing(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = Store(tmp_path / "store", told.append)
+    assert len(store.read(identity()).pairs) == 0
+    assert not (tmp_path / "store").exists()
+    fill(store, identity())
+    [shard] = tmp_path.rglob("*.parquet")
+    shard.with_name(".x.partial").write_bytes(b"PAR1")
+    assert len(store.read(identity()).pairs) == 3
+    shard.write_bytes(shard.read_bytes()[:-1])
+    before = sorted(tmp_path.rglob("*"))
+    assert len(store.read(identity()).pairs) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert told == [f"{shard}: the file is damaged (SHA-256 differs); its scores do not count"]
 
 
 def test_a_damaged_description_is_written_anew(tmp_path: Path) -> None:
