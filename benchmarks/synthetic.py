@@ -74,7 +74,7 @@ class FreeTeacher:
         self.rng = np.random.default_rng(0)
 
     def read(self, shards: Iterable[tuple[int, Sequence[Item]]], task: str) -> Iterator[tuple[int, Outcome]]:
-        """See `Teacher.read`."""
+        """See `TeacherScorer.read`."""
         del task
         for number, items in shards:
             longer = np.fromiter((len(candidate) > LENGTH for _, candidate in items), dtype=bool, count=len(items))
@@ -87,8 +87,8 @@ def score(folder: Path) -> int:
     path = folder / "set.parquet"
     read_task(path)
     (folder / "scores").mkdir(exist_ok=True)
-    with Store(folder / "store", print).open({"made": "up"}, "made:up") as held:
-        split = SplitScores(path, "cross_encoder", NoPrompts(), held)
+    with Store(folder / "store", print).open({"made": "up"}, "made:up") as stored:
+        split = SplitScores(path, NoPrompts(), stored)
         split.complete(teacher, SHARD, "float32", {"engine": "none"})
         described = write_scores(split, folder / "scores" / "train.parquet")
     write_json(folder / "scores" / "manifest.json", {"files": {"train.parquet": described}})

@@ -9,7 +9,6 @@ compared is everything around the matrix products.
 """
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,14 +18,10 @@ import numpy as np
 
 os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1"}
 os.environ |= {"VLLM_NO_USAGE_STATS": "1", "TORCH_COMPILE_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-import tiny
-
 from decant.models.scorer import Scores
-from decant.score.engines import Forward, TeacherSpec, load_forward
-from decant.score.prompts import Prompt, RerankerPrompts
-from decant.score.teacher import make_prompts
+from decant.score.engines.base import Forward, load_forward
+from decant.score.prompts import Prompt, RerankerPrompts, make_prompts
+from tests.support import tiny_models as tiny
 
 BATCH = 8
 ROUNDS = 5
@@ -62,10 +57,10 @@ def main() -> None:
     """Print one table: the best of several rounds, in which the two take turns."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = tiny.qwen3(Path(scratch) / "model", embedding=False)
-        spec = TeacherSpec("causal_lm", "vllm", folder, 400, None, None, "float32", BATCH, False)
-        made = make_prompts(spec)
+        teacher = tiny.teacher("causal_lm", "vllm", folder, 400, batch_size=BATCH)
+        made = make_prompts(teacher, folder)
         assert isinstance(made, RerankerPrompts)
-        ways = {"published": published(folder, made.yes, made.no), "decant": load_forward(spec)}
+        ways = {"published": published(folder, made.yes, made.no), "decant": load_forward(teacher, folder)}
         best = dict.fromkeys(ways, float("inf"))
         difference = 0.0
         for round_ in range(ROUNDS + 1):

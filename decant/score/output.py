@@ -1,6 +1,5 @@
 """Write teacher scores, with what the manifest says of them: that they are sane, and where they come from."""
 
-import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,32 +66,21 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
 
 def quarantine(split: SplitScores, name: str) -> list[dict[str, Any]]:
     """The pairs of a split whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     start = 0
     for batch in stream_pairs(split.path) if split.faults else ():
         lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
         for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
             if reason := split.reason(start + place):
-                found.append({"split": name, **pair, "reason": reason})
+                rows.append({"split": name, **pair, "reason": reason})
         start += len(batch)
-    return found
+    return rows
 
 
 def write_quarantine(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write what has no score, a JSON object a line."""
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def engine_version(engine: str, url: str | None = None) -> str:
-    """The installed version of the package behind an engine; of a server, its address."""
-    if engine == "server":
-        return f"server at {url}"
-    if engine == "vllm":
-        from decant.score.engines.vllm import installed_version
-
-        return f"vllm {installed_version()}"
-    return f"{engine} {importlib.metadata.version(engine)}"
 
 
 def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float | None]:

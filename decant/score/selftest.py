@@ -5,28 +5,29 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 
 from decant.data.sets import Split
 from decant.errors import DecantError
 from decant.models.scorer import Scores
 from decant.models.size import model_size
-from decant.score.engines import REFERENCE, TeacherSpec
+from decant.score.engines import REFERENCE
 from decant.score.sanity import TEMPLATE, check_values
+from decant.score.settings import Teacher
 from decant.score.store.complete import SplitScores
 from decant.score.store.taking import IMPORTED
-from decant.score.teacher import Teacher
+from decant.score.teacher import TeacherScorer
 
 PAIRS = 16
 HEADROOM = 1.2  # of a model's weights, for activations
 
 # How far an engine's scores may be from the plain library's: (cosines, logits). In half precision tiny models stay well
-# within these (tests/test_engines.py), and large ones have not been measured; a wrong prompt moves scores by far more.
+# within these (tests/score/test_engines.py), and large ones have not been measured. A wrong prompt moves scores by far
+# more.
 TOLERANCES = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 0.5), "float16": (2e-2, 0.5)}
 
 
@@ -57,46 +58,54 @@ def draw_sample(split: Split, seed: int) -> Sample:
     return Sample([q for q, _ in pairs], [c for _, c in pairs], split.task, len(rows) if labelled else 0)
 
 
-def reference_scores(spec: TeacherSpec, sample: Sample) -> tuple[Scores | None, str]:
+def reference_scores(teacher: Teacher, folder: Path, sample: Sample) -> tuple[Scores | None, str]:
     """The sample's scores by the plain library, and where they come from or why there are none.
 
     The model is loaded before the engine, which may take all of a GPU's memory, and is gone afterwards.
     """
-    if spec.engine == REFERENCE[spec.kind]:
-        return None, f"{spec.engine} is the plain library itself"
-    size = model_size(spec.folder)["parameters"] * getattr(torch, spec.dtype).itemsize
+    import torch  # takes seconds
+
+    plain = {"engine": REFERENCE[teacher.kind], "server": None}
+    if teacher.engine == plain["engine"]:
+        return None, f"{teacher.engine} is the plain library itself"
+    size = model_size(folder)["parameters"] * getattr(torch, teacher.dtype).itemsize
     if not size:
         return None, "the weights are not on this machine"
     device, free = _memory()
     if size * HEADROOM > free:
         return None, f"the weights take {size / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free on the {device}"
-    plain = replace(spec, engine=REFERENCE[spec.kind], engines=1, tensor_parallel=1)
+    here = {"engines": 1, "engine_pool": "processes", "tensor_parallel": 1}
     try:
-        scores = Teacher(plain).score(sample.queries, sample.candidates, sample.task)
+        with TeacherScorer(teacher.model_copy(update=plain | here), folder) as reference:
+            scores = reference.score(sample.queries, sample.candidates, sample.task)
     except torch.OutOfMemoryError:
         return None, f"the weights fit on the {device}, and the sample's texts do not"
+    del reference
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return scores, f"{REFERENCE[spec.kind]} on the {device}"
+    return scores, f"{plain['engine']} on the {device}"
 
 
 def _memory() -> tuple[str, int]:
+    import psutil
+    import torch
+
     if torch.cuda.is_available():
         return "GPU", int(torch.cuda.mem_get_info()[0])
     return "CPU", int(psutil.virtual_memory().available)
 
 
-def judge(spec: TeacherSpec, sample: Sample, scores: Scores, reference: Scores | None) -> dict[str, Any]:
+def judge(teacher: Teacher, sample: Sample, scores: Scores, reference: Scores | None) -> dict[str, Any]:
     """Judge the engine's scores of the sample.
 
     Returns:
-        what was found, for the manifest.
+        what the manifest says of the self-test.
 
     Raises:
         DecantError: the scores cannot be right, or differ from the plain library's.
     """
-    where = f"self-test of {len(scores)} pairs on {spec.engine}"
+    where = f"self-test of {len(scores)} pairs on {teacher.engine}"
     check_values(scores, where)
     report: dict[str, Any] = {"pairs": len(scores)}
     if sample.positives:
@@ -109,7 +118,7 @@ def judge(spec: TeacherSpec, sample: Sample, scores: Scores, reference: Scores |
                 f"look whether yes and no are exchanged, the labels of the set, and the prompt: {TEMPLATE}",
             )
     if reference is not None:
-        tolerance = TOLERANCES[spec.dtype][spec.kind != "bi_encoder"]
+        tolerance = TOLERANCES[teacher.dtype][teacher.kind != "bi_encoder"]
         differences = np.abs(scores - reference)
         worst = int(differences.argmax())
         report |= {"largest_difference": float(f"{differences.max():.2g}"), "tolerance": tolerance}
@@ -117,14 +126,14 @@ def judge(spec: TeacherSpec, sample: Sample, scores: Scores, reference: Scores |
             raise DecantError(
                 f"{where}: the scores differ from the plain library's by up to {differences.max():.4g} "
                 f"({scores[worst]:.6g} instead of {reference[worst]:.6g} for the query "
-                f"{sample.queries[worst][:60]!r}), and {tolerance} is allowed in {spec.dtype}",
+                f"{sample.queries[worst][:60]!r}), and {tolerance} is allowed in {teacher.dtype}",
                 "the engine reads other tokens, applies an activation, or has another model: compare its version, "
                 "model, dtype and prompt with params.yaml",
             )
     return report
 
 
-def compare_imported(spec: TeacherSpec, teacher: Teacher, splits: Iterable[SplitScores], seed: int) -> int:
+def compare_imported(teacher: Teacher, scorer: TeacherScorer, splits: Iterable[SplitScores], seed: int) -> int:
     """Compare some imported scores of each split with the teacher's own, before they are mixed.
 
     Returns:
@@ -133,13 +142,13 @@ def compare_imported(spec: TeacherSpec, teacher: Teacher, splits: Iterable[Split
     Raises:
         DecantError: they differ by more than half precision explains.
     """
-    tolerance = TOLERANCES["bfloat16"][spec.kind != "bi_encoder"]
+    tolerance = TOLERANCES["bfloat16"][teacher.kind != "bi_encoder"]
     compared = 0
     for split in splits:
         queries, candidates, imported = split.sample_of(IMPORTED, PAIRS, seed)
         if not queries:
             continue
-        own = teacher.score(queries, candidates, split.task)
+        own = scorer.score(queries, candidates, split.task)
         differences = np.abs(own - imported)
         worst = int(differences.argmax())
         if not differences[worst] <= tolerance:
@@ -147,7 +156,7 @@ def compare_imported(spec: TeacherSpec, teacher: Teacher, splits: Iterable[Split
                 f"{split.path}: imported scores differ from the teacher's by up to {differences[worst]:.4g} "
                 f"({imported[worst]:.6g} instead of {own[worst]:.6g} for the query {queries[worst][:60]!r}), and "
                 f"{tolerance} is allowed: they are of another teacher or prompt, or on another scale",
-                "remove them: `python -m stages.store --prune NAME` (without an option it lists the names); then "
+                "remove them: `decant store --prune NAME` (`decant store` lists the names); then "
                 "import raw scores of this very teacher, or let it score all pairs",
             )
         compared += len(queries)

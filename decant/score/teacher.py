@@ -1,16 +1,17 @@
-"""A teacher: its prompts and one engine or several, which together score pairs."""
+"""A teacher at work: its prompts and one engine or several, which together score pairs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from decant.errors import DecantError
 from decant.models.scorer import Scores
-from decant.score.engines import TeacherSpec
 from decant.score.engines.pool import Engines, start
 from decant.score.engines.robust import NOT_FINITE, Outcome
-from decant.score.prompts import CrossEncoderPrompts, EmbeddingPrompts, Item, Prompts, RerankerPrompts
+from decant.score.prompts import Item, make_prompts
+from decant.score.settings import Teacher
 
 # Prompts that an engine gets at once, where nothing else is asked for. Batches never reach over a shard's end, so that
 # scores depend neither on the number of engines nor on what else is scored.
@@ -18,17 +19,7 @@ SHARD = 4096
 BLOCK = 16384  # pairs whose vectors are gathered at once
 
 
-def make_prompts(spec: TeacherSpec) -> Prompts:
-    """What builds the prompts of a teacher, by its kind."""
-    if spec.kind == "bi_encoder":
-        return EmbeddingPrompts(
-            spec.folder, spec.max_length, spec.query_prompt, spec.document_prompt, spec.trust_remote_code
-        )
-    build = CrossEncoderPrompts if spec.kind == "cross_encoder" else RerankerPrompts
-    return build(spec.folder, spec.max_length, spec.trust_remote_code)
-
-
-class Teacher:
+class TeacherScorer:
     """Scores pairs; each distinct text of a bi-encoder and each distinct pair of the others is read once a call.
 
     Token ids are made shard by shard, as the engines take them.
@@ -36,23 +27,24 @@ class Teacher:
     A context manager: leaving it ends the engines' processes, where they have any.
 
     Args:
-        spec: of the teacher. Its engines are started when the first pairs are scored.
+        teacher: its block of params. Its engines are started when the first pairs are scored.
+        folder: of its model; of the engine `server`, of the model's tokenizer.
     """
 
-    def __init__(self, spec: TeacherSpec) -> None:
-        self.kind = spec.kind
-        self.prompts = make_prompts(spec)
-        self._spec = spec
+    def __init__(self, teacher: Teacher, folder: Path) -> None:
+        self.kind: str = teacher.kind
+        self.prompts = make_prompts(teacher, folder)
+        self._teacher, self._folder = teacher, folder
         self._engines: Engines | None = None
 
     def read(self, shards: Iterable[tuple[int, Sequence[Item]]], task: str) -> Iterator[tuple[int, Outcome]]:
         """Have numbered shards of items read; their outcomes come in any order, as soon as they are there."""
         if self._engines is None:
-            self._engines = start(self._spec)
+            self._engines = start(self._teacher, self._folder)
         return self._engines.map((number, self.prompts.build(items, task)) for number, items in shards)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
-        """See `decant.score.engines.Scorer.score`.
+        """See `decant.models.scorer.Scorer.score`.
 
         Raises:
             DecantError: a query leaves no room for a document, or the engine cannot score a text.
@@ -65,11 +57,11 @@ class Teacher:
                 if reason != NOT_FINITE:
                     raise DecantError(f"text {index} has no score: {reason}", "look at the text, and at the engine")
         results = np.concatenate([parts[at].values for at in sorted(parts)])
-        if self.kind != "bi_encoder":
+        if not self.prompts.of_texts:
             return results[reading.left]
         return cosines(results, np.array(reading.left), np.array(reading.right))
 
-    def __enter__(self) -> "Teacher":
+    def __enter__(self) -> "TeacherScorer":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

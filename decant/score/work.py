@@ -1,43 +1,113 @@
-"""A track's teacher as its block of params says, and what the score store holds of it."""
+"""What is to be scored for a track, and what the score store has of it."""
 
 import os
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from decant import paths
 from decant.errors import DecantError
-from decant.files import sha256, user_cache
-from decant.params import Params
-from decant.score.engines import ServerSpec, TeacherSpec
-from decant.score.prompts import Prompts
-from decant.score.store import Held, Store
+from decant.files import user_cache
+from decant.score.prompts import Prompts, make_prompts
+from decant.score.settings import StoreSettings, Teacher
+from decant.score.store import Store, StoredTeacher, Tell, read_notes
 from decant.score.store.complete import SplitScores
-from decant.score.store.identity import identity
-from decant.score.teacher import make_prompts
+from decant.score.store.identity import digest, identity
 from decant.sources.references import model_folder, tokenizer_folder
 
 TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
+RAN_ON = "ran_on"  # the kind of notes in the store: machine → the teacher's engine and size there
+
+
+class TrackSettings(Protocol):
+    """What is read of a track's block of params."""
+
+    in_domain: str
+    out_of_domain: str | None
+    guard: str | None
+    replay: float
+    teacher: Teacher
+
+
+class Settings(Protocol):
+    """What is read of params beside the track's own block."""
+
+    seed: int
+    datasets: dict[str, Any]
+    store: StoreSettings
+
+    def track(self, name: str) -> TrackSettings:
+        """A track's block by its name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split that is scored: its file, and what the manifest says of its data."""
+
+    path: Path
+    dataset: str
+    split: str
+    revision: str | None
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be scored, and by which teacher.
+
+    Args:
+        track: its name.
+        teacher: its teacher.
+        store: where scores are kept.
+        seed: of the pairs that tests draw.
+        sources: name of the file of scores → the split.
+    """
+
+    track: str
+    teacher: Teacher
+    store: StoreSettings
+    seed: int
+    sources: dict[str, Source]
+
+    @classmethod
+    def of(cls, settings: Settings, track: str) -> "Job":
+        """A track's job: its train split as the stage `mine` made it, test splits, and what is replayed.
+
+        Raises:
+            DecantError: `mine` has made nothing yet.
+        """
+        block = settings.track(track)
+        splits = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
+        if block.out_of_domain is not None:
+            splits["test_out_of_domain"] = (block.out_of_domain, "test")
+        if block.guard is not None and block.replay > 0:
+            splits["replay"] = (block.guard, "train")
+        mined = paths.MINED / f"{track}.parquet"
+        if not mined.is_file():
+            raise DecantError(f"{mined}: the train split is not there", f"run `dvc repro mine@{track}`")
+        sources = {}
+        for name, (dataset, split) in splits.items():
+            path = mined if name == "train" else paths.split(dataset, split)
+            described = settings.datasets[dataset]
+            sources[name] = Source(path, dataset, split, described.revision, described.packages)
+        return cls(track, block.teacher, settings.store, settings.seed, sources)
 
 
 @dataclass(frozen=True)
 class Work:
-    """A track's scores to be: its splits by the name of their file, and what the store holds of its teacher."""
+    """A job with what the store has of its teacher, and its splits by the names of their files."""
 
-    track: str
-    params: Params
+    job: Job
+    folder: Path
     prompts: Prompts
     identity: dict[str, Any]
     store: Store
-    held: Held
+    stored: StoredTeacher
     splits: dict[str, SplitScores]
-
-    @property
-    def reference(self) -> str:
-        """Of the teacher's model."""
-        return self.params.track(self.track).teacher.model
 
     @property
     def unread(self) -> int:
@@ -60,98 +130,79 @@ class Work:
         return sum(split.unread for split in self.embedded.values())
 
     def look(self) -> None:
-        """Look up what the store holds by now."""
+        """Look up what the store has by now."""
         for split in self.splits.values():
             split.look()
 
 
 @contextmanager
-def opened(params: Params, track: str) -> Iterator[Work]:
-    """A track's work, its teacher's place in the store locked. No weights are read or downloaded."""
-    block = params.track(track).teacher
-    spec = teacher_spec(params, track, weights=False)
-    prompts = make_prompts(spec)
-    teacher = identity(spec, prompts, block.model, block.revision, params.store.embeddings)
-    store = score_store(params, track)
-    with store.open(teacher, block.model) as held:
-        splits = {
-            name: SplitScores(path, block.kind, prompts, held, embeddings=block.embeddings and name in TRAINED_ON)
-            for name, path in split_paths(params, track).items()
-        }
-        yield Work(track, params, prompts, teacher, store, held, splits)
+def open_work(job: Job, tell: Tell) -> Iterator[Work]:
+    """A job's work, to read and to write: the teacher is locked in the store. No weights of a hub are downloaded."""
+    folder, prompts, teacher = _teacher(job.teacher)
+    store = Store(store_folder(job.store), tell)
+    with store.open(teacher, job.teacher.model) as stored:
+        yield Work(job, folder, prompts, teacher, store, stored, _splits(job, prompts, stored))
 
 
-def sources(params: Params, track: str) -> dict[str, tuple[str, str]]:
-    """What is scored: name of the file → data set, split."""
-    block = params.track(track)
-    found = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
-    if block.out_of_domain is not None:
-        found["test_out_of_domain"] = (block.out_of_domain, "test")
-    if block.guard.dataset is not None and block.guard.replay > 0:
-        found["replay"] = (block.guard.dataset, "train")
-    return found
+def read_work(job: Job, tell: Tell) -> Work:
+    """A job's work, to read alone: nothing is locked or written."""
+    folder, prompts, teacher = _teacher(job.teacher)
+    store = Store(store_folder(job.store), tell)
+    stored = store.read(teacher)
+    return Work(job, folder, prompts, teacher, store, stored, _splits(job, prompts, stored))
 
 
-def split_paths(params: Params, track: str) -> dict[str, Path]:
-    """Where that is: of train, what the stage `mine` made of it.
-
-    Raises:
-        DecantError: it has made nothing yet.
-    """
-    paths = {
-        name: paths.SETS / dataset / f"{split}.parquet" for name, (dataset, split) in sources(params, track).items()
-    }
-    paths["train"] = paths.MINED / f"{track}.parquet"
-    if not paths["train"].is_file():
-        raise DecantError(f"{paths['train']}: the train split is not there", f"run `dvc repro mine@{track}`")
-    return paths
+def _teacher(teacher: Teacher) -> tuple[Path, Prompts, dict[str, Any]]:
+    folder = teacher_folder(teacher, weights=False)
+    prompts = make_prompts(teacher, folder)
+    return folder, prompts, identity(teacher, folder, prompts)
 
 
-def described_data(work: Work) -> dict[str, Any]:
-    """What the manifest says of the data."""
+def _splits(job: Job, prompts: Prompts, stored: StoredTeacher) -> dict[str, SplitScores]:
     return {
-        name: {
-            "dataset": dataset,
-            "split": split,
-            "task": work.splits[name].task,
-            "revision": work.params.datasets[dataset].revision,
-            "packages": work.params.datasets[dataset].packages,
-            "sha256": sha256(work.splits[name].path),
-        }
-        for name, (dataset, split) in sources(work.params, work.track).items()
+        name: SplitScores(source.path, prompts, stored, embeddings=job.teacher.embeddings and name in TRAINED_ON)
+        for name, source in job.sources.items()
     }
 
 
-def score_store(params: Params, name: str) -> Store:
+def store_folder(settings: StoreSettings) -> Path:
     """The store that params name, or the one in the user's cache folder."""
-    folder = params.store.folder
-    return Store(
-        Path(folder).expanduser() if folder else user_cache() / "scores", lambda text: print(f"{name}: {text}")
-    )
+    return Path(settings.folder).expanduser() if settings.folder else user_cache() / "scores"
 
 
-def teacher_spec(params: Params, track: str, *, weights: bool) -> TeacherSpec:
-    """What the track's block of params says of its teacher, its files resolved.
+def teacher_folder(teacher: Teacher, *, weights: bool) -> Path:
+    """A teacher's model on this machine.
 
     Args:
-        params: all of them.
-        track: whose teacher.
-        weights: whether the weights are wanted too; without, nothing but configuration and tokenizer is downloaded.
+        teacher: its block of params.
+        weights: whether the weights are wanted too; without, a hub's configuration and tokenizer alone are downloaded.
+            The engine `server` needs none.
+
+    Raises:
+        DecantError: nothing is there, or it is not what params say; see `decant.sources.references`.
     """
-    block = params.track(track).teacher
-    fields: dict[str, Any] = block.model_dump(exclude={"model", "revision", "sha256", "server", "embeddings"})
-    if block.engine == "server" or (block.revision is not None and not weights):
-        folder = tokenizer_folder(block.model, block.revision, code=block.trust_remote_code)
-    else:
-        folder = model_folder(block.model, block.revision, block.sha256, code=block.trust_remote_code)
-    return TeacherSpec(folder=folder, server=ServerSpec(**block.server.model_dump()), **fields)
+    if teacher.server is not None or (teacher.revision is not None and not weights):
+        return tokenizer_folder(teacher.model, teacher.revision, code=teacher.trust_remote_code)
+    return model_folder(teacher.model, teacher.revision, teacher.sha256, code=teacher.trust_remote_code)
 
 
-def never() -> bool:
+def has_run_here(teacher: Teacher, store: StoreSettings) -> bool:
+    """Whether a teacher has scored something on this very machine, as the store's notes say.
+
+    No library of models is loaded. A model that cannot be found has not run here.
+    """
+    try:
+        _, _, found = _teacher(teacher)
+    except DecantError:
+        return False
+    return platform.node() in read_notes(store_folder(store) / digest(found), RAN_ON)
+
+
+def teacher_forbidden() -> bool:
     """Whether the environment forbids that a teacher is started."""
     return os.environ.get("DECANT_TEACHER") == "never"
 
 
-def wanted_again() -> bool:
+def teacher_wanted() -> bool:
     """Whether the environment says that a teacher is to run though its scores exist elsewhere."""
     return os.environ.get("DECANT_TEACHER") == "start"

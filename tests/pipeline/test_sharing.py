@@ -5,7 +5,6 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from tests.support.remotes import KINDS, Remote, free_port
 Share = Callable[[str], tuple[Project, Project, Remote]]
 CACHE = ".dvc/cache/files/md5"
 NEVER = {"DECANT_TEACHER": "never"}
+NOT_HERE = "dvc.lock records this teacher's scores, and they are not here"
 
 
 @pytest.fixture
@@ -111,9 +111,7 @@ def test_a_corrupted_object_is_refused_by_the_pull(kind: str, share: Share) -> N
     assert spoiled not in in_cache(colleague)
     if kind == "s3":  # nor does the stage take it for the scores, or go on to a teacher
         lay_sets(owner, colleague)
-        said = refused(colleague, "--pull")
-        assert "the remote 'shared' holds a corrupted object: " in said
-        assert spoiled[2:] in said
+        assert NOT_HERE in refused(colleague, "--pull")
 
 
 def test_a_file_that_was_changed_after_the_pull_is_refused_by_its_sha256(share: Share) -> None:
@@ -136,10 +134,9 @@ def test_a_file_that_was_changed_after_the_pull_is_refused_by_its_sha256(share: 
 def refused(colleague: Project, *options: str, **environment: str) -> str:
     """What the stage says instead of running the teacher; "" where DVC brought the scores."""
     said = colleague.dvc("repro", *options, "score@embedding", code=None, **environment)
-    if (colleague.folder / "data/scores/embedding").exists():
-        assert not any(stage.startswith("score") for stage in ran(said))
+    if "score@embedding" not in ran(said):
+        assert (colleague.folder / "data/scores/embedding/manifest.json").is_file(), said
         return ""
-    assert "score@embedding" in ran(said)
     assert "would have to run" in said
     assert "self-test" not in said
     assert "Traceback" not in said
@@ -155,16 +152,9 @@ def nowhere(_: Remote) -> str:
     return f"ssh://127.0.0.1:{free_port()}/team/decant"
 
 
-WRONG: list[Any] = [
-    ("directory", unused, "there is nothing at /", "dvc remote modify shared url"),
-    ("s3", unused, "there is nothing at s3://", "dvc remote modify shared url"),
-    ("ssh", nowhere, "cannot be reached or read", "dvc remote list"),
-]
-
-
-@pytest.mark.parametrize(("kind", "address", "fault", "remedy"), WRONG)
+@pytest.mark.parametrize(("kind", "address"), [("directory", unused), ("s3", unused), ("ssh", nowhere)])
 def test_a_wrong_remote_never_falls_through_to_the_teacher(
-    kind: str, address: Callable[[Remote], str], fault: str, remedy: str, share: Share
+    kind: str, address: Callable[[Remote], str], share: Share
 ) -> None:
     owner, colleague, remote = share(kind)
     lay_sets(owner, colleague)
@@ -174,9 +164,9 @@ def test_a_wrong_remote_never_falls_through_to_the_teacher(
     options = [] if kind == "ssh" else ["--pull"]  # where SSH cannot connect, DVC's own pull ends the run
     for environment in ({}, NEVER) if kind == "directory" else ({},):
         said = refused(colleague, *options, **environment)
-        assert "the remote 'shared'" in said
-        assert fault in said
-        assert remedy in said
+        assert NOT_HERE in said
+        assert "`dvc pull score@embedding`" in said
+        assert ("from the remote 'shared'" in said) != bool(environment)
         assert ("DECANT_TEACHER=never forbids it" in said) == bool(environment)
     local.write_text(before)
     assert refused(colleague, "--pull") == ""
@@ -189,14 +179,10 @@ def test_missing_scores_and_missing_credentials_never_fall_through_to_the_teache
     said = colleague.dvc("repro", "--pull", "score@embedding", code=255)
     assert "Permission denied" in said
     assert not ran(said)
-    said = refused(colleague)
-    assert "the remote 'shared' was given no credentials, or refused them" in said
-    assert "`dvc remote modify --local shared keyfile ~/.ssh/KEY`" in said
+    assert NOT_HERE in refused(colleague)
     remote.let_in(colleague)
     for name in remote.names():
         remote.write(name, None)
-    said = refused(colleague, "--pull")
-    assert "does not hold the scores that dvc.lock records" in said
-    assert "`dvc push score@embedding`" in said
+    assert NOT_HERE in refused(colleague, "--pull")
     owner.dvc("push", "score@embedding")
     assert refused(colleague, "--pull") == ""

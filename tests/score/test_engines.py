@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,13 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import decant.score.teacher
 from decant.errors import DecantError
-from decant.score.engines.pool import count_engines, visible_gpus
+from decant.score.engines.pool import Pool, count_engines, visible_gpus
 from decant.score.engines.vllm import installed_version
-from decant.score.teacher import Teacher, make_prompts
+from decant.score.prompts import make_prompts
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
 from tests.support.project import ROOT
-from tests.support.tiny_models import spec
+from tests.support.tiny_models import scorer, teacher
 
 TASK = "Given a medical term, retrieve its diagnosis"
 TEXTS = [
@@ -54,7 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_a_bi_encoder_gives_the_librarys_own_cosines(models: dict[str, Path]) -> None:
     for name in ("bi_encoder", "minilm"):
-        scores = Teacher(spec("bi_encoder", "sentence-transformers", models[name])).score(*PAIRS, TASK)
+        scores = scorer("bi_encoder", "sentence-transformers", models[name]).score(*PAIRS, TASK)
         model = SentenceTransformer(str(models[name]))
         model.max_seq_length = 192
         prompt = "Instruct: {task}\nQuery:".replace("{task}", TASK) if name == "bi_encoder" else ""
@@ -66,12 +65,12 @@ def test_a_bi_encoder_gives_the_librarys_own_cosines(models: dict[str, Path]) ->
 
 def test_a_causal_lm_gives_the_difference_of_the_two_logits(models: dict[str, Path]) -> None:
     folder = models["causal_lm"]
-    teacher = Teacher(spec("causal_lm", "transformers", folder, 512))
-    scores = teacher.score(*PAIRS, TASK)
+    at_work = scorer("causal_lm", "transformers", folder, 512)
+    scores = at_work.score(*PAIRS, TASK)
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
     yes, no = tokenizer.convert_tokens_to_ids(["yes", "no"])
     for query, text, score in zip(*PAIRS, scores, strict=True):
-        prompt = teacher.prompts.parts(query, text, TASK)["pair"]
+        prompt = at_work.prompts.parts(query, text, TASK)["pair"]
         with torch.inference_mode():
             logits = model(torch.tensor([prompt.ids])).logits[0, -1]
         assert abs(float(logits[yes] - logits[no]) - score) < 1e-4
@@ -80,7 +79,7 @@ def test_a_causal_lm_gives_the_difference_of_the_two_logits(models: dict[str, Pa
 
 def test_a_cross_encoder_gives_the_raw_logit(models: dict[str, Path]) -> None:
     folder = models["cross_encoder"]
-    scores = Teacher(spec("cross_encoder", "sentence-transformers", folder)).score(*PAIRS)
+    scores = scorer("cross_encoder", "sentence-transformers", folder).score(*PAIRS)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     for query, text, score in zip(*PAIRS, scores, strict=True):
@@ -91,15 +90,17 @@ def test_a_cross_encoder_gives_the_raw_logit(models: dict[str, Path]) -> None:
 
 
 def test_equal_pairs_are_read_once(models: dict[str, Path]) -> None:
-    prompts = make_prompts(spec("bi_encoder", "sentence-transformers", models["minilm"]))
+    prompts = make_prompts(teacher("bi_encoder", "sentence-transformers", models["minilm"]), models["minilm"])
     reading = prompts.distinct(["a", "a", "b"], ["b", "a", "c"], "")
     assert len(reading.items) == 3  # MiniLM has no prompts, so that queries and candidates share their texts
     assert (reading.left, reading.right) == ([0, 0, 1], [1, 0, 2])
-    prompts = make_prompts(spec("bi_encoder", "sentence-transformers", models["bi_encoder"]))
+    prompts = make_prompts(teacher("bi_encoder", "sentence-transformers", models["bi_encoder"]), models["bi_encoder"])
     reading = prompts.distinct(["a", "a", "b"], ["b", "a", "c"], TASK)
     assert len(reading.items) == 5  # the instruct makes a query differ from the same text as a document
     assert [len(prompt.ids) > 10 for prompt in prompts.build(reading.items, TASK)] == [True, True, False, False, False]
-    prompts = make_prompts(spec("cross_encoder", "sentence-transformers", models["cross_encoder"]))
+    prompts = make_prompts(
+        teacher("cross_encoder", "sentence-transformers", models["cross_encoder"]), models["cross_encoder"]
+    )
     reading = prompts.distinct(["a", "a", "a"], ["b", "c", "b"], "")
     assert (reading.items, reading.left) == ([("a", "b"), ("a", "c")], [0, 1, 0])
 
@@ -110,45 +111,63 @@ def test_a_query_without_room_stops_before_anything_is_scored(
 ) -> None:
     monkeypatch.setattr(decant.score.teacher, "SHARD", 8)
     engine = "transformers" if kind == "causal_lm" else "sentence-transformers"
-    teacher = Teacher(spec(kind, engine, models[kind], 300))
+    at_work = scorer(kind, engine, models[kind], 300)
     with pytest.raises(DecantError, match="1 of 4 queries leave no room"):
-        teacher.score([*PAIRS[0], "fever " * 400], [*PAIRS[1], "text"], TASK)
-    assert teacher._engines is None
+        at_work.score([*PAIRS[0], "fever " * 400], [*PAIRS[1], "text"], TASK)
+    assert at_work._engines is None
 
 
 def test_a_score_does_not_depend_on_what_else_is_in_other_shards(
     models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decant.score.teacher, "SHARD", 8)
-    teacher = Teacher(spec("causal_lm", "transformers", models["causal_lm"], 512))
-    alone = teacher.score(PAIRS[0][:8], PAIRS[1][:8], TASK)
-    assert teacher.score(*PAIRS, TASK)[:8].tobytes() == alone.tobytes()
+    at_work = scorer("causal_lm", "transformers", models["causal_lm"], 512)
+    alone = at_work.score(PAIRS[0][:8], PAIRS[1][:8], TASK)
+    assert at_work.score(*PAIRS, TASK)[:8].tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["bi_encoder", "causal_lm"])
 def test_two_engines_give_the_bytes_of_one(kind: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decant.score.teacher, "SHARD", 8)
     engine = "transformers" if kind == "causal_lm" else "sentence-transformers"
-    one = Teacher(spec(kind, engine, models[kind], 512)).score(*PAIRS, TASK)
-    with Teacher(spec(kind, engine, models[kind], 512, engines=2)) as teacher:
-        assert teacher.score(*PAIRS, TASK).tobytes() == one.tobytes()
-        assert teacher.score(*PAIRS, TASK).tobytes() == one.tobytes()
+    one = scorer(kind, engine, models[kind], 512).score(*PAIRS, TASK)
+    with scorer(kind, engine, models[kind], 512, engines=2) as at_work:
+        assert at_work.score(*PAIRS, TASK).tobytes() == one.tobytes()
+        assert at_work.score(*PAIRS, TASK).tobytes() == one.tobytes()
 
 
 def test_a_fault_in_an_engines_process_is_told_as_it_is(tmp_path: Path) -> None:
     broken = tiny.qwen3(tmp_path / "model", embedding=True)
     fault = pytest.raises(DecantError, match="Qwen3ForCausalLM has no classification head to keep")
-    with Teacher(spec("cross_encoder", "sentence-transformers", broken, engines=2)) as teacher, fault:
-        teacher.score(*PAIRS)
+    with scorer("cross_encoder", "sentence-transformers", broken, engines=2) as at_work, fault:
+        at_work.score(*PAIRS)
 
 
 def test_an_engine_that_dies_is_told_and_nothing_hangs(models: dict[str, Path]) -> None:
-    with Teacher(spec("bi_encoder", "sentence-transformers", models["minilm"], engines=2)) as teacher:
-        teacher.score(["a"], ["b"])
+    with scorer("bi_encoder", "sentence-transformers", models["minilm"], engines=2) as at_work:
+        at_work.score(["a"], ["b"])
         for process in multiprocessing.active_children():
             os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(DecantError, match="the process of engine 0 died at shard 0"):
-            teacher.score(["a"], ["c"])
+            at_work.score(["a"], ["c"])
+
+
+def test_engines_that_are_killed_take_no_other_child_with_them(models: dict[str, Path]) -> None:
+    context = multiprocessing.get_context("spawn")
+    other = context.Process(target=time.sleep, args=(60,))
+    other.start()
+    folder = models["minilm"]
+    pool = Pool(teacher("bi_encoder", "sentence-transformers", folder, engines=2), folder, 2)
+    prompts = make_prompts(teacher("bi_encoder", "sentence-transformers", folder), folder)
+    next(pool.map([(0, prompts.build([("document", "a")], ""))]))
+    engines = [child for child in multiprocessing.active_children() if child.pid != other.pid]
+    assert engines
+    pool.close(kill=True)
+    time.sleep(0.2)
+    assert other.is_alive()
+    assert not any(child.is_alive() for child in engines)
+    other.kill()
+    other.join()
 
 
 @pytest.mark.parametrize(
@@ -159,14 +178,14 @@ def test_one_engine_a_gpu_unless_asked_otherwise(
     asked: int | None, parallel: int, gpus: int, engines: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert count_engines(spec("causal_lm", "vllm", tmp_path, engines=asked, tensor_parallel=parallel)) == engines
+    assert count_engines(teacher("causal_lm", "vllm", tmp_path, engines=asked, tensor_parallel=parallel)) == engines
 
 
 @pytest.mark.parametrize(("engines", "parallel"), [(2, 2), (3, 1)])
 def test_too_few_gpus_are_told(engines: int, parallel: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(DecantError, match=f"{engines} engines on {parallel} GPUs each, and 2 GPUs are visible"):
-        count_engines(spec("causal_lm", "vllm", tmp_path, engines=engines, tensor_parallel=parallel))
+        count_engines(teacher("causal_lm", "vllm", tmp_path, engines=engines, tensor_parallel=parallel))
 
 
 @pytest.mark.parametrize(
@@ -192,20 +211,20 @@ def test_the_gpus_that_may_be_used(
 def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_path: Path) -> None:
     script = (
         "import multiprocessing, os, signal\n"
-        "from tests.test_engines import spec, Path\n"
-        "from decant.score.teacher import Teacher\n"
+        "from pathlib import Path\n"
+        "from tests.support.tiny_models import scorer\n"
         "if __name__ == '__main__':\n"
         f"    folder = Path({str(models['minilm'])!r})\n"
-        "    teacher = Teacher(spec('bi_encoder', 'sentence-transformers', folder, engines=2))\n"
-        "    teacher.score(['a'], ['b'])\n"
+        "    at_work = scorer('bi_encoder', 'sentence-transformers', folder, engines=2)\n"
+        "    at_work.score(['a'], ['b'])\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     path = tmp_path / "killed.py"
     path.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (tmp_path / "out").open("w") as out:  # a file: a pipe would stay open as long as an engine lives
-        subprocess.run([sys.executable, str(path)], env=environment, stdout=out, stderr=out)
+        subprocess.run([sys.executable, str(path)], env=environment, stdout=out, stderr=subprocess.DEVNULL)
     engines = [int(number) for number in (tmp_path / "out").read_text().split() if number.isdigit()]
     assert engines
     deadline = time.monotonic() + 30
@@ -247,7 +266,6 @@ def test_vllm_below_018_is_refused_with_the_reason(version: str | None, fault: s
 
 def test_half_precision_stays_within_the_self_tests_tolerance(models: dict[str, Path]) -> None:
     for kind, engine, bar in (("bi_encoder", "sentence-transformers", 2e-2), ("causal_lm", "transformers", 0.5)):
-        exact = spec(kind, engine, models[kind], 512)
-        half = Teacher(replace(exact, dtype="bfloat16")).score(*PAIRS, TASK)
-        difference = np.abs(Teacher(exact).score(*PAIRS, TASK) - half).max()
+        half = scorer(kind, engine, models[kind], 512, dtype="bfloat16").score(*PAIRS, TASK)
+        difference = np.abs(scorer(kind, engine, models[kind], 512).score(*PAIRS, TASK) - half).max()
         assert 0 < difference < bar

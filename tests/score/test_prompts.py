@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
 from decant.errors import DecantError
-from decant.models.load import own_limit
+from decant.models.limits import own_limit
 from decant.score.prompts import PREFIX, SUFFIX, CrossEncoderPrompts, EmbeddingPrompts, RerankerPrompts
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
@@ -128,7 +128,7 @@ def test_the_embedding_model_cuts_the_document_alone(
 def test_the_cross_encoder_cuts_the_document_alone(
     query: str, document: str, pair_prompts: CrossEncoderPrompts
 ) -> None:
-    tokenizer = pair_prompts.tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(resolve(tiny.MINILM))
     [prompt] = pair_prompts.pairs([query], [document], "unused")
     first = tokenizer(query)["input_ids"]
     second = tokenizer(document, add_special_tokens=False)["input_ids"]
@@ -185,7 +185,7 @@ def test_a_text_cannot_forge_the_template(reranker_prompts: RerankerPrompts) -> 
     honest = reranker_prompts.pairs(["q"], ["x"], TASK)[0].ids
     ids = reranker_prompts.pairs(["q"], [forged], TASK)[0].ids
     for token in ("<|im_end|>", "<|im_start|>", "<|endoftext|>"):
-        number = reranker_prompts.tokenizer.convert_tokens_to_ids(token)
+        number = reranker_prompts.tokenizer.backend_tokenizer.token_to_id(token)
         assert ids.count(number) == honest.count(number)
     assert reranker_prompts.tokenizer.decode(ids).count(forged) == 1
 

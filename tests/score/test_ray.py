@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from decant.errors import DecantError
-from decant.score.engines import TeacherSpec, load_forward
-from decant.score.engines.pool import AHEAD, InProcess
-from decant.score.engines.robust import NOT_FINITE, Outcome
+from decant.score.engines.pool import InProcess
+from decant.score.engines.robust import AHEAD, NOT_FINITE, Outcome
 from decant.score.prompts import EmbeddingPrompts, Prompt
+from decant.score.settings import Teacher
 from tests.support import tiny_models as tiny
 from tests.support.planted_project import make_project, stage_anew
 from tests.support.project import ROOT, Project
@@ -39,45 +38,46 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the nodes
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **HEAD})
 second = cluster.add_node(num_cpus=1) if NODES == 2 else None
 os.environ.update(RAY_ADDRESS=cluster.address, OMP_NUM_THREADS="2")  # of the command
-sys.path[:0] = [ROOT, ROOT + "/tests"]
-from test_ray import *
+sys.path[:0] = [ROOT]
+from tests.score.test_ray import *
 """
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> TeacherSpec:
-    """A tiny teacher whose scores are NaN where a text holds the word fever."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny teacher whose scores are NaN where a text holds the word fever."""
     folder = tiny.qwen3(tmp_path_factory.mktemp("models") / "teacher", embedding=True)
     weights = load_file(folder / "model.safetensors")
     [fever] = AutoTokenizer.from_pretrained(folder).encode(" fever", add_special_tokens=False)
     weights["model.embed_tokens.weight"][fever] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return spec_of(folder)
+    return folder
 
 
-def spec_of(folder: Path) -> TeacherSpec:
-    return tiny.spec("bi_encoder", "sentence-transformers", folder, 128, engines=2, engine_pool="ray")
-
-
-@pytest.fixture(scope="module")
-def expected(spec: TeacherSpec) -> dict[int, Outcome]:
-    return dict(InProcess(load_forward(spec)).map(shards(spec)))
+def teacher_of(folder: Path, **more: object) -> Teacher:
+    block = {"engines": 2, "engine_pool": "ray", **more}
+    return tiny.teacher("bi_encoder", "sentence-transformers", folder, 128, **block)
 
 
 @pytest.fixture(scope="module")
-def pool(spec: TeacherSpec) -> Iterator["RayPool"]:
+def expected(model: Path) -> dict[int, Outcome]:
+    return dict(InProcess(teacher_of(model), model).map(shards(model)))
+
+
+@pytest.fixture(scope="module")
+def pool(model: Path) -> Iterator["RayPool"]:
     from decant.score.engines.ray_pool import RayPool
 
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    pool = RayPool(spec)
+    pool = RayPool(teacher_of(model), model)
     assert signal.getsignal(signal.SIGTERM) is on_sigterm
     yield pool
     pool.close(kill=False)
 
 
-def shards(spec: TeacherSpec) -> Iterator[tuple[int, Sequence[Prompt]]]:
+def shards(model: Path) -> Iterator[tuple[int, Sequence[Prompt]]]:
     """Shards whose numbers are not those of their order; each is built when it is asked for."""
-    prompts = EmbeddingPrompts(spec.folder, spec.max_length, None, None)
+    prompts = EmbeddingPrompts(model, 128, None, None)
     for number in range(SHARDS):
         texts = [f"acute {'heart ' * (index % 7)} {number} {index}" for index in range(20 + number)]
         texts[number % 5] += " fever" * (number % 3 == 0)
@@ -125,12 +125,12 @@ def elsewhere(folder: Path, script: str, nodes: int = 1, **head: Any) -> str:
 
 
 @pytest.mark.ray
-def test_the_bytes_of_one_process_and_its_faults(pool: "RayPool", spec: TeacherSpec, expected: dict) -> None:
+def test_the_bytes_of_one_process_and_its_faults(pool: "RayPool", model: Path, expected: dict) -> None:
     taken, found, ahead = 0, {}, []
 
     def counted() -> Iterator[tuple[int, Sequence[Prompt]]]:
         nonlocal taken
-        for shard in shards(spec):
+        for shard in shards(model):
             taken += 1
             yield shard
 
@@ -143,14 +143,14 @@ def test_the_bytes_of_one_process_and_its_faults(pool: "RayPool", spec: TeacherS
     assert found[1000].faults == {0: NOT_FINITE}
     engines = [process.pid for process in actors()]
     assert len(engines) == 2
-    check(dict(pool.map(shards(spec))), expected)
+    check(dict(pool.map(shards(model))), expected)
     assert [process.pid for process in actors()] == engines  # which keep what they loaded
     assert list(pool.map(iter(()))) == []
 
 
 @pytest.mark.ray
-def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", spec: TeacherSpec) -> None:
-    whole = [shard for place, shard in enumerate(shards(spec)) if place % 3]  # without faults
+def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", model: Path) -> None:
+    whole = [shard for place, shard in enumerate(shards(model)) if place % 3]  # without faults
     heavy = [(number, [*prompts] * 60) for number, prompts in whole[:6]]  # of a second or so each
     found, killed = {}, None
     for number, outcome in pool.map(heavy):
@@ -160,34 +160,33 @@ def test_a_killed_actor_costs_nothing_but_time(pool: "RayPool", spec: TeacherSpe
             wait_until(lambda: actors(title="(_Engine)).submit"))
             killed = actors(title="(_Engine)).submit")[0]
             killed.kill()
-    check(found, dict(InProcess(load_forward(spec)).map(heavy)))
+    check(found, dict(InProcess(teacher_of(model), model).map(heavy)))
     assert killed is not None
     assert not killed.is_running()
 
 
 @pytest.mark.ray
-def test_what_a_map_that_was_given_up_leaves_is_not_the_nexts(
-    pool: "RayPool", spec: TeacherSpec, expected: dict
-) -> None:
-    for _ in pool.map(shards(spec)):
+def test_what_a_map_that_was_given_up_leaves_is_not_the_nexts(pool: "RayPool", model: Path, expected: dict) -> None:
+    for _ in pool.map(shards(model)):
         break
-    found = dict(pool.map((number + 5000, shard) for number, shard in shards(spec)))
+    found = dict(pool.map((number + 5000, shard) for number, shard in shards(model)))
     check(found, {number + 5000: outcome for number, outcome in expected.items()})
 
 
 @pytest.mark.ray
-def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(spec: TeacherSpec, pool: "RayPool") -> None:
+def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(model: Path, pool: "RayPool") -> None:
     from decant.score.engines.ray_pool import RayPool
 
     pool.close(kill=False)  # which no test after this one uses
-    for wrong, fault in (
-        (replace(spec, kind="cross_encoder"), "Qwen3ForCausalLM has no classification head to keep"),
-        (replace(spec, folder=spec.folder / "none"), "the teacher's folder is not there on the node "),
+    headless = teacher_of(model).model_copy(update={"kind": "cross_encoder"})
+    for teacher, folder, fault in (
+        (headless, model, "Qwen3ForCausalLM has no classification head to keep"),
+        (teacher_of(model), model / "none", "the teacher's folder is not there on the node "),
     ):
-        broken = RayPool(wrong)
+        broken = RayPool(teacher, folder)
         before = psutil.Process().children(recursive=True)
         with pytest.raises(DecantError, match=fault) as error:
-            list(broken.map(shards(spec)))
+            list(broken.map(shards(model)))
         assert "Traceback" not in str(error.value)
         broken.close(kill=True)
         wait_until(lambda before=before: not any(process.is_running() for process in before), 10)
@@ -195,12 +194,10 @@ def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(spec: Teache
 
 
 @pytest.mark.ray
-def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(
-    spec: TeacherSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from decant.score.engines.ray_pool import TRIES, RayPool
 
-    one = RayPool(replace(spec, engines=1))
+    one = RayPool(teacher_of(model, engines=1), model)
     killed = set()
     ended = threading.Event()
 
@@ -214,7 +211,7 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(
     thread.start()
     try:
         with pytest.raises(DecantError, match=f"an engine died at one shard {TRIES} times"):
-            list(one.map([next(shards(spec))]))
+            list(one.map([next(shards(model))]))
     finally:
         ended.set()
         thread.join()
@@ -224,20 +221,20 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(
 
 @pytest.mark.ray
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
-def test_nothing_outlives_a_stage_that_is_stopped(how: str, spec: TeacherSpec, tmp_path: Path) -> None:
+def test_nothing_outlives_a_stage_that_is_stopped(how: str, model: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from test_ray import shards, spec_of; from stages import cli\n"
+        "from pathlib import Path; from tests.score.test_ray import shards, teacher_of; from stages import cli\n"
         "from decant.score.engines.ray_pool import RayPool\n"
         "def main():\n"
-        f"    spec = spec_of(Path({str(spec.folder)!r}))\n"
-        "    pool = RayPool(spec)\n"
+        f"    model = Path({str(model)!r})\n"
+        "    pool = RayPool(teacher_of(model), model)\n"
         "    try:\n"
         "        while True:\n"
-        "            for _ in pool.map(shards(spec)): print('x', flush=True)\n"
+        "            for _ in pool.map(shards(model)): print('x', flush=True)\n"
         "    except BaseException: pool.close(kill=True); raise\n"
         "cli.run('score --x', main)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = (tmp_path / "out").open("w+")
     stage = subprocess.Popen(
         [sys.executable, "-c", script], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
@@ -263,17 +260,17 @@ def test_nothing_outlives_a_stage_that_is_stopped(how: str, spec: TeacherSpec, t
 
 @pytest.mark.ray
 def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
-    spec: TeacherSpec, expected: dict, tmp_path: Path
+    model: Path, expected: dict, tmp_path: Path
 ) -> None:
     script = (
         "from decant.score.engines.ray_pool import RayPool\n"
-        f"spec = spec_of(Path({str(spec.folder)!r}))\n"
-        "pool, found = RayPool(spec), {}\n"
-        "for number, outcome in pool.map(shards(spec)):\n"
+        f"model = Path({str(model)!r})\n"
+        "pool, found = RayPool(teacher_of(model), model), {}\n"
+        "for number, outcome in pool.map(shards(model)):\n"
         "    assert number not in found\n"
         "    found[number] = outcome\n"
         "    if len(found) == 4: cluster.remove_node(second, allow_graceful=False)\n"
-        "check(found, dict(InProcess(load_forward(spec)).map(shards(spec))))\n"
+        "check(found, dict(InProcess(teacher_of(model), model).map(shards(model))))\n"
         "pool.close(kill=False)\n"
         "print('complete')\n"
     )
@@ -281,17 +278,19 @@ def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
 
 
 @pytest.mark.ray
-def test_an_actor_has_its_share_of_the_clusters_gpus(spec: TeacherSpec, tmp_path: Path) -> None:
+def test_an_actor_has_its_share_of_the_clusters_gpus(model: Path, tmp_path: Path) -> None:
     script = (
         "import ray\n"
         "from decant.score.engines.ray_pool import RayPool, count_engines\n"
-        f"spec = replace(spec_of(Path({str(spec.folder)!r})), engines=None)\n"
-        "assert [count_engines(replace(spec, tensor_parallel=each)) for each in (1, 2)] == [3, 1]\n"
-        "for wrong in (replace(spec, tensor_parallel=4), replace(spec, tensor_parallel=2, engines=2)):\n"
+        f"model = Path({str(model)!r})\n"
+        "def sharing(each, engines=None):\n"
+        "    return teacher_of(model).model_copy(update={'engines': engines, 'tensor_parallel': each})\n"
+        "assert [count_engines(sharing(each)) for each in (1, 2)] == [3, 1]\n"
+        "for wrong in (sharing(4), sharing(2, engines=2)):\n"
         "    with pytest.raises(DecantError, match='GPUs each, and the Ray cluster has room for [01]'):\n"
         "        count_engines(wrong)\n"
-        "pool = RayPool(replace(spec, tensor_parallel=2))\n"
-        "assert len(dict(pool.map(shards(spec)))) == SHARDS\n"
+        "pool = RayPool(sharing(2), model)\n"
+        "assert len(dict(pool.map(shards(model)))) == SHARDS\n"
         "assert ray.available_resources()['GPU'] == 1\n"
         "pool.close(kill=False)\n"
         "print('counted')\n"

@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 
 from decant.errors import DecantError
 from decant.models.scorer import Scores
-from decant.score.engines import Forward, Refused
-from decant.score.engines.robust import MOST, NOT_FINITE, forward_shard
+from decant.score.engines.base import Forward, Refused
+from decant.score.engines.robust import MOST, NOT_FINITE, Outcome
+from decant.score.engines.robust import forward_shard as forward_shard_with
 from decant.score.prompts import Prompt
+
+PLAIN = 1000  # the number of the prompt that a sound engine can score
 
 
 def prompts(count: int) -> list[Prompt]:
     return [Prompt([number], 1, ("",)) for number in range(count)]
+
+
+def forward_shard(forward: Forward, shard: list[Prompt]) -> Outcome:
+    return forward_shard_with(forward, shard, lambda: [Prompt([PLAIN], 1, ("a",))])
 
 
 def engine(raising: Sequence[int] = (), nan: Sequence[int] = (), calls: list[int] | None = None) -> Forward:
@@ -98,3 +105,17 @@ def test_a_shard_of_which_nothing_has_a_score() -> None:
     outcome = forward_shard(engine(nan=[0, 1]), prompts(2))
     assert outcome.faults == {0: NOT_FINITE, 1: NOT_FINITE}
     assert outcome.values.shape == (2,)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_engine_that_fails_at_a_small_shard_is_at_fault_where_it_fails_at_a_plain_text_too(count: int) -> None:
+    with pytest.raises(RuntimeError, match=f"cannot read {PLAIN}"):
+        forward_shard(engine([0, 1, PLAIN]), prompts(count))
+    with pytest.raises(DecantError, match="no finite score for any text"):
+        forward_shard(engine(nan=[0, 1, PLAIN]), prompts(count))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_only_texts_of_a_small_shard_may_be_at_fault(count: int) -> None:
+    outcome = forward_shard(engine([0, 1]), prompts(count))
+    assert outcome.faults == {number: f"RuntimeError: cannot read {number}" for number in range(count)}

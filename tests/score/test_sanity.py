@@ -1,5 +1,7 @@
 """Scores that cannot be right are refused, each for its own reason; scores of real models are not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 
 from decant.data.sets import Row, Split
 from decant.errors import DecantError
+from decant.score import selftest
 from decant.score.sanity import MOST_AT_ONE_VALUE, Order, _right_order, check_values
-from decant.score.selftest import TOLERANCES, draw_sample, judge
-from tests.support.tiny_models import spec
+from decant.score.selftest import TOLERANCES, draw_sample, judge, reference_scores
+from decant.score.settings import Teacher
+from tests.support import tiny_models as tiny
 
 RNG = np.random.default_rng(0)
 SPREAD = RNG.normal(0, 4, 200).astype(np.float32)
@@ -110,7 +114,7 @@ def test_the_self_test_refuses_an_engine_that_differs(kind: str, dtype: str, tmp
     sample = draw_sample(Split(ROWS, ""), seed=0)
     scores = np.linspace(3, -3, 16).astype(np.float32)
     bar = TOLERANCES[dtype][kind != "bi_encoder"]
-    teacher = spec(kind, "vllm", tmp_path, dtype=dtype)
+    teacher = tiny.teacher(kind, "vllm", tmp_path, dtype=dtype)
     off = scores.copy()
     off[5] += 0.9 * bar
     report = judge(teacher, sample, off, scores)
@@ -121,3 +125,36 @@ def test_the_self_test_refuses_an_engine_that_differs(kind: str, dtype: str, tmp
         judge(teacher, sample, off, scores)
     with pytest.raises(DecantError, match="sign-flipped"):
         judge(teacher, sample, -scores, -scores)
+
+
+def test_the_reference_runs_in_this_process_whatever_pool_the_engine_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would leave an actor of Ray's, which holds the GPU that the engine needs."""
+    made: list[tuple[Teacher, bool]] = []
+
+    class Reference:
+        def __init__(self, teacher: Teacher, folder: Path) -> None:
+            assert folder == tmp_path
+            made.append((teacher, False))
+
+        def __enter__(self) -> "Reference":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            made[-1] = (made[-1][0], True)
+
+        def score(self, queries: list[str], *_: object) -> np.ndarray:
+            return np.zeros(len(queries), np.float32)
+
+    monkeypatch.setattr(selftest, "TeacherScorer", Reference)
+    monkeypatch.setattr(selftest, "model_size", lambda _: {"parameters": 1, "bytes": 1})
+    teacher = tiny.teacher("causal_lm", "vllm", tmp_path, engine_pool="ray", engines=4, tensor_parallel=2)
+    sample = draw_sample(Split(ROWS, ""), seed=0)
+    scores, where = reference_scores(teacher, tmp_path, sample)
+    assert scores is not None
+    assert where.startswith("transformers on the ")
+    [(reference, left)] = made
+    assert (reference.engine, reference.engine_pool, reference.engines) == ("transformers", "processes", 1)
+    assert reference.tensor_parallel == 1
+    assert left

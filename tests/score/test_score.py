@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from decant.data.scores import read_scores
 from decant.data.sets import Row, Split, read_split, write_split
 from tests.support import tiny_models as tiny
-from tests.support.planted_project import TASK, make_project, stage
+from tests.support.planted_project import TASK, command, edit_split, make_project, stage
 from tests.support.project import ROOT, Project
 
 
@@ -28,8 +28,9 @@ def copy(project: Project, tmp_path: Path) -> Project:
 
 
 def test_plan_then_score_then_plan(copy: Project) -> None:
-    planned = stage(copy, "score", "reranker", "--plan")
-    assert not (copy.folder / "data/scores").exists()
+    before = set(copy.folder.parent.rglob("*"))
+    planned = command(copy, "plan", "reranker")
+    assert set(copy.folder.parent.rglob("*")) == before  # nothing is written, in the store neither
     rows = {
         cells[0]: [int(cell) for cell in cells[1:5]] + [cells[5]]
         for line in planned.splitlines()
@@ -60,19 +61,18 @@ def test_plan_then_score_then_plan(copy: Project) -> None:
     positive = np.array(read_scores(folder, "train")["label"].to_pylist()) == 1
     scores = read_scores(folder, "train")["score"].to_numpy()
     assert scores[positive].min() > scores[~positive].max()  # the planted teacher is right
-    assert "every pair is scored already" in stage(copy, "score", "reranker", "--plan")
+    assert "every pair is scored already" in command(copy, "plan", "reranker")
 
     added = pq.read_table(copy.folder / "data/sets/mine/test.parquet")
     changed = added.slice(0, added.num_rows - 5)
     pq.write_table(changed, copy.folder / "data/sets/mine/test.parquet")  # fewer rows: all known
-    assert "every pair is scored already" in stage(copy, "score", "reranker", "--plan")
+    assert "every pair is scored already" in command(copy, "plan", "reranker")
     copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=280))
-    assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))
+    assert re.search(r"train .* 0%", command(copy, "plan", "reranker"))
     copy.edit_params(lambda params: params["reranker"]["teacher"].update(max_length=300))
-    copy.edit_params(lambda params: params["datasets"]["mine"].update(task="another task"))
-    stage(copy, "fetch", "mine")
-    stage(copy, "mine", "reranker")
-    assert re.search(r"train .* 0%", stage(copy, "score", "reranker", "--plan"))  # another prompt: other scores
+    for name in ("train", "test"):
+        edit_split(copy, name, task="another task")
+    assert re.search(r"train .* 0%", command(copy, "plan", "reranker"))  # another prompt: other scores
 
 
 def test_a_query_that_is_too_long_is_told_before_anything_is_scored(copy: Project) -> None:
@@ -86,7 +86,7 @@ def test_a_query_that_is_too_long_is_told_before_anything_is_scored(copy: Projec
 
 
 def test_the_plan_counts_tokens_without_a_teacher_where_none_may_run(copy: Project) -> None:
-    said = stage(copy, "score", "reranker", "--plan", DECANT_TEACHER="never")
+    said = command(copy, "plan", "reranker", DECANT_TEACHER="never")
     assert "no estimate of the time" in said
     assert "tokens to read" in said
     said = stage(copy, "score", "reranker", code=1, DECANT_TEACHER="never")
@@ -107,7 +107,7 @@ def test_a_missing_engine_is_told_before_a_model_is_looked_for(copy: Project) ->
 
 def test_a_plan_that_fails_speaks_of_no_outputs(copy: Project) -> None:
     copy.edit_params(lambda params: params["reranker"]["teacher"].update(model="path:nowhere"))
-    said = stage(copy, "score", "reranker", "--plan", code=1)
+    said = command(copy, "plan", "reranker", code=1)
     assert "path:nowhere: " in said
     assert "dvc checkout" not in said
     assert "dvc checkout score@reranker" in stage(copy, "score", "reranker", code=1)
@@ -146,16 +146,17 @@ def test_a_teacher_that_cannot_be_right_stops_before_the_full_run(fault: str, me
 def test_labels_that_contradict_the_teacher_stop_it(tmp_path: Path) -> None:
     """The self-test's pairs look right, and the whole set does not: only its check after the run can see it."""
     project = make_project(tmp_path / "p", "causal_lm", "transformers")
-    path = project.folder / "data/own/mine.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    for number, row in enumerate(rows):  # three in five positives lose narrowly, the others win by far
-        marks = (2, 3) if number % 5 < 3 else (9, 0)
-        row["positive"], row["negative"] = (
-            [f"{row['query']} {f'{tiny.MARK} ' * count}{side}"] for side, count in enumerate(marks)
-        )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    stage(project, "fetch", "mine")
-    stage(project, "mine", "reranker")
+
+    def contradict(rows: list[Row]) -> list[Row]:
+        changed = []
+        for number, row in enumerate(rows):  # three in five positives lose narrowly, the others win by far
+            marks = (2, 3) if number % 5 < 3 else (9, 0)
+            sides = ([f"{row.query} {f'{tiny.MARK} ' * count}{side}"] for side, count in enumerate(marks))
+            changed.append(Row(row.query, *sides))
+        return changed
+
+    for name in ("train", "test"):
+        edit_split(project, name, contradict)
     said = stage(project, "score", "reranker", code=1)
     assert "train: the scores look sign-flipped: on average a positive beats only" in said
     assert not (project.folder / "data/scores/reranker").exists()

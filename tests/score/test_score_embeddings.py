@@ -1,6 +1,7 @@
 """The teacher's embeddings beside its scores: what is written, what that costs, and how others come by it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from decant.data.scores import read_embeddings, read_scores
 from decant.data.sets import Row, Split, read_split, write_split
 from decant.errors import DecantError
-from tests.support.planted_project import TASK, make_project, stage
+from tests.support.planted_project import TASK, command, make_project, own_set, stage
 from tests.support.project import Project
 
 GUARDED = "Find what is meant"
@@ -26,27 +27,24 @@ stages:
     do:
       cmd: python -m stages.score ${key}
       deps: [data/mined/reranker.parquet]
-      params: ["${key}.teacher", "${key}.guard"]
-      outs: ["data/scores/${key}"]
+      params: ["${key}.teacher", "${key}.replay"]
+      outs: [{"data/scores/${key}": {persist: true}}]
 """
 
 
 def wanted(params: Any) -> None:
     """Embeddings, and a guard set that is replayed."""
     params["reranker"]["teacher"]["embeddings"] = True
-    third = dict(params["datasets"]["mine"])
-    third.update(splits={"train": "third.jsonl", "dev": None, "test": None}, dev=4, test=4, task=GUARDED)
-    params["datasets"]["third"] = third
-    params["reranker"]["guard"].update(dataset="third", replay=0.5)
+    params["datasets"]["third"] = own_set(GUARDED)
+    params["reranker"].update(guard="third", replay=0.5)
 
 
 def make(folder: Path, edit: Callable[[Any], None] = wanted) -> Project:
     """The guard set's queries are also queries of the train split: of another task, and so behind another prompt."""
     project = make_project(folder, "bi_encoder", "sentence-transformers", edit)
     rows = read_split(project.folder / "data/mined/reranker.parquet").rows[:24]
-    lines = [{"query": r.query, "positive": [f"{r.positive[0]} too"], "negative": r.negative[:2]} for r in rows]
-    (folder / "data/own/third.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    stage(project, "fetch", "third")
+    guarded = [Row(row.query, [f"{row.positive[0]} too"], row.negative[:2]) for row in rows]
+    write_split(folder / "data/sets/third/train.parquet", Split(guarded, GUARDED))
     return project
 
 
@@ -78,8 +76,8 @@ def texts_of(project: Project, name: str) -> tuple[list[str], list[str]]:
 
 
 def unread(project: Project, **environment: str) -> dict[str, int]:
-    """File → texts that the teacher must read, as `--plan` says."""
-    said = stage(project, "score", "reranker", "--plan", **NEVER, **environment)
+    """File → texts that the teacher must read, as `decant plan` says."""
+    said = command(project, "plan", "reranker", **NEVER, **environment)
     cells = [line.split() for line in said.splitlines()]
     return {row[0]: int(row[3]) for row in cells if len(row) == 6 and row[1].isdigit()}
 
@@ -169,7 +167,7 @@ def test_a_new_row_costs_its_own_texts_and_one_that_is_set_aside_has_no_embeddin
     long = "fever " * 500
     rows = [Row("new wart", [split.rows[0].positive[0]], ["new fever"]), Row(long, ["wart"], [split.rows[1].query])]
     write_split(path, Split([*rows, *split.rows], split.task))
-    copy.edit_params(lambda params: params["store"].update(max_quarantined=0.1))
+    copy.edit_params(lambda params: params.update(store={"max_quarantined": 0.1}))
     assert unread(copy) == {"train": 4, "test_in_domain": 0, "replay": 0}
     stage(copy, "score", "reranker")
     found = read_embeddings(folder_of(copy))
@@ -188,8 +186,9 @@ def test_imported_scores_have_no_embeddings_and_their_texts_are_read(scored: Pro
         known |= dict(zip(pairs, table["score"].to_pylist(), strict=True))
     file = tmp_path / "theirs.jsonl"
     file.write_text("".join(json.dumps({"query": q, "passage": p, "score": s}) + "\n" for (q, p), s in known.items()))
-    stage(project, "score", "reranker", "--import", str(file))
     queries, documents = texts_of(project, "train")
+    shutil.rmtree(folder_of(project))
+    command(project, "import", "reranker", str(file))
     assert unread(project)["train"] == len(queries) + len(documents)
     assert unread(project)["test_in_domain"] == 0
     said = stage(project, "score", "reranker", code=1, **NEVER)
@@ -210,10 +209,10 @@ def test_imported_scores_have_no_embeddings_and_their_texts_are_read(scored: Pro
     assert set(unread(project).values()) == {0}
 
 
-def test_a_colleague_with_an_empty_store_takes_them_from_what_dvc_holds(tmp_path: Path) -> None:
+def test_a_colleague_with_an_empty_store_takes_in_what_lies_in_the_folder(tmp_path: Path) -> None:
     def edit(params: Any) -> None:
         wanted(params)
-        params["store"]["embeddings"] = "float16"
+        params["reranker"]["teacher"]["embeddings_dtype"] = "float16"
 
     project = make(tmp_path / "p", edit)
     (project.folder / "dvc.yaml").write_text(PIPELINE)
@@ -225,10 +224,12 @@ def test_a_colleague_with_an_empty_store_takes_them_from_what_dvc_holds(tmp_path
     before = written(project)
     assert read_embeddings(folder_of(project)).vectors.dtype == np.float16
     elsewhere = {**root, **NEVER, "XDG_CACHE_HOME": str(tmp_path / "empty")}
-    said = project.dvc("repro", "--force", **elsewhere)
-    assert "embeddings come from the revision that dvc.lock records" in said
+    project.edit_params(lambda params: params["reranker"].update(replay=0.6))
+    said = project.dvc("repro", **elsewhere)
+    assert "embeddings come from data/scores/reranker" in said
     assert "self-test" not in said
     assert written(project) == before
-    said = project.dvc("repro", "--force", **elsewhere)
+    project.edit_params(lambda params: params["reranker"].update(replay=0.7))
+    said = project.dvc("repro", **elsewhere)
     assert "the store holds the scores of all pairs" in said
     assert written(project) == before

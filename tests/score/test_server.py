@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ import pytest
 
 import decant.score.engines.server
 from decant.errors import DecantError
-from decant.models.load import load_bi_encoder, load_cross_encoder
-from decant.score.engines import ServerSpec, TeacherSpec
-from decant.score.teacher import Teacher
+from decant.models import bi_encoder, cross_encoder
+from decant.score.teacher import TeacherScorer
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
 
@@ -43,8 +42,8 @@ class Served:
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
-        self.cross = load_cross_encoder(self.folders["cross_encoder"])
-        self.bi = load_bi_encoder(self.folders["bi_encoder"])
+        self.cross = cross_encoder.load(self.folders["cross_encoder"])
+        self.bi = bi_encoder.load(self.folders["bi_encoder"])
 
     def reply(self, path: str, content: dict[str, Any]) -> Any:
         if path == "/rerank":
@@ -54,10 +53,12 @@ class Served:
         vectors = self.bi.encode(content["input"])
         return {"data": [{"index": i, "embedding": v.tolist()} for i, v in reversed(list(enumerate(vectors)))]}
 
-    def spec(self, kind: str, **more: Any) -> TeacherSpec:
-        fields = {"api": "tei", "name": None, "key": None, "concurrency": 4, "retries": 3, "timeout": 30.0}
-        server = ServerSpec(**{"url": self.url, **fields, **more})
-        return TeacherSpec(kind, "server", self.folders[kind], 100, "", "", "float32", 2, False, server=server)
+    def scorer(self, kind: str, **more: Any) -> TeacherScorer:
+        server = {"url": self.url, "api": "tei", "concurrency": 4, "retries": 3, "timeout": 30.0, **more}
+        return tiny.scorer(kind, "server", self.folders[kind], 100, batch_size=2, server=server)
+
+    def plain(self, kind: str) -> TeacherScorer:
+        return tiny.scorer(kind, "sentence-transformers", self.folders[kind], 100)
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +109,10 @@ def served(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterato
         thread.join()
 
 
-def plain(spec: TeacherSpec) -> Teacher:
-    return Teacher(replace(spec, engine="sentence-transformers"))
-
-
 @pytest.mark.parametrize("kind", ["cross_encoder", "bi_encoder"])
 def test_texts_reach_the_server_cut_and_come_back_in_order(kind: str, served: Served) -> None:
-    spec = served.spec(kind)
-    scores = Teacher(spec).score(*PAIRS)
-    assert np.abs(scores - plain(spec).score(*PAIRS)).max() < 1e-4
+    scores = served.scorer(kind).score(*PAIRS)
+    assert np.abs(scores - served.plain(kind).score(*PAIRS)).max() < 1e-4
     assert {request["path"] for request in served.requests} == {
         "/rerank" if kind == "cross_encoder" else "/v1/embeddings"
     }
@@ -127,16 +123,15 @@ def test_texts_reach_the_server_cut_and_come_back_in_order(kind: str, served: Se
 
 
 def test_an_address_may_end_as_openai_clients_write_it(served: Served) -> None:
-    spec = served.spec("bi_encoder", url=f"{served.url}/v1/", name="a-name")
-    Teacher(spec).score(["a"], ["b"])
+    served.scorer("bi_encoder", url=f"{served.url}/v1/", name="a-name").score(["a"], ["b"])
     assert served.requests[0]["path"] == "/v1/embeddings"
     assert served.requests[0]["model"] == "a-name"
 
 
 def test_what_passes_is_tried_again(served: Served) -> None:
     served.failures = [503, 429, 0, 200, 500, 502]
-    spec = served.spec("cross_encoder", concurrency=1)
-    assert np.abs(Teacher(spec).score(*PAIRS) - plain(spec).score(*PAIRS)).max() < 1e-4
+    scores = served.scorer("cross_encoder", concurrency=1).score(*PAIRS)
+    assert np.abs(scores - served.plain("cross_encoder").score(*PAIRS)).max() < 1e-4
     assert len(served.requests) == 12 + 5  # 12 batches of at most 2 pairs of one query, and 5 failures
 
 
@@ -144,7 +139,7 @@ def test_what_does_not_pass_is_told(served: Served) -> None:
     served.failures = [503] * 99
     served.answer = {"error": "the model is overloaded"}
     with pytest.raises(DecantError, match=r"answered 503: .*the model is overloaded") as caught:
-        Teacher(served.spec("cross_encoder", concurrency=1, retries=2)).score(["a"], ["b"])
+        served.scorer("cross_encoder", concurrency=1, retries=2).score(["a"], ["b"])
     assert len(served.requests) == 3
     assert "it failed 3 times" in caught.value.remedy
 
@@ -152,37 +147,37 @@ def test_what_does_not_pass_is_told(served: Served) -> None:
 def test_a_fault_of_the_request_is_not_tried_again(served: Served) -> None:
     served.failures = [413] * 99
     with pytest.raises(DecantError, match="answered 413"):
-        Teacher(served.spec("cross_encoder", concurrency=1)).score(["a"], ["b"])
-    assert len(served.requests) == 1
+        served.scorer("cross_encoder", concurrency=1).score(["a"], ["b"])
+    assert len(served.requests) == 2  # the pair, and a plain one to see whether the text is at fault
 
 
 def test_no_server_is_told(served: Served) -> None:
     with pytest.raises(DecantError, match=r"127\.0\.0\.1:1: no answer after 1 retries") as caught:
-        Teacher(served.spec("cross_encoder", url="http://127.0.0.1:1", retries=1)).score(["a"], ["b"])
+        served.scorer("cross_encoder", url="http://127.0.0.1:1", retries=1).score(["a"], ["b"])
     assert "correct teacher.server.url" in caught.value.remedy
 
 
 def test_a_silent_server_is_given_up(served: Served) -> None:
     served.delay = 1.0
     with pytest.raises(DecantError, match="no answer after 0 retries"):
-        Teacher(served.spec("cross_encoder", timeout=0.2, retries=0)).score(["a"], ["b"])
+        served.scorer("cross_encoder", timeout=0.2, retries=0).score(["a"], ["b"])
 
 
 def test_no_more_requests_at_once_than_asked(served: Served) -> None:
     served.answer = [{"index": 0, "score": 1.0}]
     served.delay = 0.05
     queries = [f"query {number}" for number in range(12)]
-    Teacher(served.spec("cross_encoder", concurrency=3)).score(queries, ["text"] * 12)
+    served.scorer("cross_encoder", concurrency=3).score(queries, ["text"] * 12)
     assert served.most_at_once == 3
 
 
 def test_the_key_comes_from_the_environment(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = served.spec("bi_encoder", key="A_KEY")
+    scorer = served.scorer("bi_encoder", key="A_KEY")
     monkeypatch.delenv("A_KEY", raising=False)
     with pytest.raises(DecantError, match="the variable A_KEY, which is not set"):
-        Teacher(spec).score(["a"], ["b"])
+        scorer.score(["a"], ["b"])
     monkeypatch.setenv("A_KEY", "secret")
-    Teacher(spec).score(["a"], ["b"])
+    scorer.score(["a"], ["b"])
     assert served.requests[0]["key"] == "Bearer secret"
 
 
@@ -199,4 +194,4 @@ def test_the_key_comes_from_the_environment(served: Served, monkeypatch: pytest.
 def test_answers_that_are_none(answer: Any, message: str, served: Served) -> None:
     served.answer = answer
     with pytest.raises(DecantError, match=message):
-        Teacher(served.spec("cross_encoder")).score(["a"], ["b"])
+        served.scorer("cross_encoder").score(["a"], ["b"])

@@ -2,8 +2,10 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,17 +82,21 @@ def test_values_come_back_as_they_were(shape: tuple[int, ...], dtype: type, tmp_
     for start, values in zip((0, 7, 8), kept, strict=True):
         shards.add(some(len(values), start), values, {"engine": f"e{start}"})
     joined = np.concatenate(kept)
-    for held in (shards, Shards(tmp_path / "x", quiet)):  # as it was written, and read anew
+    for stored in (shards, Shards(tmp_path / "x", quiet)):  # as it was written, and read anew
         wanted = rng.permutation(np.concatenate([np.arange(38), np.arange(10)]))
-        positions = held.find(some(38)[wanted])
+        positions = stored.find(some(38)[wanted])
         out = np.empty((len(wanted), *shape), dtype=dtype)
-        held.values(positions, out)
+        stored.values(positions, out)
         assert out.tobytes() == joined[wanted].tobytes()
-        assert held.find(some(40))[38:].tolist() == [-1, -1]
-        assert len(held) == 38
-        assert held.origins(held.find(some(9))) == {'{"engine": "e0"}': 7, '{"engine": "e7"}': 1, '{"engine": "e8"}': 1}
-        assert held.have(held.find(some(9)), "engine").all()
-        assert not held.have(held.find(some(9)), "imported").any()
+        assert stored.find(some(40))[38:].tolist() == [-1, -1]
+        assert len(stored) == 38
+        assert stored.origins(stored.find(some(9))) == {
+            '{"engine": "e0"}': 7,
+            '{"engine": "e7"}': 1,
+            '{"engine": "e8"}': 1,
+        }
+        assert stored.have(stored.find(some(9)), "engine").all()
+        assert not stored.have(stored.find(some(9)), "imported").any()
     assert Shards.count(tmp_path / "x") == 38
 
 
@@ -139,8 +145,8 @@ def identity(**changed: object) -> dict[str, object]:
 
 
 def fill(store: Store, of: dict[str, object], reference: str = "hub:a/b", count: int = 3) -> None:
-    with store.open(of, reference) as held:
-        held.pairs.add(np.concatenate([some(count)] * 2, axis=1), np.zeros(count, dtype=np.float32), {})
+    with store.open(of, reference) as stored:
+        stored.pairs.add(np.concatenate([some(count)] * 2, axis=1), np.zeros(count, dtype=np.float32), {})
 
 
 def test_teachers_are_listed_apart_and_pruned_by_name_or_model(tmp_path: Path) -> None:
@@ -172,7 +178,7 @@ def test_teachers_are_listed_apart_and_pruned_by_name_or_model(tmp_path: Path) -
 def hold(folder: Path, ready: object, go_on: object) -> None:
     with Store(folder, quiet).open(identity(), "m"):
         ready.set()
-        go_on.wait(30)
+        go_on.wait(120)
 
 
 def in_another_process(folder: Path, meanwhile: Callable[[], None]) -> None:
@@ -180,7 +186,7 @@ def in_another_process(folder: Path, meanwhile: Callable[[], None]) -> None:
     ready, go_on = context.Event(), context.Event()
     process = context.Process(target=hold, args=(folder, ready, go_on))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     try:
         meanwhile()
     finally:
@@ -204,18 +210,72 @@ def test_a_teacher_in_use_is_not_pruned_and_another_one_is(tmp_path: Path) -> No
     assert store.teachers() == []
 
 
+def test_files_that_others_rename_or_remove_meanwhile_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path, quiet)
+    fill(store, identity())
+    fill(store, identity(model="n"))
+    [shard] = (tmp_path / digest(identity())).glob("pairs/*.parquet")
+    shard.with_name(".x.partial").write_bytes(b"PAR1")
+    glob, walk = Path.glob, os.walk
+
+    def then_gone(found: Iterator[Any]) -> Iterator[Any]:
+        listed = list(found)
+        for path in (shard, shard.with_name(".x.partial")):
+            path.unlink(missing_ok=True)
+        return iter(listed)
+
+    monkeypatch.setattr("decant.score.store.shards.Path.glob", lambda *given: then_gone(glob(*given)))
+    monkeypatch.setattr("decant.score.store.os.walk", lambda *given: then_gone(walk(*given)))
+    assert sorted(teacher.pairs for teacher in store.teachers()) == [0, 3]
+    near = store.near(identity(max_length=30), "hub:a/b")
+    assert near is not None
+    assert near[0].pairs == 3
+
+
+def test_a_prune_that_was_killed_leaves_no_teacher_in_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, quiet)
+    for of in (identity(), identity(model="n")):
+        fill(store, of, str(of["model"]))
+    with monkeypatch.context() as killed:
+        killed.setattr("decant.score.store.shutil.rmtree", lambda *_, **__: None)
+        store.prune("m")
+    assert list(tmp_path.glob(".*.pruned"))
+    assert [teacher.reference for teacher in store.teachers()] == ["n"]
+    with pytest.raises(DecantError, match="no teacher is named 'm'"):
+        store.prune("m")
+    assert not list(tmp_path.glob(".*.pruned"))
+
+
+def test_who_only_reads_changes_nothing(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = Store(tmp_path / "store", told.append)
+    assert len(store.read(identity()).pairs) == 0
+    assert not (tmp_path / "store").exists()
+    fill(store, identity())
+    [shard] = tmp_path.rglob("*.parquet")
+    shard.with_name(".x.partial").write_bytes(b"PAR1")
+    assert len(store.read(identity()).pairs) == 3
+    shard.write_bytes(shard.read_bytes()[:-1])
+    before = sorted(tmp_path.rglob("*"))
+    assert len(store.read(identity()).pairs) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert told == [f"{shard}: the file is damaged (SHA-256 differs); its scores do not count"]
+
+
 def test_a_damaged_description_is_written_anew(tmp_path: Path) -> None:
     store = Store(tmp_path, quiet)
     fill(store, identity())
     [path] = tmp_path.glob("*/teacher.json")
     path.write_text(path.read_text()[:20])
     assert store.teachers() == []
-    with store.open(identity(), "hub:a/b") as held:
-        held.note("cost", "x", {"y": 1})
-        assert held.noted("cost") == {"x": {"y": 1}}
-        held.note("cost", "z", {"y": 2})
-        (held.folder / "notes.json").write_text("{")
-        assert held.noted("cost") == {}
+    with store.open(identity(), "hub:a/b") as stored:
+        stored.note("cost", "x", {"y": 1})
+        assert stored.noted("cost") == {"x": {"y": 1}}
+        stored.note("cost", "z", {"y": 2})
+        (stored.folder / "notes.json").write_text("{")
+        assert stored.noted("cost") == {}
     assert [teacher.pairs for teacher in store.teachers()] == [3]
 
 
@@ -260,17 +320,17 @@ def test_a_pair_that_comes_again_counts_once(tmp_path: Path) -> None:
     rows = [Row("query", ["positive"], ["negative"])] * 200 + [Row(f"q{n}", [f"p{n}"], [f"n{n}"]) for n in range(50)]
     write_split(tmp_path / "train.parquet", Split(rows, ""))
     prompts = CrossEncoderPrompts(resolve(tiny.MINILM), 128)
-    with Store(tmp_path / "store", quiet).open(identity(), "m") as held:
-        split = SplitScores(tmp_path / "train.parquet", "cross_encoder", prompts, held)
+    with Store(tmp_path / "store", quiet).open(identity(), "m") as stored:
+        split = SplitScores(tmp_path / "train.parquet", prompts, stored)
         assert (split.missing, split.unread, split.unique_texts) == (500, 102, 153)
         assert [len(items) for _, items in split.shards(40)] == [40, 40, 22]
         keys = np.concatenate([keys for keys, _ in split.shards(40)])
         scores = np.random.default_rng(0).normal(size=102).astype(np.float32)
         scores[::2] += 3  # the positives
-        held.pairs.add(keys[:101], scores[:101], {"engine": "e"})
+        stored.pairs.add(keys[:101], scores[:101], {"engine": "e"})
         split.look()
         assert (split.missing, split.unread) == (1, 1)
-        held.pairs.add(keys[101:], scores[101:], {"engine": "e"})
+        stored.pairs.add(keys[101:], scores[101:], {"engine": "e"})
         split.look()
         assert sorted(split.distinct(split.scores())) == sorted(scores)
         described = write_scores(split, tmp_path / "out.parquet")

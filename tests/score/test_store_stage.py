@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from decant.data.scores import read_scores
-from decant.data.sets import Row, Split, read_split, write_split
+from decant.data.sets import Row, Split, write_split
 from decant.errors import DecantError
 from decant.score.prompts import CrossEncoderPrompts
 from decant.score.store import Store
 from decant.score.store.taking import take_file
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
-from tests.support.planted_project import make_project, stage
+from tests.support.planted_project import command, edit_split, make_project, stage
 from tests.support.project import Project
 
 
@@ -51,16 +52,10 @@ def with_store(project: Project, folder: Path) -> Project:
 
 
 def planned(project: Project) -> dict[str, tuple[int, str]]:
-    """File → what must be read, and the share that is scored, as `--plan` says."""
-    said = stage(project, "score", "reranker", "--plan", DECANT_TEACHER="never")
+    """File → what must be read, and the share that is scored, as `decant plan` says."""
+    said = command(project, "plan", "reranker", DECANT_TEACHER="never")
     cells = [line.split() for line in said.splitlines()]
     return {row[0]: (int(row[3]), row[5]) for row in cells if len(row) == 6 and row[1].isdigit()}
-
-
-def edit_split(project: Project, name: str, edit: Any) -> None:
-    path = project.folder / ("data/mined/reranker.parquet" if name == "train" else f"data/sets/mine/{name}.parquet")
-    split = read_split(path)
-    write_split(path, Split(edit(split.rows), split.task))
 
 
 def scores(project: Project, name: str = "train") -> dict[tuple[str, str], float]:
@@ -95,6 +90,7 @@ def test_new_pairs_of_known_texts_cost_a_bi_encoder_nothing(embedded: Project, t
     assert "self-test" not in said
     after = scores(project)
     assert len(after.keys() - before.keys()) == 150
+    shutil.rmtree(project.folder / "data/scores")
     stage(project, "score", "reranker", XDG_CACHE_HOME=str(tmp_path / "empty"))
     anew = scores(project)
     assert max(abs(anew[pair] - after[pair]) for pair in anew) < 1e-6
@@ -120,7 +116,7 @@ def test_another_teacher_has_no_scores_and_the_first_keeps_its_own(
     said = stage(copy, "score", "reranker")
     if key != "model":
         assert re.search(rf"the store's 300 scores of path:teacher differ in {field} \(.*\); they stay there", said)
-    listed = stage(copy, "store")
+    listed = command(copy, "store")
     assert "2 teachers" in listed
     assert len(re.findall(r"^\w{16} +300 ", listed, re.MULTILINE)) == 2
 
@@ -133,21 +129,21 @@ def test_another_prompt_is_another_teacher(embedded: Project, tmp_path: Path) ->
 
 
 def test_the_store_is_listed_and_pruned(copy: Project) -> None:
-    listed = stage(copy, "store")
+    listed = command(copy, "store")
     [line] = [line for line in listed.splitlines() if "path:teacher" in line]
     name, pairs, embeddings = line.split()[:3]
     assert (pairs, embeddings) == ("300", "0")
     assert "(causal_lm, transformers, float32, 300 tokens)" in line
-    assert "no teacher is named 'x'" in stage(copy, "store", "--prune", "x", code=1)
-    assert "removed" in stage(copy, "store", "--prune", name)
-    assert "0 teachers" in stage(copy, "store")
+    assert "no teacher is named 'x'" in command(copy, "store", "--prune", "x", code=1)
+    assert "removed" in command(copy, "store", "--prune", name)
+    assert "0 teachers" in command(copy, "store")
     assert planned(copy)["train"] == (180, "0%")
 
 
 def test_embeddings_in_half_precision(embedded: Project, tmp_path: Path) -> None:
     project = with_store(embedded, tmp_path)
     exact = scores(project)
-    project.edit_params(lambda params: params["store"].update(embeddings="float16"))
+    project.edit_params(lambda params: params["reranker"]["teacher"].update(embeddings_dtype="float16"))
     said = stage(project, "score", "reranker")
     assert "differ in embeddings ('float32' → 'float16')" in said
     rounded = scores(project)
@@ -158,7 +154,7 @@ def test_embeddings_in_half_precision(embedded: Project, tmp_path: Path) -> None
 
 
 def test_the_store_may_be_elsewhere(copy: Project, tmp_path: Path) -> None:
-    copy.edit_params(lambda params: params["store"].update(folder=str(tmp_path / "my store")))
+    copy.edit_params(lambda params: params.update(store={"folder": str(tmp_path / "my store")}))
     assert planned(copy)["train"] == (180, "0%")
     stage(copy, "score", "reranker")
     assert list((tmp_path / "my store").glob("*/pairs/*.parquet"))
@@ -208,7 +204,7 @@ def test_what_has_no_score_is_set_aside_and_never_reaches_the_triplets(scored: P
     said = stage(project, "score", "reranker", code=1)
     assert "train: 2 of 183 pairs can have no score, and store.max_quarantined allows 0.10%" in said
     assert "of row 30, 'fever fever" in said
-    project.edit_params(lambda params: params["store"].update(max_quarantined=0.012))
+    project.edit_params(lambda params: params.update(store={"max_quarantined": 0.012}))
     said = stage(project, "score", "reranker", code=1)  # those that the engine shows are too many
     assert "train: 3 of 183 pairs can have no score" in said
     path = Path(re.search(r"→ look into (\S+), which has them all", said)[1])  # type: ignore[index]
@@ -222,9 +218,9 @@ def test_what_has_no_score_is_set_aside_and_never_reaches_the_triplets(scored: P
     assert rows[0]["reason"] == "the engine gives a score that is not a finite number"
     assert rows[1]["reason"].startswith("the query leaves no room for a document within 300 tokens: it takes ")
 
-    project.edit_params(lambda params: params["store"].update(max_quarantined=0.1))
+    project.edit_params(lambda params: params.update(store={"max_quarantined": 0.1}))
     said = stage(project, "score", "reranker")
-    assert "4 pairs have no score; data/scores/reranker/quarantine.jsonl says why" in said
+    assert "4 pairs have no score; quarantine.jsonl beside the scores says why" in said
     folder = project.folder / "data/scores/reranker"
     assert (folder / "quarantine.jsonl").read_text() == path.read_text()
     table = read_scores(folder, "train")
@@ -252,10 +248,11 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
 def test_scores_that_exist_come_in_and_are_compared(scored: Project, tmp_path: Path) -> None:
     project = scored.copy(tmp_path / "p")  # its store is empty
     known = {**scores(project), **scores(project, "test_in_domain")}
+    shutil.rmtree(project.folder / "data/scores")
     part = dict(list(known.items())[:-50])
     rows = [{"query": q, "passage": p, "score": score, "more": 1} for (q, p), score in part.items()]
     file = write_rows(tmp_path / "theirs.jsonl", [*rows, {"query": "no such", "passage": "pair", "score": 1}])
-    said = stage(project, "score", "reranker", "--import", str(file))
+    said = command(project, "import", "reranker", str(file))
     assert "251 pairs in" in said
     assert "251 of them new to the store" in said
     assert "train: 180 of 180 pairs are in the file" in said
@@ -268,13 +265,14 @@ def test_scores_that_exist_come_in_and_are_compared(scored: Project, tmp_path: P
     assert manifest["files"]["train.parquet"]["origins"][0]["imported"] == "theirs.jsonl"
     assert {origin["pairs"] for origin in manifest["files"]["test_in_domain.parquet"]["origins"]} == {50, 70}
     assert "imported from theirs.jsonl" in (project.folder / "data/scores/reranker/README.md").read_text()
-    assert "0 of them new to the store" in stage(project, "score", "reranker", "--import", str(file))
+    assert "0 of them new to the store" in command(project, "import", "reranker", str(file))
 
 
 def test_imported_scores_of_another_scale_are_never_mixed(scored: Project, tmp_path: Path) -> None:
     project = scored.copy(tmp_path / "p")
     rows = [{"query": q, "passage": p, "score": 1 / (1 + np.exp(-score))} for (q, p), score in scores(project).items()]
-    stage(project, "score", "reranker", "--import", str(write_rows(tmp_path / "squashed.jsonl", rows)))
+    shutil.rmtree(project.folder / "data/scores")
+    command(project, "import", "reranker", str(write_rows(tmp_path / "squashed.jsonl", rows)))
     said = stage(project, "score", "reranker", code=1)
     assert "imported scores differ from the teacher's by up to" in said
     assert "on another scale" in said
@@ -300,8 +298,8 @@ def test_a_broken_file_of_scores_is_refused_whole(row: dict[str, Any], message: 
     file = write_rows(tmp_path / "x.jsonl", [{"query": "wart", "passage": "c", "score": 1}, row])
     write_split(tmp_path / "train.parquet", Split([Row("wart", ["c"], ["d"])], ""))
     prompts = CrossEncoderPrompts(resolve(tiny.MINILM), 128)
-    with Store(tmp_path / "store", print).open({}, "m") as held:
+    with Store(tmp_path / "store", print).open({}, "m") as stored:
         with pytest.raises(DecantError) as caught:
-            take_file(file, {"train": (tmp_path / "train.parquet", "")}, prompts, held)
+            take_file(file, {"train": (tmp_path / "train.parquet", "")}, prompts, stored)
         assert message in str(caught.value)
-        assert len(held.pairs) == 0
+        assert len(stored.pairs) == 0

@@ -20,7 +20,7 @@ KINDS = {"causal_lm": "transformers", "bi_encoder": "sentence-transformers"}
 
 
 def small_shards(params: Any) -> None:
-    params["store"]["shard"] = SHARD
+    params["store"] = {"shard": SHARD}
 
 
 class Scoring:
@@ -41,7 +41,7 @@ class Scoring:
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(cache or self.cache),
         }
-        command = (str(ROOT / "tests/counted.py"), str(log or self.log), str(pause), "reranker")
+        command = (str(ROOT / "tests/support/counted_score.py"), str(log or self.log), str(pause), "reranker")
         return Run(*command, folder=self.project.folder, environment=environment)
 
     def finish(self, cache: Path | None = None) -> dict[str, bytes]:
@@ -139,6 +139,7 @@ def test_a_damaged_shard_is_set_aside_and_made_anew(harm: str, scoring: Scoring)
         if harm == "flipped":
             content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         path.write_bytes(content if harm == "flipped" else content[: len(content) // 2] if harm == "truncated" else b"")
+    shutil.rmtree(scoring.project.folder / "data/scores")  # else its scores would be taken in
     process = scoring.start()
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said

@@ -3,7 +3,6 @@
 Run by `make test-vllm`, which makes the environment that it needs.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,10 @@ import pytest
 
 from decant.errors import DecantError
 from decant.models.scorer import Scores
-from decant.score.engines import TeacherSpec
-from decant.score.teacher import Teacher
+from decant.score.engines import REFERENCE
+from decant.score.teacher import TeacherScorer
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
-from tests.support.tiny_models import spec
 
 pytestmark = pytest.mark.vllm
 
@@ -35,11 +33,6 @@ TEXTS = {
 }
 QUERIES = ["wart", "what is fever 🤒?", "急性", "def g(y):"]
 PAIRS = [query for query in QUERIES for _ in TEXTS], list(TEXTS.values()) * len(QUERIES)
-REFERENCE = {
-    "bi_encoder": "sentence-transformers",
-    "cross_encoder": "sentence-transformers",
-    "causal_lm": "transformers",
-}
 CASES = {
     # name: kind, how the model is made, the largest difference allowed
     "qwen3-embedding": ("bi_encoder", lambda folder: tiny.qwen3(folder, embedding=True), 1e-5),
@@ -54,7 +47,7 @@ class Engines:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.teachers: dict[tuple[str, str], Teacher] = {}
+        self.teachers: dict[tuple[str, str], TeacherScorer] = {}
 
     def score(self, case: str, engine: str, *pairs: list[str]) -> Scores:
         kind, make, _ = CASES[case]
@@ -62,7 +55,7 @@ class Engines:
             folder = self.folder / case
             ready = folder if folder.exists() else make(folder)
             name = REFERENCE[kind] if engine == "plain" else engine
-            self.teachers[case, engine] = Teacher(spec(kind, name, ready, 400))
+            self.teachers[case, engine] = tiny.scorer(kind, name, ready, 400)
         return self.teachers[case, engine].score(*pairs, TASK)
 
 
@@ -102,8 +95,5 @@ def test_log_odds_are_raw(engines: Engines) -> None:
 def test_answers_of_several_tokens_stop_it(tmp_path: Path) -> None:
     folder = tiny.qwen3(tmp_path / "model", embedding=False)
     tiny.tokenizer(folder, embedding=False, words=["fever", "wart"])
-    load: Callable[[], object] = lambda: Teacher(  # noqa: E731
-        TeacherSpec("causal_lm", "vllm", folder, 400, None, None, "float32", 4, False)
-    ).score(["a"], ["b"])
     with pytest.raises(DecantError, match="must be one token"):
-        load()
+        tiny.scorer("causal_lm", "vllm", folder, 400).score(["a"], ["b"])

@@ -21,8 +21,8 @@ import requests
 
 from decant.data.scores import read_scores
 from decant.errors import DecantError
-from decant.score.engines import ServerSpec, TeacherSpec
-from decant.score.teacher import Teacher
+from decant.score.engines import REFERENCE
+from decant.score.teacher import TeacherScorer
 from tests.support import tiny_models as tiny
 from tests.support.planted_project import make_project, stage_anew
 
@@ -52,14 +52,12 @@ class Served:
     folder: Path
     url: str
 
-    def spec(self, kind: str, engine: str = "server", api: str = "vllm", **more: object) -> TeacherSpec:
-        fields = {"url": self.url, "api": api, "name": None, "key": "DECANT_TEST_KEY", "concurrency": 3, "retries": 1}
-        server = ServerSpec(**{**fields, "timeout": 60.0, **more})
-        return TeacherSpec(kind, engine, self.folder, 300, None, None, "float32", 4, False, server=server)
+    def scorer(self, kind: str, max_length: int = 300, **more: object) -> TeacherScorer:
+        server = {"url": self.url, "api": "vllm", "key": "DECANT_TEST_KEY", "concurrency": 3, "retries": 1, **more}
+        return tiny.scorer(kind, "server", self.folder, max_length, server=server)
 
-
-def plain(served: Served, kind: str) -> TeacherSpec:
-    return served.spec(kind, "transformers" if kind == "causal_lm" else "sentence-transformers")
+    def plain(self, kind: str) -> TeacherScorer:
+        return tiny.scorer(kind, REFERENCE[kind], self.folder, 300)
 
 
 @contextlib.contextmanager
@@ -121,19 +119,19 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("api", ["vllm", "openai"])
 def test_embeddings(api: str, embedding: Served) -> None:
     """Token ids, and texts that the server reads with its own tokenizer, the longest one cut before it is sent."""
-    served = Teacher(embedding.spec("bi_encoder", api=api, name="tiny")).score(*PAIRS, TASK)
-    assert np.abs(served - Teacher(plain(embedding, "bi_encoder")).score(*PAIRS, TASK)).max() < 1e-5
+    served = embedding.scorer("bi_encoder", api=api, name="tiny").score(*PAIRS, TASK)
+    assert np.abs(served - embedding.plain("bi_encoder").score(*PAIRS, TASK)).max() < 1e-5
 
 
 def test_log_odds(reranker: Served) -> None:
-    served = Teacher(reranker.spec("causal_lm")).score(*PAIRS, TASK)
-    assert np.abs(served - Teacher(plain(reranker, "causal_lm")).score(*PAIRS, TASK)).max() < 1e-4
+    served = reranker.scorer("causal_lm").score(*PAIRS, TASK)
+    assert np.abs(served - reranker.plain("causal_lm").score(*PAIRS, TASK)).max() < 1e-4
     assert served.min() < -1  # raw
 
 
 def test_logits_of_a_cross_encoder(cross_encoder: Served) -> None:
-    served = Teacher(cross_encoder.spec("cross_encoder")).score(*PAIRS)
-    assert np.abs(served - Teacher(plain(cross_encoder, "cross_encoder")).score(*PAIRS)).max() < 1e-4
+    served = cross_encoder.scorer("cross_encoder").score(*PAIRS)
+    assert np.abs(served - cross_encoder.plain("cross_encoder").score(*PAIRS)).max() < 1e-4
     assert served.min() < -1
 
 
@@ -149,8 +147,8 @@ def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
     with serve(model, tmp_path / "log", "--hf-overrides", OVERRIDES) as served:
 
         def through_the_server(params: Any) -> None:
-            params["reranker"]["teacher"]["engine"] = "server"
-            params["reranker"]["teacher"]["server"].update(url=served.url, key="DECANT_TEST_KEY")
+            server = {"url": served.url, "api": "vllm", "key": "DECANT_TEST_KEY"}
+            params["reranker"]["teacher"].update(engine="server", server=server)
 
         project.edit_params(through_the_server)
         said = stage_anew(project, "score", "reranker")
@@ -165,22 +163,20 @@ def test_the_stage_scores_through_a_server(tmp_path: Path) -> None:
 def test_a_wrong_key_is_told(embedding: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DECANT_TEST_KEY", "wrong")
     with pytest.raises(DecantError, match="answered 401") as caught:
-        Teacher(embedding.spec("bi_encoder")).score(["a"], ["b"])
+        embedding.scorer("bi_encoder").score(["a"], ["b"])
     assert "teacher.server.key" in caught.value.remedy
     assert "wrong" not in str(caught.value)
 
 
 def test_a_wrong_name_is_told(embedding: Served) -> None:
     with pytest.raises(DecantError, match="answered 404") as caught:
-        Teacher(embedding.spec("bi_encoder", name="another")).score(["a"], ["b"])
+        embedding.scorer("bi_encoder", name="another").score(["a"], ["b"])
     assert "`name`" in caught.value.remedy
 
 
 def test_a_text_that_the_server_will_not_take_is_told(reranker: Served) -> None:
     too_long = "acute fever " * 2000
-    spec = reranker.spec("causal_lm")
-    longer = TeacherSpec(**{**vars(spec), "max_length": 100_000, "folder": reranker.folder})
-    teacher = Teacher(longer)
-    teacher.prompts.max_length = 100_000  # as if the server had a lower limit than params
+    scorer = reranker.scorer("causal_lm", 100_000)
+    scorer.prompts.max_length = 100_000  # as if the server had a lower limit than params
     with pytest.raises(DecantError, match="answered 400"):
-        teacher.score(["a"], [too_long], TASK)
+        scorer.score(["a"], [too_long], TASK)

@@ -1,6 +1,6 @@
-"""`python counted.py LOG PAUSE TRACK`: the stage `score` as it is, with a line in LOG for each shard that is read.
+"""`python counted_score.py LOG PAUSE TRACK`: the stage `score`, with a line in LOG for each shard that is read.
 
-A line is the number of prompts, written before the engine runs; the self-test's and the timing's are left out. Before
+A line is the number of prompts, written before the engine runs; the self-test's are left out. Before
 each shard it pauses, so that a kill can hit the middle. The clock goes back an hour each time that it is read.
 """
 
@@ -19,14 +19,14 @@ forward_shard, complete = pool.forward_shard, SplitScores.complete
 completing = []
 
 
-def counted_shard(forward, prompts):
+def counted_shard(forward, prompts, plain):
     if completing:
         with log.open("a") as file:
             file.write(f"{len(prompts)}\n")
             file.flush()
             os.fsync(file.fileno())
         time.sleep(pause)
-    return forward_shard(forward, prompts)
+    return forward_shard(forward, prompts, plain)
 
 
 def counted_complete(self, *arguments):

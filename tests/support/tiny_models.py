@@ -19,7 +19,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from decant.score.engines import TeacherSpec
+from decant.score.settings import Teacher
+from decant.score.teacher import TeacherScorer
 from decant.sources.references import resolve
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -140,9 +141,12 @@ def minilm_cross_encoder(folder: Path) -> Path:
     return folder
 
 
-def spec(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> TeacherSpec:
-    """A teacher in float32 without prompts of its own, in batches of 4."""
-    fields = {"query_prompt": None, "document_prompt": None, "dtype": "float32", "batch_size": 4}
-    return TeacherSpec(
-        kind=kind, engine=engine, folder=folder, max_length=max_length, trust_remote_code=False, **{**fields, **more}
-    )
+def teacher(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> Teacher:
+    """The block of params of a teacher in float32 without prompts of its own, in batches of 4."""
+    block = {"kind": kind, "engine": engine, "model": f"path:{folder}", "max_length": max_length, "batch_size": 4}
+    return Teacher.model_validate({**block, **more})
+
+
+def scorer(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> TeacherScorer:
+    """Such a teacher at work."""
+    return TeacherScorer(teacher(kind, engine, folder, max_length, **more), folder)

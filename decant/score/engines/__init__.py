@@ -16,12 +16,14 @@ class Engine(NamedTuple):
         kinds: of teachers that it can score.
         tensor_parallel: whether several GPUs can share one model.
         apis: of an engine behind HTTP: kind of teacher → what its server may speak.
+        own_version: whether the module has a function `version`; else the package of the engine's name has one.
     """
 
     module: str
     kinds: tuple[str, ...]
     tensor_parallel: bool = False
     apis: Mapping[str, tuple[str, ...]] = {}
+    own_version: bool = False
 
 
 ALL_KINDS = ("bi_encoder", "cross_encoder", "causal_lm")
@@ -30,8 +32,8 @@ SERVER_APIS = {"bi_encoder": ("openai", "vllm", "tei"), "cross_encoder": ("vllm"
 ENGINES = {
     "sentence-transformers": Engine("decant.score.engines.sentence_transformers", ("bi_encoder", "cross_encoder")),
     "transformers": Engine("decant.score.engines.transformers", ("causal_lm",)),
-    "vllm": Engine("decant.score.engines.vllm", ALL_KINDS, tensor_parallel=True),
-    "server": Engine("decant.score.engines.server", ALL_KINDS, apis=SERVER_APIS),
+    "vllm": Engine("decant.score.engines.vllm", ALL_KINDS, tensor_parallel=True, own_version=True),
+    "server": Engine("decant.score.engines.server", ALL_KINDS, apis=SERVER_APIS, own_version=True),
 }
 # The plain library of each kind, which other engines' scores are compared with.
 REFERENCE = {

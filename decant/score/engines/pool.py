@@ -7,15 +7,16 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Protocol
 
 from decant.errors import DecantError
 from decant.processes import end_with
-from decant.score.engines import Forward, TeacherSpec, load_forward
-from decant.score.engines.robust import Outcome, forward_shard
+from decant.score.engines import ENGINES
+from decant.score.engines.base import Forward, load_forward
+from decant.score.engines.robust import AHEAD, Outcome, forward_shard, plain_prompts, run_shard
 from decant.score.prompts import Prompt
-
-AHEAD = 2  # shards handed to an engine at once
+from decant.score.settings import Teacher
 
 
 def visible_gpus() -> list[str]:
@@ -28,27 +29,28 @@ def visible_gpus() -> list[str]:
     return [name.strip() for name in names][:count]
 
 
-def count_engines(spec: TeacherSpec) -> int:
+def count_engines(teacher: Teacher) -> int:
     """How many engines to start: as many as asked for; else one for each GPU, or each `tensor_parallel` of them.
 
     Raises:
         DecantError: there are not enough GPUs.
     """
-    if spec.engine_pool == "ray":
+    if teacher.engine_pool == "ray":
         from decant.score.engines import ray_pool
 
-        return ray_pool.count_engines(spec)
-    if spec.engine == "server":
+        return ray_pool.count_engines(teacher)
+    if ENGINES[teacher.engine].apis:  # behind HTTP
         return 1
     gpus = len(visible_gpus())
     # On GPUs a vLLM takes all of the memory, so that no two can share one.
-    alone = spec.tensor_parallel > 1 or (spec.engine == "vllm" and gpus > 0)
-    if alone and gpus < spec.tensor_parallel * (spec.engines or 1):
+    alone = teacher.tensor_parallel > 1 or (teacher.engine == "vllm" and gpus > 0)
+    if alone and gpus < teacher.tensor_parallel * (teacher.engines or 1):
         raise DecantError(
-            f"teacher: {spec.engines or 1} engines on {spec.tensor_parallel} GPUs each, and {gpus} GPUs are visible",
+            f"teacher: {teacher.engines or 1} engines on {teacher.tensor_parallel} GPUs each, and {gpus} GPUs are "
+            "visible",
             "lower `engines` or `tensor_parallel`",
         )
-    return spec.engines or max(1, gpus // spec.tensor_parallel)
+    return teacher.engines or max(1, gpus // teacher.tensor_parallel)
 
 
 class Engines(Protocol):
@@ -67,35 +69,26 @@ class Engines(Protocol):
         ...
 
 
-def start(spec: TeacherSpec) -> Engines:
+def start(teacher: Teacher, folder: Path) -> Engines:
     """Load a teacher's engine, or start as many as `count_engines` says."""
-    if spec.engine_pool == "ray":
+    if teacher.engine_pool == "ray":
         from decant.score.engines.ray_pool import RayPool
 
-        return RayPool(spec)
-    count = count_engines(spec)
-    return InProcess(load_forward(spec)) if count == 1 else Pool(spec, count)
-
-
-def run_shard(spec: TeacherSpec, shard: Sequence[Prompt]) -> Outcome:
-    """Run a shard in a process that has an engine of its own, loaded at the first call."""
-    return forward_shard(_engine(spec), shard)
-
-
-@functools.cache
-def _engine(spec: TeacherSpec) -> Forward:
-    return load_forward(spec)
+        return RayPool(teacher, folder)
+    count = count_engines(teacher)
+    return InProcess(teacher, folder) if count == 1 else Pool(teacher, folder, count)
 
 
 class InProcess:
     """One engine, in this process."""
 
-    def __init__(self, forward: Forward) -> None:
-        self._forward = forward
+    def __init__(self, teacher: Teacher, folder: Path) -> None:
+        self._forward: Forward = load_forward(teacher, folder)
+        self._plain = functools.partial(plain_prompts, teacher, folder)
 
     def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
         """See `Engines.map`."""
-        return ((number, forward_shard(self._forward, shard)) for number, shard in shards)
+        return ((number, forward_shard(self._forward, shard, self._plain)) for number, shard in shards)
 
     def close(self, kill: bool) -> None:
         """Nothing is to be ended."""
@@ -105,15 +98,16 @@ class Pool:
     """Engines in processes of their own. Each has one shard at hand while it works on another.
 
     Args:
-        spec: of the teacher.
+        teacher: its block of params.
+        folder: of its model.
         count: engines; engine i has the i-th share of the visible GPUs, and where there are fewer GPUs than
             engines, engines share them.
     """
 
-    def __init__(self, spec: TeacherSpec, count: int) -> None:
-        self._spec = spec
+    def __init__(self, teacher: Teacher, folder: Path, count: int) -> None:
+        self._teacher, self._folder = teacher, folder
         gpus = visible_gpus()
-        each = spec.tensor_parallel
+        each = teacher.tensor_parallel
         self._executors = []
         for number in range(count):
             share = [gpus[(number * each + index) % len(gpus)] for index in range(each)] if gpus else []
@@ -138,7 +132,7 @@ class Pool:
                     more = False
                 else:
                     engine = free.pop(0)
-                    future = self._executors[engine].submit(run_shard, self._spec, following[1])
+                    future = self._executors[engine].submit(run_shard, self._teacher, self._folder, following[1])
                     running[future] = (following[0], engine)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 number, engine = running.pop(future)
@@ -154,8 +148,8 @@ class Pool:
 
     def close(self, kill: bool) -> None:
         """End the processes: at once, or when they have done what they are at."""
-        if kill:
-            for process in multiprocessing.active_children():
+        for executor in self._executors:
+            for process in list((executor._processes or {}).values()) if kill else ():
                 process.terminate()
         for executor in self._executors:
             executor.shutdown(cancel_futures=True)

@@ -14,7 +14,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,10 +22,9 @@ import torch
 
 import decant
 from decant.errors import DecantError
-from decant.score.engines import TeacherSpec
-from decant.score.engines.pool import AHEAD, run_shard
-from decant.score.engines.robust import Outcome
+from decant.score.engines.robust import AHEAD, Outcome, run_shard
 from decant.score.prompts import Prompt
+from decant.score.settings import Teacher
 
 try:
     import ray
@@ -59,7 +58,7 @@ def connect() -> None:
     signal.signal(signal.SIGTERM, on_sigterm)
 
 
-def count_engines(spec: TeacherSpec) -> int:
+def count_engines(teacher: Teacher) -> int:
     """How many engines to start: as many as asked for; else one for each `tensor_parallel` GPUs of a node, or one.
 
     Raises:
@@ -67,9 +66,9 @@ def count_engines(spec: TeacherSpec) -> int:
     """
     connect()
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    kind, each = ("GPU", spec.tensor_parallel) if any("GPU" in node for node in nodes) else ("CPU", 1)
+    kind, each = ("GPU", teacher.tensor_parallel) if any("GPU" in node for node in nodes) else ("CPU", 1)
     room = sum(int(node.get(kind, 0)) // each for node in nodes)
-    count = spec.engines or (room if kind == "GPU" else 1)
+    count = teacher.engines or (room if kind == "GPU" else 1)
     if not 0 < count <= room:
         raise DecantError(
             f"teacher: {count or 1} engines on {each} {kind}s each, and the Ray cluster has room for {room}",
@@ -82,14 +81,15 @@ class RayPool:
     """Engines in the actors of one Ray Data stream; see `decant.score.engines.pool.Engines`.
 
     Args:
-        spec: of the teacher.
+        teacher: its block of params.
+        folder: of its model, which every node has at this path.
 
     Raises:
         DecantError: the cluster has no room for so many engines.
     """
 
-    def __init__(self, spec: TeacherSpec) -> None:
-        self._count = count_engines(spec)
+    def __init__(self, teacher: Teacher, folder: Path) -> None:
+        self._count = count_engines(teacher)
         gpus = bool(ray.cluster_resources().get("GPU"))
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         self._feed = ray.remote(num_cpus=0, label_selector=here)(_Feed).remote()
@@ -109,10 +109,10 @@ class RayPool:
             _Engine,
             batch_size=1,
             batch_format="pyarrow",
-            fn_constructor_args=(replace(spec, folder=spec.folder.absolute()), self._feed),
+            fn_constructor_args=(teacher, folder.absolute(), self._feed),
             compute=ray.data.ActorPoolStrategy(size=self._count, max_tasks_in_flight_per_actor=AHEAD),
             num_cpus=1,
-            num_gpus=spec.tensor_parallel if gpus else 0,
+            num_gpus=teacher.tensor_parallel if gpus else 0,
         )
         self._results = iter(outcomes.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
 
@@ -215,8 +215,8 @@ def _numbers(_: pa.Table, feed: Any) -> Iterator[pa.Table]:
 class _Engine:
     """What Ray Data makes an actor of."""
 
-    def __init__(self, spec: TeacherSpec, feed: Any) -> None:
-        self._spec = spec
+    def __init__(self, teacher: Teacher, folder: Path, feed: Any) -> None:
+        self._teacher, self._folder = teacher, folder
         self._feed = feed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -233,12 +233,12 @@ class _Engine:
                 f"look into {LOGS}; if memory was short, lower `engines` or `batch_size`; run again, and the shards "
                 "that were done are kept",
             )
-        if not self._spec.folder.is_dir():
+        if not self._folder.is_dir():
             return DecantError(
-                f"{self._spec.folder}: the teacher's folder is not there on the node {platform.node()}",
+                f"{self._folder}: the teacher's folder is not there on the node {platform.node()}",
                 "the folder must be at this path on every node: on a shared file system, or copied there",
             )
         try:
-            return run_shard(self._spec, ray.get(shard[0]))
+            return run_shard(self._teacher, self._folder, ray.get(shard[0]))
         except DecantError as error:  # a value, so that it reaches the driver as it is, and Ray does not retry it
             return error

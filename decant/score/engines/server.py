@@ -15,6 +15,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from urllib3.util import Retry
 
 from decant.errors import DecantError
 from decant.models.scorer import Scores
-from decant.score.engines import Forward, Refused, ServerSpec, TeacherSpec
+from decant.score.engines.base import Forward, Refused
 from decant.score.prompts import Prompt
+from decant.score.settings import Server, Teacher
 
 RETRIED = (429, 500, 502, 503, 504)
 REFUSED = (400, 413, 422, 500)  # may be for what was sent: a text that is too long or that the model chokes on
@@ -34,22 +36,29 @@ BACKOFF = 0.5  # seconds before the second retry, doubled for each further one; 
 Call = Callable[[Sequence[Prompt]], list[Any]]
 
 
-def load(spec: TeacherSpec) -> Forward:
+def version(teacher: Teacher) -> str:
+    """What the manifest says of the engine: the server's address."""
+    assert teacher.server is not None
+    return f"server at {teacher.server.url}"
+
+
+def load(teacher: Teacher, folder: Path) -> Forward:
     """The engine for any kind of teacher that the server's API can score.
 
     Raises:
         DecantError: the environment lacks the key.
     """
-    assert spec.server is not None
-    client = Client(spec.server)
-    call = _call(spec.kind, client)
-    by_query = spec.kind == "cross_encoder"  # a call has one query
+    del folder
+    assert teacher.server is not None
+    client = Client(teacher.server)
+    call = _call(teacher.kind, client)
+    by_query = teacher.kind == "cross_encoder"  # a call has one query
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
         batches: list[list[Prompt]] = []
         for _, group in itertools.groupby(prompts, lambda prompt: prompt.texts[0] if by_query else None):
             members = list(group)
-            batches += [members[i : i + spec.batch_size] for i in range(0, len(members), spec.batch_size)]
+            batches += [members[i : i + teacher.batch_size] for i in range(0, len(members), teacher.batch_size)]
 
         def ask(batch: list[Prompt]) -> Scores:
             try:
@@ -70,7 +79,7 @@ def load(spec: TeacherSpec) -> Forward:
                 executor.shutdown(cancel_futures=True)
                 raise
         results: Scores = np.concatenate(parts)
-        if spec.kind == "bi_encoder":
+        if teacher.kind == "bi_encoder":
             results /= np.linalg.norm(results, axis=1, keepdims=True)
         return results
 
@@ -120,9 +129,9 @@ class Client:
         DecantError: the environment lacks the key.
     """
 
-    def __init__(self, server: ServerSpec) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self.url = (server.url or "").rstrip("/").removesuffix("/v1")
+        self.url = server.url.rstrip("/").removesuffix("/v1")
         self.session = requests.Session()
         retry = Retry(
             total=server.retries,

@@ -1,6 +1,7 @@
 """Score pairs with plain transformers: the engine for causal_lm teachers, and what other engines are compared with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 
 from decant.models.load import load_causal_lm
 from decant.models.scorer import Scores, batches_by_length
-from decant.score.engines import Forward, TeacherSpec
+from decant.score.engines.base import Forward
 from decant.score.prompts import Prompt, RerankerPrompts
+from decant.score.settings import Teacher
 
 
 def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_types: bool = False) -> dict[str, Any]:
@@ -27,10 +29,10 @@ def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_t
     return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
-def load(spec: TeacherSpec) -> Forward:
+def load(teacher: Teacher, folder: Path) -> Forward:
     """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32."""
-    prompts = RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)
-    model = load_causal_lm(spec.folder, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code)
+    prompts = RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)
+    model = load_causal_lm(folder, dtype=teacher.dtype, trust_remote_code=teacher.trust_remote_code)
     device = model.device
     head = model.get_output_embeddings().weight
     direction = head[prompts.yes].float() - head[prompts.no].float()
@@ -39,7 +41,7 @@ def load(spec: TeacherSpec) -> Forward:
     @torch.inference_mode()
     def forward(batch_of_all: Sequence[Prompt]) -> Scores:
         scores = np.empty(len(batch_of_all), dtype=np.float32)
-        for batch in batches_by_length([len(prompt.ids) for prompt in batch_of_all], spec.batch_size):
+        for batch in batches_by_length([len(prompt.ids) for prompt in batch_of_all], teacher.batch_size):
             inputs = padded([batch_of_all[index] for index in batch], pad, device)
             hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
             last = hidden[torch.arange(len(batch), device=device), inputs["attention_mask"].sum(dim=1) - 1]

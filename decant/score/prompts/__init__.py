@@ -4,11 +4,12 @@ A document that is too long is cut, at the limit and to the token. A query, an i
 the document never are: a query that leaves no room is refused before anything is scored.
 """
 
-from decant.models.limits import own_limit
-from decant.models.scorer import choose_prompts
+from pathlib import Path
+
 from decant.score.prompts.base import Item, Prompt, Prompts, Reading
 from decant.score.prompts.embedding import EmbeddingPrompts
 from decant.score.prompts.pairs import NO, PREFIX, SUFFIX, YES, CrossEncoderPrompts, OfPairs, RerankerPrompts
+from decant.score.settings import Teacher
 
 __all__ = [
     "NO",
@@ -23,6 +24,19 @@ __all__ = [
     "Prompts",
     "Reading",
     "RerankerPrompts",
-    "choose_prompts",
-    "own_limit",
+    "make_prompts",
 ]
+
+
+def make_prompts(teacher: Teacher, folder: Path) -> Prompts:
+    """What builds the prompts of a teacher, by its kind.
+
+    Args:
+        teacher: its block of params.
+        folder: of the model, or of its configuration and tokenizer alone.
+    """
+    code = teacher.trust_remote_code
+    if teacher.kind == "bi_encoder":
+        return EmbeddingPrompts(folder, teacher.max_length, teacher.query_prompt, teacher.document_prompt, code)
+    build = CrossEncoderPrompts if teacher.kind == "cross_encoder" else RerankerPrompts
+    return build(folder, teacher.max_length, code)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from transformers import AutoTokenizer
-
 from decant.errors import DecantError
 from decant.models.limits import own_limit
+from decant.score.prompts.tokenizer import load_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +49,19 @@ class Reading:
 class Prompts:
     """Builds the prompts of one kind of teacher.
 
+    Attributes:
+        of_texts: whether the model reads queries and documents apart; else it reads pairs.
+
     Args:
         folder: of the model.
         max_length: tokens at most; the model's own limit where that is lower.
         trust_remote_code: whether a tokenizer's code that lies in the folder may run.
     """
 
+    of_texts = False
+
     def __init__(self, folder: Path, max_length: int, trust_remote_code: bool = False) -> None:
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(
-            str(folder), trust_remote_code=trust_remote_code, local_files_only=True
-        )
+        self.tokenizer: Any = load_tokenizer(folder, trust_remote_code)
         self.max_length = min(max_length, own_limit(folder, trust_remote_code))
 
     def _ids(self, texts: Sequence[str], *more: Sequence[str], **options: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from decant.errors import DecantError
 from decant.files import read_json
-from decant.models.scorer import choose_prompts
+from decant.models.prompts import choose_prompts
 from decant.score.prompts.base import Item, Prompt, Prompts, Reading
 
 
@@ -20,6 +20,8 @@ class EmbeddingPrompts(Prompts):
         document_prompt: goes before each document; None means the model's own.
         trust_remote_code: see `Prompts`.
     """
+
+    of_texts = True
 
     def __init__(
         self,

@@ -2,15 +2,16 @@
 
 <store>/locks/<teacher>.lock             held by the run that writes; the operating system frees it
 <store>/<teacher>/teacher.json           the teacher's identity, and its reference in params
-<store>/<teacher>/notes.json             what was found of the teacher: its self-test, its speed
+<store>/<teacher>/notes.json             its self-tests, and the machines that it has run on
 <store>/<teacher>/pairs/<sha256>.parquet     key: binary(32), value: float32
 <store>/<teacher>/texts/<sha256>.parquet     key: binary(16), value: the embedding; of bi-encoders alone
-<store>/<teacher>/quarantine-<set's file>.jsonl  what the last run could not score, and why
+<store>/<teacher>/quarantine-<track>.jsonl   what the last run could not score, and why
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,30 +27,30 @@ Tell = Callable[[str], None]
 NOTES = "notes.json"
 
 
-class Held:
-    """What the store holds of one teacher, while its lock is held.
+class StoredTeacher:
+    """What the store has of one teacher.
 
     Args:
         folder: of the teacher.
-        tell: is called with what its user should know.
+        tell: is called with what the user should know.
+        writes: whether the caller holds the teacher's lock; without, nothing is changed.
     """
 
-    def __init__(self, folder: Path, tell: Tell) -> None:
+    def __init__(self, folder: Path, tell: Tell, *, writes: bool = True) -> None:
         self.folder = folder
-        for partial in folder.glob(".*.partial"):  # of a run that was killed
+        for partial in folder.glob(".*.partial") if writes else ():  # of a run that was killed
             partial.unlink()
-        self.pairs = Shards(folder / "pairs", tell)
-        self.texts = Shards(folder / "texts", tell)
+        self.pairs = Shards(folder / "pairs", tell, writes=writes)
+        self.texts = Shards(folder / "texts", tell, writes=writes)
 
-    def note(self, kind: str, key: str, found: dict[str, Any]) -> None:
-        """Keep what was found of the teacher: of this kind, under a key."""
+    def note(self, kind: str, key: str, content: dict[str, Any]) -> None:
+        """Keep what was found out about the teacher: of this kind, under a key."""
         notes = _read(self.folder / NOTES)
-        write_json(self.folder / NOTES, {**notes, kind: {**notes.get(kind, {}), key: found}})
+        write_json(self.folder / NOTES, {**notes, kind: {**notes.get(kind, {}), key: content}})
 
     def noted(self, kind: str) -> dict[str, Any]:
         """What was kept by `note`, by key."""
-        held: dict[str, Any] = _read(self.folder / NOTES).get(kind, {})
-        return held
+        return read_notes(self.folder, kind)
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,15 @@ class Store:
 
     Args:
         folder: of the store; it need not be there.
-        tell: is called with what its user should know.
+        tell: is called with what the user should know.
     """
 
     def __init__(self, folder: Path, tell: Tell) -> None:
         self.folder, self.tell = folder, tell
 
     @contextmanager
-    def open(self, identity: Mapping[str, Any], reference: str) -> Iterator[Held]:
-        """What is held of a teacher, alone: another run on it waits until this one has ended.
+    def open(self, identity: Mapping[str, Any], reference: str) -> Iterator[StoredTeacher]:
+        """What is stored of a teacher, to read and to write: another run on it waits until this one has ended.
 
         Args:
             identity: of the teacher, see `decant.score.store.identity`.
@@ -88,7 +89,11 @@ class Store:
             described = {"model": reference, "identity": dict(identity)}
             if _read(self.folder / name / "teacher.json") != described:
                 write_json(self.folder / name / "teacher.json", described)
-            yield Held(self.folder / name, self.tell)
+            yield StoredTeacher(self.folder / name, self.tell)
+
+    def read(self, identity: Mapping[str, Any]) -> StoredTeacher:
+        """What is stored of a teacher, to read alone: nothing is locked or changed."""
+        return StoredTeacher(self.folder / digest(identity), self.tell, writes=False)
 
     def near(self, identity: Mapping[str, Any], reference: str) -> tuple[Listed, dict[str, tuple[Any, Any]]] | None:
         """Of the same model's other teachers in the store the most like one, and in what they differ."""
@@ -97,17 +102,13 @@ class Store:
             for teacher in self.teachers()
             if teacher.reference == reference and teacher.pairs and teacher.identity != dict(identity)
         ]
-        return min(others, key=lambda found: (len(found[1]), found[0].name), default=None)
+        return min(others, key=lambda other: (len(other[1]), other[0].name), default=None)
 
     def teachers(self) -> list[Listed]:
-        """All teachers, by name. Files are counted, not verified."""
-        found = ((path.parent, _read(path)) for path in sorted(self.folder.glob("*/teacher.json")))
-        return [self._listed(folder, described) for folder, described in found if described]
-
-    def _listed(self, folder: Path, described: dict[str, Any]) -> Listed:
-        pairs, texts = (Shards.count(folder / kind) for kind in ("pairs", "texts"))
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        return Listed(folder.name, described["model"], described["identity"], pairs, texts, size)
+        """All teachers, by name. Files are counted, not verified, and others may write or remove them meanwhile."""
+        folders = [path.parent for path in sorted(self.folder.glob("[!.]*/teacher.json"))]
+        described = ((folder, _read(folder / "teacher.json")) for folder in folders)
+        return [_listed(folder, content) for folder, content in described if content]
 
     def prune(self, wanted: str) -> list[Listed]:
         """Remove a teacher by its name, or all of a model by its reference.
@@ -115,16 +116,17 @@ class Store:
         Raises:
             DecantError: there is none, or a run is using it; then nothing is removed.
         """
-        found = [teacher for teacher in self.teachers() if wanted in (teacher.name, teacher.reference)]
-        if not found:
-            raise DecantError(f"{self.folder}: no teacher is named {wanted!r}", "`python -m stages.store` lists them")
-        for teacher in found:
+        for left in self.folder.glob(".*.pruned"):  # of a prune that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        teachers = [teacher for teacher in self.teachers() if wanted in (teacher.name, teacher.reference)]
+        if not teachers:
+            raise DecantError(f"{self.folder}: no teacher is named {wanted!r}", "`decant store` lists them")
+        for teacher in teachers:
             with self._locked(teacher.name, wait=False):
                 gone = self.folder / f".{teacher.name}.pruned"
-                shutil.rmtree(gone, ignore_errors=True)  # of a prune that was killed
                 (self.folder / teacher.name).rename(gone)
-                shutil.rmtree(gone)
-        return found
+                shutil.rmtree(gone, ignore_errors=True)
+        return teachers
 
     @contextmanager
     def _locked(self, name: str, wait: bool = True) -> Iterator[None]:
@@ -144,10 +146,26 @@ class Store:
             lock.release()
 
 
+def read_notes(folder: Path, kind: str) -> dict[str, Any]:
+    """What is noted of the teacher in a folder of the store: of this kind, by key."""
+    notes: dict[str, Any] = _read(folder / NOTES).get(kind, {})
+    return notes
+
+
+def _listed(folder: Path, described: dict[str, Any]) -> Listed:
+    pairs, texts = (Shards.count(folder / kind) for kind in ("pairs", "texts"))
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).stat().st_size
+    return Listed(folder.name, described["model"], described["identity"], pairs, texts, size)
+
+
 def _read(path: Path) -> dict[str, Any]:
     """A file's content; nothing where it is not there, or damaged: what is in it can be found out again."""
     try:
-        held: dict[str, Any] = read_json(path)
+        content: dict[str, Any] = read_json(path)
     except (FileNotFoundError, ValueError):
         return {}
-    return held
+    return content

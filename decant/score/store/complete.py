@@ -15,9 +15,9 @@ from decant.data.sets import read_task, stream_pairs
 from decant.models.scorer import Scores
 from decant.progress import progress
 from decant.score.prompts import Item, Prompts
-from decant.score.store import Held
+from decant.score.store import StoredTeacher
 from decant.score.store.shards import joint
-from decant.score.teacher import Teacher, cosines
+from decant.score.teacher import TeacherScorer, cosines
 
 Positions = npt.NDArray[np.int64]
 
@@ -30,34 +30,33 @@ class SplitScores:
 
     Args:
         path: of the split.
-        kind: of the teacher.
         prompts: the teacher's.
-        held: what the store holds of it.
+        stored: what the store holds of it.
         embeddings: whether the embedding of each text is wanted too; of a bi-encoder alone.
     """
 
-    def __init__(self, path: Path, kind: str, prompts: Prompts, held: Held, *, embeddings: bool = False) -> None:
-        self.path, self.prompts, self.held, self.embeddings = path, prompts, held, embeddings
+    def __init__(self, path: Path, prompts: Prompts, stored: StoredTeacher, *, embeddings: bool = False) -> None:
+        self.path, self.prompts, self.stored, self.embeddings = path, prompts, stored, embeddings
         self.task = read_task(path)
         self.faults: dict[bytes, str] = {}  # an item's key → why it has no score
-        self._of_texts = kind == "bi_encoder"
-        self._items = held.texts if self._of_texts else held.pairs
+        self._of_texts = prompts.of_texts
+        self._items = stored.texts if self._of_texts else stored.pairs
         left, right = prompts.contexts(self.task)
-        found = [np.empty((0, 2 * WIDTH), dtype=np.uint8)]
+        parts = [np.empty((0, 2 * WIDTH), dtype=np.uint8)]
         for batch in stream_pairs(path):
             queries, candidates = digests(batch.column("query")), digests(batch.column("candidate"))
-            found.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
-        self.keys = np.concatenate(found)
-        self._ends = np.cumsum([len(part) for part in found])  # of the batches
+            parts.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
+        self.keys = np.concatenate(parts)
+        self._ends = np.cumsum([len(part) for part in parts])  # of the batches
         self.look()
 
     def look(self) -> None:
         """Look up what the store holds by now."""
-        self.positions = self.held.pairs.find(self.keys)
+        self.positions = self.stored.pairs.find(self.keys)
         self._lacking = self.positions < 0  # of the pairs those without a score, or without an embedding that is wanted
         if self.embeddings:
             for side in self._sides:
-                self._lacking |= self.held.texts.find(side) < 0
+                self._lacking |= self.stored.texts.find(side) < 0
         self._unread: Positions = np.empty(0, dtype=np.int64)
         if self._lacking.any():
             keys = np.concatenate(list(self._occurring_keys()))
@@ -119,7 +118,7 @@ class SplitScores:
                     )
         self.look()
 
-    def complete(self, teacher: Teacher | None, size: int, precision: str, origin: dict[str, Any]) -> None:
+    def complete(self, teacher: TeacherScorer | None, size: int, precision: str, origin: dict[str, Any]) -> None:
         """Have the missing items read, and keep each shard's results as soon as they are there.
 
         Args:
@@ -156,15 +155,15 @@ class SplitScores:
         """Make the missing pairs' scores of the embeddings, as they are kept."""
         missing = self.keys[self.positions < 0]
         keys = missing[first_occurrences(missing)]
-        left, right = (self.held.texts.find(keys[:, side : side + WIDTH]) for side in (0, WIDTH))
+        left, right = (self.stored.texts.find(keys[:, side : side + WIDTH]) for side in (0, WIDTH))
         able = (left >= 0) & (right >= 0)
         if not able.any():
             return
         needed, places = np.unique(np.concatenate([left[able], right[able]]), return_inverse=True)
-        with self.held.texts.gathered(needed) as vectors:
+        with self.stored.texts.gathered(needed) as vectors:
             scores = cosines(vectors, places[: able.sum()], places[able.sum() :])
-        origins = [json.loads(origin) for origin in self.held.texts.origins(needed)]
-        self.held.pairs.add(keys[able], scores, joint(origins))
+        origins = [json.loads(origin) for origin in self.stored.texts.origins(needed)]
+        self.stored.pairs.add(keys[able], scores, joint(origins))
 
     def texts(self) -> Iterator[tuple[str, Keys, Positions, Positions]]:
         """Of each role the distinct texts that have an embedding.
@@ -174,7 +173,7 @@ class SplitScores:
         """
         for role, side in zip(("query", "document"), self._sides, strict=True):
             pairs = first_occurrences(side)
-            positions = self.held.texts.find(side[pairs])
+            positions = self.stored.texts.find(side[pairs])
             there = positions >= 0
             yield role, side[pairs[there]], pairs[there], positions[there]
 
@@ -182,28 +181,28 @@ class SplitScores:
         """The score of each pair; NaN where there is none. Shape (pairs,)."""
         scores: Scores = np.full(len(self.positions), np.nan, dtype=np.float32)
         there = self.positions >= 0
-        held = np.empty(int(there.sum()), dtype=np.float32)
-        self.held.pairs.values(self.positions[there], held)
-        scores[there] = held
+        stored = np.empty(int(there.sum()), dtype=np.float32)
+        self.stored.pairs.values(self.positions[there], stored)
+        scores[there] = stored
         return scores
 
     def distinct(self, scores: Scores) -> Scores:
         """Of the pairs' scores those of distinct pairs that have one, in the store's order."""
         there = self.positions >= 0
-        held = np.full(len(self.held.pairs), np.nan, dtype=np.float32)
-        held[self.positions[there]] = scores[there]
-        wanted = np.zeros(len(held), dtype=bool)
+        stored = np.full(len(self.stored.pairs), np.nan, dtype=np.float32)
+        stored[self.positions[there]] = scores[there]
+        wanted = np.zeros(len(stored), dtype=bool)
         wanted[self.positions[there]] = True
-        distinct: Scores = held[wanted]
+        distinct: Scores = stored[wanted]
         return distinct
 
     def sample_of(self, key: str, count: int, seed: int) -> tuple[list[str], list[str], Scores]:
         """Some pairs whose scores' origin has a key, drawn at random: queries, candidates, scores."""
         there = np.flatnonzero(self.positions >= 0)
-        chosen = there[self.held.pairs.have(self.positions[there], key)] if len(there) else there
+        chosen = there[self.stored.pairs.have(self.positions[there], key)] if len(there) else there
         chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[:count])
         scores = np.empty(len(chosen), dtype=np.float32)
-        self.held.pairs.values(self.positions[chosen], scores)
+        self.stored.pairs.values(self.positions[chosen], scores)
         start, queries, candidates = 0, [], []
         for batch in stream_pairs(self.path) if len(chosen) else ():
             part = batch.take(pa.array(chosen[(chosen >= start) & (chosen < start + len(batch))] - start))
@@ -214,7 +213,7 @@ class SplitScores:
 
     def origins(self) -> dict[str, int]:
         """Where the scores come from: origin as JSON → pairs."""
-        return self.held.pairs.origins(self.positions[self.positions >= 0])
+        return self.stored.pairs.origins(self.positions[self.positions >= 0])
 
     @property
     def unique_texts(self) -> int:

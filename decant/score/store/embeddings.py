@@ -16,7 +16,7 @@ from decant.data.sets import stream_pairs
 from decant.errors import DecantError
 from decant.files import sha256
 from decant.score.prompts import Prompts
-from decant.score.store import Held
+from decant.score.store import StoredTeacher
 from decant.score.store.complete import Positions, SplitScores
 from decant.score.store.shards import joint
 
@@ -44,7 +44,7 @@ def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str,
     positions = np.concatenate([found for _, _, _, found in parts])
     if not len(positions):
         raise DecantError(f"{path.name}: no text has an embedding", "look into the sets, and at the quarantine file")
-    texts = next(iter(splits.values())).held.texts
+    texts = next(iter(splits.values())).stored.texts
     (dimension,), dtype = texts.row()
     schema = pa.schema(
         [("role", pa.string()), ("text", pa.string()), ("embedding", pa.list_(pa.from_numpy_dtype(dtype), dimension))]
@@ -99,7 +99,7 @@ def _texts(path: Path, column: str, pairs: Positions) -> Any:
 
 
 def take_embeddings(
-    folder: Path, described: Mapping[str, Any], tasks: Mapping[str, str], prompts: Prompts, held: Held
+    folder: Path, described: Mapping[str, Any], tasks: Mapping[str, str], prompts: Prompts, stored: StoredTeacher
 ) -> None:
     """Take in the embeddings that `write_embeddings` wrote, those that the store lacks.
 
@@ -108,7 +108,7 @@ def take_embeddings(
         described: what the manifest says of the file.
         tasks: of the splits, by name.
         prompts: the teacher's.
-        held: receives them.
+        stored: receives them.
 
     Raises:
         DecantError: the file is not the one that the manifest describes.
@@ -126,8 +126,8 @@ def take_embeddings(
                     behind = role & (of_split == number)
                     keys[behind] = in_context(keys[behind], context)
             first = first_occurrences(keys)
-            new = first[held.texts.find(keys[first]) < 0]
+            new = first[stored.texts.find(keys[first]) < 0]
             if len(new):
                 values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
-                held.texts.add(keys[new], values.reshape(len(batch), -1)[new], origin)
+                stored.texts.add(keys[new], values.reshape(len(batch), -1)[new], origin)
             start += len(batch)

@@ -7,35 +7,42 @@ from pathlib import Path
 from typing import Any
 
 from decant.files import sha256
-from decant.score.engines import TeacherSpec
+from decant.score.engines import ENGINES
 from decant.score.prompts import Prompts
+from decant.score.settings import Teacher
 
 LAYOUT = 1  # of the store; another one never reads this one's scores
 DESCRIBES = {".json", ".safetensors", ".bin", ".txt", ".model", ".jinja"}
+# Texts whose tokens stand for the code that makes them: plain, Chinese, code, tokens that are special to some model,
+# and a document over any limit, its length multiplied by it.
+TASK = "Given a question, retrieve the passages that answer it"
+CANONICAL = (
+    ("what causes a fever?", "A fever is often caused by an infection."),
+    ("急性心肌梗塞的症状", "胸痛，呼吸困难 🩺 café"),
+    ("def f(x):\n\treturn x", "[SEP] </s> <|im_end|>\n<|im_start|>assistant\nyes <|endoftext|>"),
+    ("length", "one more word "),
+)
 
 
-def identity(
-    spec: TeacherSpec, prompts: Prompts, reference: str, revision: str | None, embeddings: str
-) -> dict[str, Any]:
+def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]:
     """A teacher by all that its scores depend on but the texts.
 
     Args:
-        spec: of the teacher.
+        teacher: its block of params. A pinned repository is named by its commit; the contents of local files name them.
+        folder: of its model, or of its configuration and tokenizer alone.
         prompts: the teacher's, with the prompts and the limit that are in effect.
-        reference: of the model in params; for a repository it names the model, with its revision.
-        revision: the pinned commit of a repository; None for local files, whose contents name the model.
-        embeddings: the precision in which the embeddings of a bi_encoder are kept, which its scores are made of.
     """
-    model = f"{reference}@{revision}" if revision else f"sha256:{_contents(spec.folder, spec.trust_remote_code)}"
+    local = None if teacher.revision else f"sha256:{_contents(folder, teacher.trust_remote_code)}"
     return {
         "layout": LAYOUT,
-        "kind": spec.kind,
-        "model": model,
-        "engine": spec.engine,
-        "dtype": spec.dtype,
+        "kind": teacher.kind,
+        "model": local or f"{teacher.model}@{teacher.revision}",
+        "engine": teacher.engine,
+        "dtype": teacher.dtype,
         "max_length": prompts.max_length,
         "prompts": prompts.described(),
-        "embeddings": embeddings if spec.kind == "bi_encoder" else None,
+        "tokens": _tokens(prompts, with_texts=bool(ENGINES[teacher.engine].apis)),
+        "embeddings": teacher.embeddings_dtype if prompts.of_texts else None,
     }
 
 
@@ -47,6 +54,25 @@ def digest(of: Mapping[str, Any]) -> str:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What differs between two teachers, as field → (of one, of the other)."""
     return {name: (one.get(name), other.get(name)) for name in {**one, **other} if one.get(name) != other.get(name)}
+
+
+def _tokens(prompts: Prompts, *, with_texts: bool) -> str:
+    """A digest of what the model reads of the canonical pairs: it changes with the code that makes tokens.
+
+    Args:
+        prompts: the teacher's.
+        with_texts: whether the engine sends texts as well, which are cut here.
+    """
+    *plain, (query, word) = CANONICAL
+    pairs = [*plain, (query, word * prompts.max_length)]
+    room = prompts.excess([query for query, _ in pairs], TASK)
+    read = [
+        [name, prompt.ids, prompt.second, prompt.texts if with_texts else ()]
+        for (query, document), excess in zip(pairs, room, strict=True)
+        if not excess
+        for name, prompt in prompts.parts(query, document, TASK).items()
+    ]
+    return hashlib.sha256(json.dumps(read).encode()).hexdigest()[:16]
 
 
 def _contents(folder: Path, code: bool) -> str:

@@ -6,7 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,15 @@ LARGEST = 1 << 20  # keys in one file
 class Shards:
     """The shards of one folder. A file that is not what its name says is set aside as `*.broken`, and not read.
 
-    The folder's lock must be held: nothing else writes to it.
+    Whoever writes holds the folder's lock; whoever only reads changes nothing, not even what is damaged.
 
     Args:
         folder: of the shards; it need not be there.
-        told: is called with a sentence for each file that is set aside.
+        tell: is called with a sentence for each damaged file.
+        writes: whether the caller holds the lock.
     """
 
-    def __init__(self, folder: Path, told: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, tell: Callable[[str], None], *, writes: bool = True) -> None:
         self.folder = folder
         self._paths: list[Path] = []
         self._origins: list[str] = []
@@ -42,19 +43,27 @@ class Shards:
         self._keys: list[Keys] = []
         if not folder.is_dir():
             return
-        for partial in folder.glob(".*.partial"):  # of a run that was killed
+        for partial in folder.glob(".*.partial") if writes else ():  # of a run that was killed
             partial.unlink()
         for path in sorted(folder.glob("*.parquet")):
-            if sha256(path) != path.stem:
-                path.rename(path.with_suffix(".broken"))
-                told(f"{path}: the file is damaged (SHA-256 differs) and is set aside; its scores are made anew")
-            else:
+            if not path.exists():  # without the lock, others may remove it
+                continue
+            if sha256(path) == path.stem:
                 self._know(path)
+            elif writes:
+                path.rename(path.with_suffix(".broken"))
+                tell(f"{path}: the file is damaged (SHA-256 differs) and is set aside; its scores are made anew")
+            else:
+                tell(f"{path}: the file is damaged (SHA-256 differs); its scores do not count")
 
     @staticmethod
     def count(folder: Path) -> int:
-        """How many keys the files of a folder hold; they are not verified."""
-        return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+        """How many keys the files of a folder hold; they are not verified, and one that goes meanwhile has none."""
+        count = 0
+        for path in folder.glob("*.parquet"):
+            with suppress(FileNotFoundError):
+                count += pq.read_metadata(path).num_rows
+        return count
 
     def __len__(self) -> int:
         return sum(self._sizes)
@@ -66,9 +75,9 @@ class Shards:
             return positions
         if len(self._keys) > 1:
             self._keys = [np.concatenate(self._keys)]
-        [held] = self._keys
-        for wanted, there in zip(buckets(keys), buckets(held), strict=True):
-            found = pc.index_in(as_binary(keys[wanted]), value_set=as_binary(held[there]))
+        [stored] = self._keys
+        for wanted, there in zip(buckets(keys), buckets(stored), strict=True):
+            found = pc.index_in(as_binary(keys[wanted]), value_set=as_binary(stored[there]))
             known = found.is_valid().to_numpy(zero_copy_only=False)
             positions[wanted[known]] = there[found.drop_null().to_numpy()]
         return positions

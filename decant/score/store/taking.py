@@ -1,4 +1,4 @@
-"""Take scores in that exist already: those of an earlier output, and files of other origin."""
+"""Take in scores that exist already: those that lie where the stage `score` writes, and files of other origin."""
 
 import json
 import math
@@ -18,8 +18,9 @@ from decant.data.sets import stream_pairs
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.score.prompts import Prompts
-from decant.score.store import Held
+from decant.score.store import StoredTeacher, Tell
 from decant.score.store.embeddings import take_embeddings
+from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
 IMPORTED = "imported"  # the key in an origin that names a file of other origin
@@ -27,41 +28,52 @@ COLUMNS = ("query", "passage", "score")
 AT_ONCE = 65536
 
 
-def take_earlier(folder: Path, identity: Mapping[str, Any], prompts: Prompts, held: Held) -> int | None:
-    """Take the scores of an output of the stage `score` in, and its embeddings, where they are of the same teacher.
+def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, stored: StoredTeacher, tell: Tell) -> None:
+    """Take in the scores of an output of the stage `score`, and its embeddings, where they are of the same teacher.
+
+    A file that is missing or damaged is told and left out, as is an output of another teacher.
 
     Args:
-        folder: with manifest.json and the files that it describes.
+        folder: with manifest.json and the files that it describes; it need not be there.
         identity: of the teacher whose scores are wanted.
         prompts: the teacher's.
-        held: receives them.
-
-    Returns:
-        how many pairs were new; None where the scores are of another teacher, or of a layout without one.
-
-    Raises:
-        DecantError: a file is not the one that the manifest describes.
+        stored: receives them.
+        tell: is called with what is not taken, and why.
     """
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("identity") != identity:
-        return None
-    new = 0
+    try:
+        manifest = read_json(folder / "manifest.json")
+    except FileNotFoundError:
+        return
+    except ValueError:
+        tell(f"{folder / 'manifest.json'}: the file is damaged; the scores beside it are not taken in")
+        return
+    if changed := differences(manifest.get("identity") or {}, identity):
+        tell(f"{folder} holds scores of another teacher (of another {', '.join(changed)}), which are not taken in")
+        return
     for name, described in manifest["files"].items():
         stem = Path(name).stem
         origins = [{key: value for key, value in origin.items() if key != "pairs"} for origin in described["origins"]]
-        with open_scores(folder, stem) as file:
-            table = file.read(["query", "candidate", "score"])
-        new += _add(held, prompts, manifest["data"][stem]["task"], table, joint(origins))
+        try:
+            with open_scores(folder, stem) as file:
+                table = file.read(["query", "candidate", "score"])
+        except DecantError as error:
+            tell(f"{error.problem}; its scores are not taken in")
+        else:
+            _add(stored, prompts, manifest["data"][stem]["task"], table, joint(origins))
     if described := manifest.get("embeddings"):
         tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
-        take_embeddings(folder, described, tasks, prompts, held)
+        try:
+            take_embeddings(folder, described, tasks, prompts, stored)
+        except DecantError as error:
+            tell(f"{error.problem}; its embeddings are not taken in")
     tested = manifest["self_test"]
     if len(tested) > 1:
-        held.note("self_test", tested.pop("sample"), tested)
-    return new
+        stored.note("self_test", tested.pop("sample"), tested)
 
 
-def take_file(path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Prompts, held: Held) -> dict[str, int]:
+def take_file(
+    path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Prompts, stored: StoredTeacher
+) -> dict[str, int]:
     """Take scores in from a file with the columns query, passage and score: JSONL (plain or gzip), CSV or Parquet.
 
     The scores are taken to be this teacher's, raw, and are marked as imported.
@@ -70,7 +82,7 @@ def take_file(path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Promp
         path: of the file.
         splits: name → the split's file and its task; a query that is in none of them is taken to have the first's task.
         prompts: the teacher's.
-        held: receives the scores.
+        stored: receives the scores.
 
     Returns:
         pairs in the file, of these new to the store, and by split how many of its pairs are in the file.
@@ -81,22 +93,22 @@ def take_file(path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Promp
     table = _read(path)
     queries = table.column("query").combine_chunks()
     wanted = as_binary(pair_keys(digests(queries), digests(table.column("candidate").combine_chunks())))
-    found = {"pairs": len(table)}
+    counts = {"pairs": len(table)}
     first_task = next(iter(splits.values()))[1]
     tasks: dict[str, npt.NDArray[np.bool_]] = {}
     for name, (split, task) in splits.items():
-        found[name] = 0
+        counts[name] = 0
         asked = tasks.setdefault(task, np.zeros(len(table), dtype=bool))
         for batch in stream_pairs(split):
             keys = pair_keys(digests(batch.column("query")), digests(batch.column("candidate")))
-            found[name] += pc.sum(pc.is_in(as_binary(keys), value_set=wanted)).as_py()
+            counts[name] += pc.sum(pc.is_in(as_binary(keys), value_set=wanted)).as_py()
             asked |= pc.is_in(queries, value_set=batch.column("query")).to_numpy(zero_copy_only=False)
     tasks[first_task] |= ~np.logical_or.reduce(list(tasks.values()))
     origin = {IMPORTED: path.name, "sha256": sha256(path), "rows": len(table)}
     new = 0
     for task, asked in tasks.items():
-        new += _add(held, prompts, task, table.filter(pa.array(asked)), origin)
-    return {**found, "new": new}
+        new += _add(stored, prompts, task, table.filter(pa.array(asked)), origin)
+    return {**counts, "new": new}
 
 
 def _read(path: Path) -> pa.Table:
@@ -139,7 +151,7 @@ def _number(place: str, score: object) -> float:
     return value
 
 
-def _add(held: Held, prompts: Prompts, task: str, table: pa.Table, origin: Mapping[str, Any]) -> int:
+def _add(stored: StoredTeacher, prompts: Prompts, task: str, table: pa.Table, origin: Mapping[str, Any]) -> int:
     """Add those pairs of a table that the store lacks."""
     left, right = prompts.contexts(task)
     keys = [np.empty((0, 2 * WIDTH), dtype=np.uint8)]
@@ -148,7 +160,7 @@ def _add(held: Held, prompts: Prompts, task: str, table: pa.Table, origin: Mappi
         keys.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
     joined = np.concatenate(keys)
     first = first_occurrences(joined)
-    new = first[held.pairs.find(joined[first]) < 0]
+    new = first[stored.pairs.find(joined[first]) < 0]
     if len(new):
-        held.pairs.add(joined[new], table.column("score").to_numpy()[new], origin)
+        stored.pairs.add(joined[new], table.column("score").to_numpy()[new], origin)
     return len(new)
