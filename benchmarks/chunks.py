@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
+from decant.student_old import make_student
 from sentence_transformers import CrossEncoder
 
 from decant.models.load import transformer_of
 from decant.params import load_params
-from decant.student_old import make_student
 from decant.train import chunking
 from stages.cli import TRACKS, TRIPLETS
 

@@ -133,8 +133,7 @@ class Params(Block):
 
     def track(self, name: str) -> Track:
         """A track's block by its name."""
-        block: Track = getattr(self, name)
-        return block
+        return self.tracks[name]
 
     @model_validator(mode="before")
     @classmethod

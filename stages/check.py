@@ -1,11 +1,13 @@
 """Validate the whole of params.yaml, so that a misspelt key is never 'up to date'."""
 
+from decant.train.precision import check_precision
 from stages import cli
 
 
 def main() -> None:
     """Load the params; every fault stops."""
-    cli.params()
+    for block in cli.params().tracks.values():
+        check_precision(block.train.precision)
     print("params.yaml is valid")
 
 

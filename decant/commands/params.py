@@ -58,7 +58,7 @@ def tables() -> str:
 
 def _block(path: str, block: type[BaseModel], shown: dict[str, str]) -> Iterator[str]:
     """The table of a block, then those of the blocks in it; a block like an earlier one is named, not repeated."""
-    fields = {name: field for name, field in block.model_fields.items()}
+    fields = block.model_fields
     likeness = repr([(name, field.annotation) for name, field in fields.items()])
     summary = " ".join((block.__doc__ or "").split("\n\n")[0].split())
     yield from (f"## {f'`{path}`' if path else 'The whole file'}", "", summary)

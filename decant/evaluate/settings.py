@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from decant.blocks import Block, Positive
-from decant.sources.settings import Reference, pinned
+from decant.models.settings import Reference, pinned
 
 
 class Evaluate(Block):

@@ -7,6 +7,8 @@ from pydantic import model_validator
 from decant.blocks import Block, Place, Positive, Sha256
 from decant.sources.settings import Reference, pinned
 
+__all__ = ["BiEncoderStudent", "CrossEncoderStudent", "Model", "Reference", "Student", "pinned"]
+
 
 class Model(Block):
     """What every model's block holds."""

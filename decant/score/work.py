@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from decant import paths
 from decant.errors import DecantError
@@ -20,28 +20,6 @@ from decant.sources.references import model_folder, tokenizer_folder
 
 TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
 RAN_ON = "ran_on"  # the kind of notes in the store: machine → the teacher's engine and size there
-
-
-class TrackSettings(Protocol):
-    """What is read of a track's block of params."""
-
-    in_domain: str
-    out_of_domain: str | None
-    guard: str | None
-    replay: float
-    teacher: Teacher
-
-
-class Settings(Protocol):
-    """What is read of params beside the track's own block."""
-
-    seed: int
-    datasets: dict[str, Any]
-    store: StoreSettings
-
-    def track(self, name: str) -> TrackSettings:
-        """A track's block by its name."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,13 +52,17 @@ class Job:
     sources: dict[str, Source]
 
     @classmethod
-    def of(cls, settings: Settings, track: str) -> "Job":
+    def of(cls, params: Any, track: str) -> "Job":
         """A track's job: its train split as the stage `mine` made it, test splits, and what is replayed.
+
+        Args:
+            params: all of `decant.params.Params`.
+            track: its name.
 
         Raises:
             DecantError: `mine` has made nothing yet.
         """
-        block = settings.track(track)
+        block = params.track(track)
         splits = {"train": (block.in_domain, "train"), "test_in_domain": (block.in_domain, "test")}
         if block.out_of_domain is not None:
             splits["test_out_of_domain"] = (block.out_of_domain, "test")
@@ -92,9 +74,9 @@ class Job:
         sources = {}
         for name, (dataset, split) in splits.items():
             path = mined if name == "train" else paths.split(dataset, split)
-            described = settings.datasets[dataset]
+            described = params.datasets[dataset]
             sources[name] = Source(path, dataset, split, described.revision, described.packages)
-        return cls(track, block.teacher, settings.store, settings.seed, sources)
+        return cls(track, block.teacher, params.store, params.seed, sources)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +20,15 @@ from transformers import AutoTokenizer
 from decant.errors import DecantError
 from decant.score.engines.pool import InProcess
 from decant.score.engines.robust import AHEAD, NOT_FINITE, Outcome
-from decant.score.prompts import EmbeddingPrompts, Prompt
-from decant.score.settings import Teacher
+from decant.score.prompts import Prompt
 from tests.support import tiny_models as tiny
 from tests.support.planted_project import make_project, stage_anew
 from tests.support.project import ROOT, Project
+from tests.support.ray_shards import actors, check, shards, teacher_of, wait_until
 
 if TYPE_CHECKING:
     from decant.score.engines.ray_pool import RayPool
 
-SHARDS = 24
 CLUSTER = """
 import os, sys
 from ray.cluster_utils import Cluster
@@ -39,7 +37,7 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_
 second = cluster.add_node(num_cpus=1) if NODES == 2 else None
 os.environ.update(RAY_ADDRESS=cluster.address, OMP_NUM_THREADS="2")  # of the command
 sys.path[:0] = [ROOT]
-from tests.score.test_ray import *
+from tests.support.ray_shards import *
 """
 
 
@@ -52,11 +50,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights["model.embed_tokens.weight"][fever] = float("nan")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
-
-
-def teacher_of(folder: Path, **more: object) -> Teacher:
-    block = {"engines": 2, "engine_pool": "ray", **more}
-    return tiny.teacher("bi_encoder", "sentence-transformers", folder, 128, **block)
 
 
 @pytest.fixture(scope="module")
@@ -73,42 +66,6 @@ def pool(model: Path) -> Iterator["RayPool"]:
     assert signal.getsignal(signal.SIGTERM) is on_sigterm
     yield pool
     pool.close(kill=False)
-
-
-def shards(model: Path) -> Iterator[tuple[int, Sequence[Prompt]]]:
-    """Shards whose numbers are not those of their order; each is built when it is asked for."""
-    prompts = EmbeddingPrompts(model, 128, None, None)
-    for number in range(SHARDS):
-        texts = [f"acute {'heart ' * (index % 7)} {number} {index}" for index in range(20 + number)]
-        texts[number % 5] += " fever" * (number % 3 == 0)
-        yield 1000 - number, prompts.build([("document", text) for text in texts], "")
-
-
-def check(found: dict[int, Outcome], expected: dict[int, Outcome]) -> None:
-    assert found.keys() == expected.keys()
-    for number, outcome in expected.items():
-        assert found[number].values.tobytes() == outcome.values.tobytes()
-        assert found[number].values.dtype == outcome.values.dtype
-        assert found[number].faults == outcome.faults
-
-
-def actors(of: psutil.Process | None = None, title: str = "(_Engine)") -> list[psutil.Process]:
-    """The running processes of Ray that this one started, and whose title holds the words."""
-    found = []
-    for process in (of or psutil.Process()).children(recursive=True):
-        try:
-            if title in process.cmdline()[0]:
-                found.append(process)
-        except (psutil.Error, IndexError):
-            continue
-    return found
-
-
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def elsewhere(folder: Path, script: str, nodes: int = 1, **head: Any) -> str:
@@ -223,7 +180,7 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(model: Path, monk
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
 def test_nothing_outlives_a_stage_that_is_stopped(how: str, model: Path, tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; from tests.score.test_ray import shards, teacher_of; from stages import cli\n"
+        "from pathlib import Path; from tests.support.ray_shards import shards, teacher_of; from stages import cli\n"
         "from decant.score.engines.ray_pool import RayPool\n"
         "def main():\n"
         f"    model = Path({str(model)!r})\n"
