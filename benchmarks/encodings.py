@@ -41,7 +41,8 @@ from decant.sources.references import resolve
 ROOT = Path(__file__).parent.parent
 PRESET = "presets/qwen3.yaml"
 POSITIVES, NEGATIVES = 5, 25
-PUBLISHED = {
+TRAINING = ("epochs", "batch_size", "interpolate", "max_loss")  # keys of a preset's training that are taken
+PUBLISHED: dict[str, Any] = {
     "triplets": {"strategy": "all_pairs", "positives": None, "negatives": 1},
     "loss": {
         "name": "kl",
@@ -50,7 +51,8 @@ PUBLISHED = {
         "label_weight": 0.0,
         "in_batch": False,
     },
-    "guard": {"dataset": None, "replay": 0.0, "interpolate": False},
+    "guard": None,
+    "replay": 0.0,
 }
 
 
@@ -70,13 +72,14 @@ def main() -> None:
             print(f"{model}: MAP {_values(folder, model).mean():.4f}")
         ours = {"params.yaml": _train(folder, params, arguments.queries, "params.yaml")}
         preset = YAML(typ="safe").load(ROOT / PRESET)
-        changed = _params({block: preset["embedding"][block] for block in ("triplets", "loss", "guard")})
-        changed["embedding"]["train"].update(epochs=preset["train"]["epochs"], batch_size=preset["train"]["batch_size"])
+        changed = _params({key: preset["embedding"][key] for key in ("triplets", "loss", "guard", "replay")})
+        training = {**preset["train"], **(preset["embedding"]["train"] or {})}
+        changed["embedding"]["train"] = {key: training[key] for key in TRAINING if key in training}
         ours[PRESET] = _train(folder, changed, arguments.queries, f"n-tuples, loss, guard and epochs of {PRESET}")
         published = {}
         for rate in arguments.rates:
             changed = _params(PUBLISHED)
-            changed["embedding"]["train"].update(lr=rate, epochs=1, batch_size=16)
+            changed["embedding"]["train"] = {"lr": rate, "epochs": 1, "batch_size": 16, "interpolate": False}
             published[rate], texts = _train(folder, changed, arguments.queries, f"published, rate {rate:g}")
     rate, best = max(published.items(), key=lambda item: float(item[1].mean()))
     for name, (values, our_texts) in ours.items():
@@ -92,21 +95,18 @@ def _met(met: bool) -> str:
     return "met" if met else "MISSED"
 
 
-def _params(changes: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+def _params(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """params.yaml, with the made set for the embedding track, and its blocks changed."""
     params: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["datasets"]["headings"] = params["datasets"]["icd10"] | {
+    params["datasets"]["headings"] = {
         "source": "path:data/own",
         "format": "rows",
-        "packages": {},
-        "splits": {split: f"{split}.jsonl" for split in ("train", "dev", "test")},
-        **dict.fromkeys(("train", "dev", "test", "negatives")),
+        **{split: f"{split}.jsonl" for split in ("train", "dev", "test")},
         "max_overlap": 1.0,
         "task": "Given the heading of a category of diagnoses, retrieve the titles of its diagnoses",
     }
     params["embedding"].update(in_domain="headings", out_of_domain=None)
-    for block, values in (changes or {}).items():
-        params["embedding"][block].update(values)
+    params["embedding"].update(changes or {})
     return params
 
 
@@ -114,7 +114,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
     """Train and test a student; the average precision of each query, and the texts encoded per train query."""
     _stages(folder, params, "triplets embedding", "train embedding", "evaluate embedding after")
     tuples = pq.read_table(folder / "data/triplets/embedding.parquet", columns=["negatives"])["negatives"].to_pylist()
-    epochs = params["embedding"]["train"]["epochs"] or params["train"]["epochs"]
+    epochs = {**params["train"], **params["embedding"]["train"]}["epochs"]
     texts = sum(2 + len(negatives) for negatives in tuples) * epochs / queries
     seconds = read_json(folder / "data/cost/embedding/train.json")["seconds"]
     values = _values(folder, "after")
