@@ -8,17 +8,16 @@ at random. Baseline: each batch in one part, padded to its longest text. Needs `
 
 import random
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
-from decant.student_old import make_student
-from sentence_transformers import CrossEncoder
 
+from decant import paths
+from decant.kinds import TRACKS
 from decant.models.load import transformer_of
 from decant.params import load_params
+from decant.sources.references import model_folder
 from decant.train import chunking
-from stages.cli import TRACKS, TRIPLETS
 
 BATCHES = 4
 WHOLE = 1 << 30
@@ -27,15 +26,17 @@ TOKENS = (WHOLE, 128, 256, 512, 1024, 2048)
 
 def main() -> None:
     """Print for each track the seconds a batch by tokens a part, and their ratio to the whole batch's."""
-    params = load_params(Path("params.yaml"))
-    for track in TRACKS:
-        rows = pq.read_table(TRIPLETS / f"{track}.parquet").to_pylist()
-        size = params.training(track).batch_size
-        drawn = [random.Random(number).sample(rows, size) for number in range(BATCHES)]
-        model = make_student(params, track)
+    params = load_params(paths.PARAMS)
+    for track, kind in TRACKS.items():
+        rows = pq.read_table(paths.TRIPLETS / f"{track}.parquet").to_pylist()
+        block = params.track(track)
+        drawn = [random.Random(number).sample(rows, block.train.batch_size) for number in range(BATCHES)]
+        student = block.student
+        folder = model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
+        model = kind.models.make_student(student, folder, params.seed)
         model.train()
         transformer_of(model).get_input_embeddings().requires_grad_(False)
-        pairs = isinstance(model, CrossEncoder)
+        pairs = not kind.embeds
         batches = []
         for batch in drawn:
             texts = [

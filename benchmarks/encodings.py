@@ -35,14 +35,14 @@ from decant.evaluate.run import read_metrics
 from decant.fetch.embedded.icd10 import TABULAR_LIST, Code, read_codes
 from decant.fetch.splits import allot_groups
 from decant.files import read_json
-from decant.report.seeds import paired_difference
-from decant.report.settings import ReportSettings
+from decant.report.statistics import paired_difference
 from decant.sources.references import resolve
 
 ROOT = Path(__file__).parent.parent
 PRESET = "presets/qwen3.yaml"
 POSITIVES, NEGATIVES = 5, 25
-PUBLISHED = {
+TRAINING = ("epochs", "batch_size", "interpolate", "max_loss")  # keys of a preset's training that are taken
+PUBLISHED: dict[str, Any] = {
     "triplets": {"strategy": "all_pairs", "positives": None, "negatives": 1},
     "loss": {
         "name": "kl",
@@ -72,17 +72,18 @@ def main() -> None:
             print(f"{model}: MAP {_values(folder, model).mean():.4f}")
         ours = {"params.yaml": _train(folder, params, arguments.queries, "params.yaml")}
         preset = YAML(typ="safe").load(ROOT / PRESET)
-        changed = _params({block: preset["embedding"][block] for block in ("triplets", "loss", "guard", "replay")})
-        changed["embedding"]["train"].update(epochs=preset["train"]["epochs"], batch_size=preset["train"]["batch_size"])
+        changed = _params({key: preset["embedding"][key] for key in ("triplets", "loss", "guard", "replay")})
+        training = {**preset["train"], **(preset["embedding"]["train"] or {})}
+        changed["embedding"]["train"] = {key: training[key] for key in TRAINING if key in training}
         ours[PRESET] = _train(folder, changed, arguments.queries, f"n-tuples, loss, guard and epochs of {PRESET}")
         published = {}
         for rate in arguments.rates:
             changed = _params(PUBLISHED)
-            changed["embedding"]["train"].update(lr=rate, epochs=1, batch_size=16)
+            changed["embedding"]["train"] = {"lr": rate, "epochs": 1, "batch_size": 16, "interpolate": False}
             published[rate], texts = _train(folder, changed, arguments.queries, f"published, rate {rate:g}")
     rate, best = max(published.items(), key=lambda item: float(item[1].mean()))
     for name, (values, our_texts) in ours.items():
-        found = paired_difference(values, best, ReportSettings(), 0)
+        found = paired_difference(values, best, resamples=9999, confidence=0.95, seed=0)
         print(
             f"{name}: 1 / {texts / our_texts:.1f} of the published texts; bar 1 / 10: {_met(our_texts <= texts / 10)}\n"
             f"{name}: MAP {found.mean:+.4f} ({found.low:+.4f} … {found.high:+.4f}), p {found.p_value:.4f}, against the "
@@ -99,15 +100,13 @@ def _params(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     params: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
     params["datasets"]["headings"] = {
         "source": "path:data/own",
+        "format": "rows",
         **{split: f"{split}.jsonl" for split in ("train", "dev", "test")},
         "max_overlap": 1.0,
         "task": "Given the heading of a category of diagnoses, retrieve the titles of its diagnoses",
     }
     params["embedding"].update(in_domain="headings", out_of_domain=None)
-    for key, value in (changes or {}).items():
-        params["embedding"][key] = value
-    if params["embedding"]["guard"] is None:
-        params["embedding"]["train"]["interpolate"] = False
+    params["embedding"].update(changes or {})
     return params
 
 
@@ -115,7 +114,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
     """Train and test a student; the average precision of each query, and the texts encoded per train query."""
     _stages(folder, params, "triplets embedding", "train embedding", "evaluate embedding after")
     tuples = pq.read_table(folder / "data/triplets/embedding.parquet", columns=["negatives"])["negatives"].to_pylist()
-    epochs = params["embedding"]["train"].get("epochs", params["train"]["epochs"])
+    epochs = {**params["train"], **params["embedding"]["train"]}["epochs"]
     texts = sum(2 + len(negatives) for negatives in tuples) * epochs / queries
     seconds = read_json(folder / "data/cost/embedding/train.json")["seconds"]
     values = _values(folder, "after")
@@ -124,8 +123,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
 
 
 def _values(folder: Path, model: str) -> np.ndarray:
-    (values,) = read_metrics(folder / f"data/runs/embedding/{model}.parquet")["in_domain"].values()
-    return values["map"]
+    return read_metrics(folder / f"data/runs/embedding/{model}.parquet")["in_domain"]["map"]
 
 
 def _stages(folder: Path, params: dict[str, Any], *commands: str) -> None:

@@ -57,13 +57,15 @@ def assemble(folder: Path, _: int, _strategy: str) -> str:
 
 def triplets(folder: Path, _: int, strategy: str) -> str:
     """Draw the n-tuples."""
-    from decant.triplets.draw import Draw
-    from stages.triplets import write_tuples
+    from decant.triplets.run import write_tuples
+    from decant.triplets.settings import Triplets
 
     positives = 1 if strategy == "teacher_top_k" else None
-    draw = Draw(strategy, positives, 1 if strategy == "all_pairs" else NEGATIVES, seed=0)
+    negatives = 1 if strategy == "all_pairs" else NEGATIVES
     path = folder / "tuples.parquet"
-    write_tuples(folder / "scores", draw, path)
+    draw, _ = write_tuples(
+        folder / "scores", Triplets(strategy=strategy, positives=positives, negatives=negatives), path
+    )
     return f"{draw.tuples} n-tuples, a file of {path.stat().st_size / 1e6:.0f} MB"
 
 
