@@ -13,8 +13,7 @@ from sentence_transformers.sentence_transformer.evaluation import RerankingEvalu
 
 from decant.data.sets import read_split
 from decant.evaluate.run import evaluate
-from decant.models.load import load_bi_encoder
-from decant.models.scorer import BiEncoderScorer
+from decant.models.bi_encoder import load, make_scorer
 
 BATCH_SIZE = 32
 ROUNDS = 3
@@ -23,10 +22,10 @@ ROUNDS = 3
 def main() -> None:
     """Print both times, their ratio and the bar; alternate the two, and take each one's fastest round."""
     split = read_split(Path("data/sets/pydocs/test.parquet"))
-    model = load_bi_encoder(Path("models/embedding"))
+    model = load(Path("models/embedding"))
     samples = [{"query": row.query, "positive": row.positive, "negative": row.negative} for row in split.rows]
     evaluator = RerankingEvaluator(samples, batch_size=BATCH_SIZE, write_csv=False)
-    scorer = BiEncoderScorer(model, BATCH_SIZE)
+    scorer = make_scorer(model, BATCH_SIZE)
     texts = [text for row in split.rows for text in (row.query, *row.candidates)]
     repeats = len(texts) / len(set(texts))
 
