@@ -6,6 +6,7 @@ output, passes signals on, and ends with its exit code. Anything else it hands t
 """
 
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -109,8 +110,9 @@ def _attend(connection: socket.socket) -> None:
 
 
 def _end_with_the_client(connection: socket.socket, child: int) -> None:
-    if not connection.recv(1):  # the client is gone: it was killed
-        os.kill(child, signal.SIGKILL)
+    if not connection.recv(1):  # the client is gone: it was killed, or has its answer
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def _run(arguments: list[str], folder: str, environment: dict[str, str], output: list[int]) -> None:

@@ -13,6 +13,8 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
+from tests.support.preloaded import python_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
@@ -27,7 +29,7 @@ class Project:
         """The environment of what runs in the project."""
         return {
             **os.environ,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(python_folder()), str(BIN), os.environ["PATH"]]),
             "CI": "true",
             "XDG_CACHE_HOME": str(self.folder.parent / "cache"),  # a score store of its own
             "DVC_NO_ANALYTICS": "true",
