@@ -32,6 +32,11 @@ def is_main() -> bool:
     return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
+def group_size() -> int:
+    """How many processes train."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def wait_for_all() -> None:
     """Return when every process of the group has come here."""
     if distributed.is_initialized():
@@ -55,11 +60,8 @@ def cpu_group_arguments() -> dict[str, Any]:
 def launch(arguments: Sequence[str], processes: int) -> None:
     """Run `python *arguments` in several processes, as torchrun does, and wait for them.
 
-    They end when this process gets SIGINT or SIGTERM, which it then handles as before, and when one of them fails.
-
-    Args:
-        arguments: of the interpreter; the command calls `in_group`.
-        processes: how many.
+    They end when this process gets SIGINT or SIGTERM, which it then handles as before, and when one of them fails. The
+    command calls `in_group`.
 
     Raises:
         DecantError: there are too few GPUs, a process raised it, or a process was killed.

@@ -19,22 +19,21 @@ Student = Callable[[Sequence[str], Sequence[str]], Scores]
 
 
 def resolve(loss: Loss, tuples: Path, student: Student | None, tell: Callable[[str], None]) -> Loss:
-    """The settings with a number in place of each `auto` that the loss uses.
+    """The settings with a number in place of each `auto` that the loss uses, measured on a file of n-tuples.
 
     Args:
         loss: the settings.
-        tuples: a file of n-tuples.
+        tuples: the file.
         student: see `teacher_scale`.
         tell: prints each number.
     """
-    measure: dict[str, Callable[[], float]] = {
-        "teacher_temperature": lambda: teacher_temperature(tuples),
-        "teacher_scale": lambda: teacher_scale(tuples, student),
-    }
     used = LOSSES[loss.name].scales if loss.label_weight < 1 else ()
-    numbers = {name: measure[name]() for name in used if getattr(loss, name) == "auto"}
-    for name, number in numbers.items():
-        tell(f"loss.{name} auto: {number:.4g}")
+    numbers = {}
+    for name in used:
+        if getattr(loss, name) == "auto":
+            scaled = name == "teacher_scale"
+            numbers[name] = teacher_scale(tuples, student) if scaled else teacher_temperature(tuples)
+            tell(f"loss.{name} auto: {numbers[name]:.4g}")
     return loss.model_copy(update=numbers)
 
 
@@ -43,9 +42,6 @@ def teacher_temperature(tuples: Path) -> float:
 
     The deviation is that of the teacher's scores within an n-tuple, on average, so that their scale divides out, as in
     Sun et al., Logit Standardization (arXiv:2403.01569). At temperature 1 cosines would be an almost flat target.
-
-    Args:
-        tuples: a file of n-tuples.
     """
     total, count = 0.0, 0
     with pq.ParquetFile(tuples) as file:
@@ -59,11 +55,8 @@ def teacher_temperature(tuples: Path) -> float:
 def teacher_scale(tuples: Path, student: Student | None) -> float:
     """The factor that makes the teacher's margins as large as the student's are before it is trained.
 
-    Both are root mean squares over the first n-tuples of the file. A student with a fresh head has no margins yet.
-
-    Args:
-        tuples: a file of n-tuples.
-        student: scores queries with candidates; None for one with a fresh head.
+    Both are root mean squares over the first n-tuples of the file. `student` scores queries with candidates; it is None
+    for one with a fresh head, which has no margins yet.
     """
     with pq.ParquetFile(tuples) as file:
         rows: list[dict[str, Any]] = next(file.iter_batches(SAMPLE)).to_pylist()
