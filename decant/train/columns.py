@@ -6,6 +6,7 @@ The trainers pass one column of numbers on to the loss. It holds all that a loss
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ from decant.train.embeddings import names
 BATCH = 1 << 13  # n-tuples in memory while the file is written
 
 
-class TuplesInfo(NamedTuple):
+@dataclass(frozen=True)
+class TuplesInfo:
     """The metadata of a file of n-tuples."""
 
     count: int

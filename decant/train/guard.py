@@ -29,16 +29,9 @@ class Point(NamedTuple):
 
 
 def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str], None]) -> tuple[list[Point], Point]:
-    """Replace a checkpoint by the chosen point between before and after training, where `train.interpolate` says so.
+    """Replace the checkpoint in a folder by the chosen point between before and after training, where params say so.
 
-    Args:
-        job: the training.
-        in_domain: the dev MAP of the checkpoint.
-        folder: of the checkpoint.
-        tell: prints the choice.
-
-    Returns:
-        all points, and the chosen one.
+    `in_domain` is the checkpoint's MAP on dev. Returns all points, and the chosen one.
     """
     if job.guard_dev is None or not job.params.train.interpolate:
         after_alone = Point(1.0, in_domain, None)

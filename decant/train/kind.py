@@ -24,10 +24,7 @@ class TrainingKind(Protocol):
         """
 
     def make_trainer(self, arguments: dict[str, Any], task: str, /, **common: Any) -> Any:
-        """The library's trainer.
+        """The library's trainer, by its training arguments. The task fills `{task}` in the query prompt.
 
-        Args:
-            arguments: of the library's training arguments.
-            task: fills `{task}` in the query prompt.
-            common: model, train_dataset, loss, evaluator and callbacks.
+        `common` holds model, train_dataset, loss, evaluator and callbacks.
         """

@@ -98,14 +98,9 @@ def _train(
 
 
 def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Tell) -> None:
-    """Train in this process, alone or as one of several; the main one writes.
+    """Train in this process, alone or as one of several, on what `arrow_file` wrote.
 
-    Args:
-        job: the training.
-        labels_only: whether the teacher is set aside.
-        tuples: an Arrow file; see `decant.train.columns.arrow_file`.
-        folder: receives the best checkpoint, and the outcome for `train_track`.
-        tell: prints what happens.
+    The main process writes the best checkpoint and, for `train_track`, the outcome into the folder.
     """
     settings: Train = job.params.train
     wanted: Loss = job.params.loss
@@ -155,7 +150,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
 
 
 def _write_curve(path: Path, points: Sequence[Mapping[str, float | None]], names: Sequence[str]) -> None:
-    """Write a curve as CSV. Without points it has its header alone: `names`, which every curve of the kind has."""
+    """Write a curve as CSV; without points its header alone, the names that every curve of the kind has."""
     with atomic_file(path) as partial_file, partial_file.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(points[0]) if points else names, lineterminator="\n")
         writer.writeheader()

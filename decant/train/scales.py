@@ -14,26 +14,19 @@ from decant.train.settings import Loss
 BATCH = 1 << 14
 SAMPLE = 256  # n-tuples whose margins are measured
 FRESH_MARGIN = 2.5  # of logits: what an untrained head is asked to express, odds of 12 to 1
-Scores = npt.NDArray[np.float32]
-Student = Callable[[Sequence[str], Sequence[str]], Scores]
+Student = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 
 
 def resolve(loss: Loss, tuples: Path, student: Student | None, tell: Callable[[str], None]) -> Loss:
-    """The settings with a number in place of each `auto` that the loss uses, measured on a file of n-tuples.
-
-    Args:
-        loss: the settings.
-        tuples: the file.
-        student: see `teacher_scale`.
-        tell: prints each number.
-    """
+    """The settings with a number in place of each `auto` that the loss uses, measured on a file of n-tuples."""
+    measure = {
+        "teacher_temperature": lambda: teacher_temperature(tuples),
+        "teacher_scale": lambda: teacher_scale(tuples, student),
+    }
     used = LOSSES[loss.name].scales if loss.label_weight < 1 else ()
-    numbers = {}
-    for name in used:
-        if getattr(loss, name) == "auto":
-            scaled = name == "teacher_scale"
-            numbers[name] = teacher_scale(tuples, student) if scaled else teacher_temperature(tuples)
-            tell(f"loss.{name} auto: {numbers[name]:.4g}")
+    numbers = {name: measure[name]() for name in used if getattr(loss, name) == "auto"}
+    for name, number in numbers.items():
+        tell(f"loss.{name} auto: {number:.4g}")
     return loss.model_copy(update=numbers)
 
 

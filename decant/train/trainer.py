@@ -26,7 +26,7 @@ from decant.models.load import transformer_of
 from decant.models.scorer import Scorer
 from decant.progress import progress
 from decant.train.chunking import encode_in_chunks
-from decant.train.distributed import cpu_group_arguments, from_main, is_main, wait_for_all
+from decant.train.distributed import from_main, group_size, is_main, wait_for_all
 from decant.train.kind import TrainingKind
 from decant.train.losses import LOSSES
 from decant.train.precision import choose_precision
@@ -65,12 +65,11 @@ def train_student(
 ) -> Curves:
     """Train, evaluate on dev at the start and `settings.evaluations` times, and save the best checkpoint.
 
-    With `epochs: 0` the start is the only checkpoint. The best checkpoint is in `folder`, and need not be what the
-    model is at the end. In a group of processes (`decant.train.distributed`) each calls this with the same arguments,
-    and the main one has the outcome.
+    With `epochs: 0` the start is the only checkpoint. In a group of processes (`decant.train.distributed`) each calls
+    this with the same arguments, and the main one has the outcome.
 
     Args:
-        model: the student, changed in place.
+        model: the student, changed in place; at the end it need not be the best.
         loss: see `TrainingKind.make_loss`.
         tuples: see `decant.train.columns.trainer_columns`.
         dev: the in-domain dev split.
@@ -90,17 +89,18 @@ def train_student(
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
     total = settings.steps(len(tuples)) if steps is None else steps
     last = from_main(checkpoints.last) if checkpoints else None
+    done = step_of(last) if last else 0
     curves = Curves(**read_json(last / "curves.json")) if last else Curves()
     keep_best = _KeepBest(scorer, dev, curves, folder)
     if last:
         if is_main():
             shutil.copytree(last / "best", folder, dirs_exist_ok=True)
-        tell(f"training: goes on from step {step_of(last)} of {total}, saved in {last}")
+        tell(f"training: goes on from step {done} of {total}, saved in {last}")
     else:
         with distributed_evaluation(model) as evaluates:
             if evaluates:
                 keep_best(model, steps=0)
-    if total == (step_of(last) if last else 0):
+    if total in (0, done):
         return curves
 
     def commit(step: int) -> None:
@@ -136,6 +136,7 @@ def train_student(
 
 def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str | Path) -> dict[str, Any]:
     """The library's names for our settings, and what is fixed."""
+    on_cpus = group_size() > 1 and not torch.cuda.is_available()
     return {
         "output_dir": str(folder),
         "max_steps": total,
@@ -156,7 +157,8 @@ def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str |
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
-        **cpu_group_arguments(),
+        "use_cpu": on_cpus,
+        "ddp_backend": "gloo" if on_cpus else None,
     }
 
 
