@@ -71,10 +71,12 @@ def triplets(folder: Path, _: int, strategy: str) -> str:
 
 def reader(folder: Path, _: int, _strategy: str) -> str:
     """Write the trainers' file and read each n-tuple once, in the shuffled batches of a trainer."""
-    from decant.train.columns import arrow_file, open_dataset
+    from datasets import Dataset
+
+    from decant.train.columns import arrow_file
 
     with arrow_file(folder / "tuples.parquet") as path:
-        dataset = open_dataset(path)
+        dataset = Dataset.from_file(str(path))
         order = np.random.default_rng(0).permutation(len(dataset))
         for start in range(0, len(order), TRAIN_BATCH):
             dataset.__getitems__(order[start : start + TRAIN_BATCH].tolist())

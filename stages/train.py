@@ -8,7 +8,7 @@ from decant.kinds import TRACKS
 from decant.sources.references import model_folder
 from decant.train.distributed import in_group
 from decant.train.job import Job
-from decant.train.run import Outputs, train_in_group, train_track
+from decant.train.run import Outputs, train_here, train_track
 from stages import cli
 
 
@@ -22,23 +22,16 @@ def main(track: str) -> None:
 
 def job_of(track: str) -> Job:
     """The training that params describe."""
-    params = cli.params()
+    params, kind = cli.params(), TRACKS[track]
     block = params.track(track)
     student = block.student
     return Job(
-        track=track,
-        kind=TRACKS[track],
-        student=student,
-        teacher=block.teacher,
-        teacher_kind=block.teacher.kind,
-        triplets=block.triplets,
-        loss=block.loss,
-        train=block.train,
-        evaluate=params.evaluate,
-        seed=params.seed,
-        in_domain=block.in_domain,
-        guard=block.guard,
-        replay=block.replay,
+        track,
+        kind.models,
+        kind.training,
+        block,
+        params.evaluate.batch_size,
+        params.seed,
         folder=model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code),
         tuples=paths.TRIPLETS / f"{track}.parquet",
         dev=paths.split(block.in_domain, "dev"),
@@ -57,4 +50,4 @@ if __name__ == "__main__":
     parsed = parser.parse_args()
     if parsed.into is None:
         cli.run(f"train@{parsed.track}", lambda: main(parsed.track))
-    in_group(lambda: train_in_group(job_of(parsed.track), parsed.labels_only, parsed.tuples, parsed.into, print))
+    in_group(lambda: train_here(job_of(parsed.track), parsed.labels_only, parsed.tuples, parsed.into, print))

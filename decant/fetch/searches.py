@@ -52,7 +52,7 @@ def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) 
     """
     from sentence_transformers import util  # slow to import
 
-    query_prompt, document_prompt = choose_prompts(model.prompts, None, None)
+    query_prompt, document_prompt = choose_prompts(model.prompts)
 
     def embed(some: Sequence[str], prompt: str) -> "Tensor":
         embedded: Tensor = model.encode(

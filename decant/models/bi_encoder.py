@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from decant.models.load import limit_length
+from decant.models.load import load_sentence_transformers
 from decant.models.prompts import choose_prompts
 from decant.models.scorer import Scores, batches_by_length
 from decant.models.settings import BiEncoderStudent
@@ -18,50 +17,20 @@ from decant.progress import progress
 
 
 def load(
-    folder: Path,
-    *,
-    max_length: int | None = None,
-    dtype: str = "float32",
-    trust_remote_code: bool = False,
+    folder: Path, *, max_length: int | None = None, dtype: str = "float32", trust_remote_code: bool = False
 ) -> SentenceTransformer:
-    """Load a sentence-transformers model.
-
-    Args:
-        folder: of the model.
-        max_length: tokens after which a text is cut; None keeps the model's own.
-        dtype: of the weights.
-        trust_remote_code: whether code that lies in the folder may run.
-    """
-    model = SentenceTransformer(
-        str(folder),
-        model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-    )
-    limit_length(model, max_length)
-    return model
+    """See `ModelKind.load`."""
+    return load_sentence_transformers(SentenceTransformer, folder, max_length, dtype, trust_remote_code)
 
 
-def make_student(settings: BiEncoderStudent, folder: Path, seed: int) -> SentenceTransformer:
-    """The student before training, its prompts saved with it, so that it is used later as it was trained.
-
-    Args:
-        settings: its block of params.
-        folder: of the model that it is made of.
-        seed: of what is drawn: nothing.
-    """
-    del seed
+def make_student(settings: BiEncoderStudent, folder: Path, seed: int) -> SentenceTransformer:  # noqa: ARG001
+    """The student before training, its prompts saved with it, so that it is used later as it was trained."""
     model = load(folder, max_length=settings.max_length, trust_remote_code=settings.trust_remote_code)
     query, document = choose_prompts(model.prompts, settings.query_prompt, settings.document_prompt)
     model.prompts = {**model.prompts, "query": query, "document": document}
     if settings.layers is not None:
         keep_layers(model, settings.layers)
     return model
-
-
-def make_scorer(model: SentenceTransformer, batch_size: int) -> "BiEncoderScorer":
-    """The scorer of a model in memory, with its own prompts."""
-    return BiEncoderScorer(model, batch_size)
 
 
 def outputs(model: SentenceTransformer, inputs: dict[str, Tensor]) -> Tensor:
@@ -75,22 +44,13 @@ class BiEncoderScorer:
     Args:
         model: which embeds.
         batch_size: texts a forward pass.
-        query_prompt: goes before each query, `{task}` filled in; None means the model's own.
-        document_prompt: goes before each candidate; None means the model's own.
     """
 
     kind = "bi_encoder"
 
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        batch_size: int,
-        query_prompt: str | None = None,
-        document_prompt: str | None = None,
-    ) -> None:
-        self.model = model
-        self.batch_size = batch_size
-        self.query_prompt, self.document_prompt = choose_prompts(model.prompts, query_prompt, document_prompt)
+    def __init__(self, model: SentenceTransformer, batch_size: int) -> None:
+        self.model, self.batch_size = model, batch_size
+        self.query_prompt, self.document_prompt = choose_prompts(model.prompts)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
         """See `Scorer.score`; texts that are both query and candidate under one prompt are encoded once."""
@@ -123,3 +83,6 @@ class BiEncoderScorer:
                     embeddings[chosen] = encoded
                 bar.update(len(batch))
         return embeddings
+
+
+make_scorer = BiEncoderScorer

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decant.errors import DecantError
 from decant.files import read_json
-from decant.models.load import limit_length, transformer_of
+from decant.models.load import load_sentence_transformers, transformer_of
 from decant.models.scorer import Scores, batches_by_length
 from decant.models.settings import CrossEncoderStudent
 from decant.models.students import keep_layers
@@ -25,14 +25,9 @@ def load(
     dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> CrossEncoder:
-    """Load a cross-encoder with one raw logit as its score (no sigmoid).
+    """Load a cross-encoder with one raw logit as its score (no sigmoid); see `ModelKind.load`.
 
-    Args:
-        folder: of a cross-encoder, or of a backbone when the head is fresh.
-        max_length: tokens after which a pair is cut; None keeps the model's own.
-        fresh_head: whether a head that the folder does not have may be added, with random weights.
-        dtype: of the weights.
-        trust_remote_code: whether code that lies in the folder may run.
+    With `fresh_head` a head that the folder does not have may be added, with random weights.
 
     Raises:
         DecantError: the folder's model has no head, and none may be added.
@@ -43,26 +38,12 @@ def load(
             f"{folder}: {architectures[0] or 'the model'} has no classification head to keep",
             "name a cross-encoder, or set the student's `head` to `fresh`",
         )
-    model = CrossEncoder(
-        str(folder),
-        num_labels=1,
-        activation_fn=nn.Identity(),
-        model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-    )
-    limit_length(model, max_length)
-    return model
+    raw = {"num_labels": 1, "activation_fn": nn.Identity()}
+    return load_sentence_transformers(CrossEncoder, folder, max_length, dtype, trust_remote_code, **raw)
 
 
 def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> CrossEncoder:
-    """The student before training, with its fresh or published head.
-
-    Args:
-        settings: its block of params.
-        folder: of the model that it is made of.
-        seed: of a fresh head's weights.
-    """
+    """The student before training, with its fresh or published head."""
     fresh = settings.fresh_head
     model = load(folder, max_length=settings.max_length, fresh_head=fresh, trust_remote_code=settings.trust_remote_code)
     if fresh:
@@ -70,11 +51,6 @@ def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> Cros
     if settings.layers is not None:
         keep_layers(model, settings.layers)
     return model
-
-
-def make_scorer(model: CrossEncoder, batch_size: int) -> "CrossEncoderScorer":
-    """The scorer of a model in memory."""
-    return CrossEncoderScorer(model, batch_size)
 
 
 def outputs(model: CrossEncoder, inputs: dict[str, Tensor]) -> Tensor:
@@ -113,12 +89,10 @@ class CrossEncoderScorer:
     kind = "cross_encoder"
 
     def __init__(self, model: CrossEncoder, batch_size: int) -> None:
-        self.model = model
-        self.batch_size = batch_size
+        self.model, self.batch_size = model, batch_size
 
-    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
+    def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:  # noqa: ARG002
         """See `Scorer.score`; a cross-encoder has no prompt for the task to fill."""
-        del task
         number: dict[tuple[str, str], int] = {}
         position = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
         pairs = list(number)
@@ -130,3 +104,6 @@ class CrossEncoderScorer:
                 )
                 bar.update(len(batch))
         return scores[position]
+
+
+make_scorer = CrossEncoderScorer

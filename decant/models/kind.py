@@ -17,30 +17,13 @@ class ModelKind(Protocol):
     def load(
         self, folder: Path, *, max_length: int | None = None, dtype: str = "float32", trust_remote_code: bool = False
     ) -> Any:
-        """A model in memory.
-
-        Args:
-            folder: of the model.
-            max_length: tokens after which a text or pair is cut; None keeps the model's own.
-            dtype: of the weights.
-            trust_remote_code: whether code that lies in the folder may run.
-        """
-        ...
+        """A model in memory. Without a `max_length` in tokens it keeps its own."""
 
     def make_student(self, settings: Any, folder: Path, seed: int) -> Any:
-        """A student before training.
+        """A student before training: the model in a folder, changed as its block of params says; drawn by the seed."""
 
-        Args:
-            settings: its block of params, of this kind's class.
-            folder: of the model that it is made of.
-            seed: of what is drawn.
-        """
-        ...
-
-    def make_scorer(self, model: Any, batch_size: int) -> Scorer:
+    def make_scorer(self, model: Any, batch_size: int, /) -> Scorer:
         """Scores pairs with a model in memory, with its own prompts."""
-        ...
 
     def outputs(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """From tokens, in float32: embeddings of length 1, shape (texts, dimension), or raw logits, shape (pairs,)."""
-        ...

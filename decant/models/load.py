@@ -3,7 +3,7 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -18,15 +18,11 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
+Loaded = TypeVar("Loaded", SentenceTransformer, CrossEncoder)
+
 
 def load_causal_lm(folder: Path, *, dtype: str = "float32", trust_remote_code: bool = False) -> Any:
-    """Load a causal language model of transformers, on the GPU where there is one.
-
-    Args:
-        folder: of the model.
-        dtype: of the weights.
-        trust_remote_code: whether code that lies in the folder may run.
-    """
+    """Load a causal language model of transformers, on the GPU where there is one."""
     model = AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=getattr(torch, dtype),
@@ -42,10 +38,30 @@ def transformer_of(model: SentenceTransformer | CrossEncoder) -> Any:
     return model[0].model
 
 
-def limit_length(model: SentenceTransformer | CrossEncoder, max_length: int | None) -> None:
-    """Have a model cut texts or pairs after so many tokens, or at its own limit where that is lower; in place."""
+def load_sentence_transformers(
+    kind: type[Loaded], folder: Path, max_length: int | None, dtype: str, trust_remote_code: bool, **options: Any
+) -> Loaded:
+    """Load a model of sentence-transformers.
+
+    Args:
+        kind: its class.
+        folder: of the model.
+        max_length: tokens after which it cuts a text or pair, or at its own limit where that is lower; None keeps its
+            own.
+        dtype: of the weights.
+        trust_remote_code: whether code that lies in the folder may run.
+        options: others of the class.
+    """
+    model = kind(
+        str(folder),
+        model_kwargs={"use_safetensors": True, "dtype": getattr(torch, dtype)},
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+        **options,
+    )
     if max_length is not None:
         model.max_seq_length = min(max_length, positions(transformer_of(model).config.to_dict()))
+    return model
 
 
 def detect_kind(folder: Path) -> Literal["bi_encoder", "cross_encoder"]:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 DOCUMENT_PROMPT_NAMES = ("document", "passage", "corpus")
 
 
-def choose_prompts(own: Mapping[str, str], query_prompt: str | None, document_prompt: str | None) -> tuple[str, str]:
+def choose_prompts(
+    own: Mapping[str, str], query_prompt: str | None = None, document_prompt: str | None = None
+) -> tuple[str, str]:
     """The prompts before queries and before documents: those given, or the model's own.
 
     The own ones are found as `encode_query` and `encode_document` of sentence-transformers find them.

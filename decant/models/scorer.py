@@ -25,7 +25,6 @@ class Scorer(Protocol):
         Returns:
             raw scores, float32, shape (pairs,).
         """
-        ...
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Make a student out of a published model: leave layers out, give it a fresh head."""
+"""Make a smaller student out of a published model."""
 
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import nn
@@ -12,7 +12,7 @@ def keep_layers(model: SentenceTransformer | CrossEncoder, layers: list[int]) ->
 
     Args:
         model: to shorten.
-        layers: ascending layer numbers, from 0.
+        layers: ascending numbers, from 0.
 
     Raises:
         DecantError: a layer is named that the model does not have, or its layers cannot be found.

@@ -4,11 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor, nn
@@ -16,7 +12,7 @@ from torch import Tensor, nn
 from decant.errors import DecantError
 from decant.models.prompts import choose_prompts
 from decant.train.columns import Labels, unpack
-from decant.train.distributed import SharedBatches
+from decant.train.distributed import SharedBatches, group_size
 from decant.train.embeddings import TeacherEmbeddings
 from decant.train.losses import LOSSES
 from decant.train.losses.base import Batch
@@ -36,6 +32,9 @@ class BiEncoderLoss(nn.Module):
         settings: of the loss, nothing in them `auto`.
         teacher: its embeddings of the texts. With them `false_negative_margin` holds for the batch's other candidates
             too.
+
+    Raises:
+        DecantError: several processes would each train a projection of their own.
     """
 
     def __init__(self, model: SentenceTransformer, settings: Loss, teacher: TeacherEmbeddings | None = None) -> None:
@@ -44,6 +43,12 @@ class BiEncoderLoss(nn.Module):
         self.projection: nn.Linear | None = None
         dimension = model.get_embedding_dimension()
         if LOSSES[settings.name].embeddings and teacher is not None and teacher.dimension != dimension:
+            if group_size() > 1:
+                raise DecantError(
+                    f"train.processes: {group_size()} processes would each train a projection of their own, of the "
+                    f"student's embeddings ({dimension} numbers) to the teacher's",
+                    "set train.processes to 1 for this track, or its loss.name to kl",
+                )
             self.projection = nn.Linear(dimension, teacher.dimension, device=model.device)
 
     def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
@@ -58,18 +63,7 @@ class BiEncoderLoss(nn.Module):
         return weighted_terms(batch, self.settings)
 
 
-def make_loss(
-    model: SentenceTransformer, settings: Loss, teacher: TeacherEmbeddings | None, processes: int
-) -> BiEncoderLoss:
-    """See `TrainingKind.make_loss`."""
-    loss = BiEncoderLoss(model, settings, teacher)
-    if processes > 1 and loss.projection is not None:
-        raise DecantError(
-            f"train.processes: {processes} processes would each train a projection of their own, of the student's "
-            f"embeddings ({model.get_embedding_dimension()} numbers) to the teacher's",
-            "set train.processes to 1 for this track, or its loss.name to kl",
-        )
-    return loss
+make_loss = BiEncoderLoss
 
 
 class Trainer(SharedBatches, ResumableTrainer, SentenceTransformerTrainer):  # type: ignore[misc]
@@ -78,7 +72,7 @@ class Trainer(SharedBatches, ResumableTrainer, SentenceTransformerTrainer):  # t
 
 def make_trainer(arguments: dict[str, Any], task: str, **common: Any) -> Trainer:
     """See `TrainingKind.make_trainer`."""
-    query, document = choose_prompts(common["model"].prompts, None, None)
+    query, document = choose_prompts(common["model"].prompts)
     prompts = dict.fromkeys(common["train_dataset"].column_names, document)
     prompts["query"] = query.replace("{task}", task)
     return Trainer(args=SentenceTransformerTrainingArguments(**arguments, prompts=prompts), **common)

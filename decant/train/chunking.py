@@ -15,22 +15,15 @@ TOKENS = 512  # in a forward pass on a CPU: more fall out of its cache, fewer le
 
 
 def encode_in_chunks(model: Model, chunk: int | None) -> None:
-    """Make the model's forward pass in training run over parts of the batch, in place.
+    """Make the model's forward pass in training run over parts of the batch, in place; the gradients stay the same.
 
     The texts or pairs are sorted by length first, and each part is cut to its own longest: a batch in which one text is
-    long would otherwise be mostly padding. With a `chunk` this is activation checkpointing (Chen et al.,
-    arXiv:1604.06174) of parts: memory holds the outputs alone between the forward and the backward pass, which
-    calculates the activations of one part at a time again. Without, memory holds all activations, and a part has as
-    many texts as make `TOKENS` tokens. The gradients are those of the whole batch. Forward passes without gradients do
-    not change.
+    long would otherwise be mostly padding. With a `chunk` of so many texts or pairs this is activation checkpointing
+    (Chen et al., arXiv:1604.06174) of parts: memory holds the outputs alone until the backward pass, which calculates
+    the activations of one part at a time again. Without, a part has as many texts as make `TOKENS` tokens.
 
     This replaces the model's `forward` and not the loss's call of it, so that DistributedDataParallel, which wraps the
     model, sees one forward pass and never the recomputation.
-
-    Args:
-        model: the student.
-        chunk: texts or pairs at a time, their activations calculated again in the backward pass; None for speed
-            alone.
     """
     whole = model.forward
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from decant.train.embeddings import names
@@ -26,17 +25,11 @@ BATCH = 1 << 13  # n-tuples in memory while the file is written
 
 @dataclass(frozen=True)
 class TuplesInfo:
-    """The metadata of a file of n-tuples.
-
-    Args:
-        count: n-tuples.
-        labelled: whether every positive is positive by label, those of replayed n-tuples aside.
-        replayed: n-tuples of the guard set, at the file's end.
-    """
+    """The metadata of a file of n-tuples."""
 
     count: int
-    labelled: bool
-    replayed: int
+    labelled: bool  # whether every positive is positive by label, those of replayed n-tuples aside
+    replayed: int  # n-tuples of the guard set, at the file's end
 
 
 def tuples_info(path: Path) -> TuplesInfo:
@@ -53,17 +46,11 @@ def tuples_info(path: Path) -> TuplesInfo:
 
 
 class Labels(NamedTuple):
-    """What a loss knows of a batch of n-tuples.
+    """What a loss knows of a batch of n-tuples."""
 
-    Args:
-        labelled: whether the positive is positive by label, shape (batch,).
-        texts: `decant.train.embeddings.names` of the query, the positive and the k negatives, shape (batch, 2 + k).
-        scores: the teacher's, of the positive and the negatives, shape (batch, 1 + k).
-    """
-
-    labelled: Tensor
-    texts: Tensor
-    scores: Tensor
+    labelled: Tensor  # whether the positive is positive by label, shape (batch,)
+    texts: Tensor  # `decant.train.embeddings.names` of the query, the positive and the k negatives, (batch, 2 + k)
+    scores: Tensor  # the teacher's, of the positive and the negatives, shape (batch, 1 + k)
 
 
 def trainer_columns(tuples: pa.RecordBatch, labelled: npt.NDArray[np.bool_]) -> pa.RecordBatch:
@@ -78,16 +65,10 @@ def trainer_columns(tuples: pa.RecordBatch, labelled: npt.NDArray[np.bool_]) -> 
     """
     negatives = tuples["negatives"]
     columns = {"query": tuples["query"], "positive": tuples["positive"]}
-    for index in range(len(negatives[0])):
-        columns[f"negative_{index + 1}"] = pc.list_element(negatives, index)
+    columns |= {f"negative_{place + 1}": pc.list_element(negatives, place) for place in range(len(negatives[0]))}
     scores = tuples["scores"].flatten().to_numpy().reshape(len(tuples), -1)
-    packed = np.column_stack(
-        [
-            labelled,
-            *(names(texts) for texts in columns.values()),
-            np.ascontiguousarray(scores, dtype=np.float32).view(np.int32),
-        ]
-    )
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.int32)
+    packed = np.column_stack([labelled, *(names(texts) for texts in columns.values()), bits])
     offsets = np.arange(len(packed) + 1, dtype=np.int32) * packed.shape[1]
     label = pa.ListArray.from_arrays(pa.array(offsets), pa.array(packed.ravel()))
     return pa.record_batch({**columns, "label": label})
@@ -102,16 +83,10 @@ def unpack(labels: Tensor) -> Labels:
 
 @contextmanager
 def arrow_file(path: Path) -> Iterator[Path]:
-    """Write the trainers' columns of a file of n-tuples into an Arrow file beside it, and remove it at the end.
+    """Write the trainers' columns of a Parquet file of n-tuples into an Arrow file, yield its path, and remove it.
 
-    It is not in the system's folder for temporary files, which may be in memory. The next training overwrites a file
-    that a killed one has left.
-
-    Args:
-        path: the n-tuples, Parquet.
-
-    Yields:
-        the Arrow file's path, for `open_dataset`.
+    It lies beside the n-tuples: the system's folder for temporary files may be in memory. The next training overwrites
+    a file that a killed one has left.
     """
     written = path.with_name(f".{path.stem}.arrow.partial")
     try:
@@ -133,11 +108,5 @@ def _write(path: Path, written: Path) -> None:
         )
         first = next(batches)
         with pa.ipc.new_stream(sink, first.schema) as stream:
-            stream.write_batch(first)
-            for batch in batches:
+            for batch in itertools.chain([first], batches):
                 stream.write_batch(batch)
-
-
-def open_dataset(path: Path) -> Dataset:
-    """Map the file that `arrow_file` wrote into memory; any number of processes share what of it is there."""
-    return Dataset.from_file(str(path))

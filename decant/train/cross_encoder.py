@@ -27,7 +27,7 @@ class CrossEncoderLoss(nn.Module):
         settings: of the loss, nothing in them `auto`.
     """
 
-    def __init__(self, model: CrossEncoder, settings: Loss) -> None:
+    def __init__(self, model: CrossEncoder, settings: Loss, _: TeacherEmbeddings | None = None) -> None:
         super().__init__()
         self.model, self.settings = model, settings
 
@@ -48,9 +48,7 @@ class CrossEncoderLoss(nn.Module):
         return weighted_terms(Batch(logits, labels), self.settings)
 
 
-def make_loss(model: CrossEncoder, settings: Loss, _: TeacherEmbeddings | None, __: int) -> CrossEncoderLoss:
-    """See `TrainingKind.make_loss`; any number of processes can train with it, and no embeddings are used."""
-    return CrossEncoderLoss(model, settings)
+make_loss = CrossEncoderLoss
 
 
 class Trainer(SharedBatches, ResumableTrainer, CrossEncoderTrainer):  # type: ignore[misc]

@@ -32,6 +32,11 @@ def is_main() -> bool:
     return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
+def group_size() -> int:
+    """How many processes train."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def wait_for_all() -> None:
     """Return when every process of the group has come here."""
     if distributed.is_initialized():
@@ -46,20 +51,11 @@ def from_main(make: Callable[[], Any]) -> Any:
     return made[0]
 
 
-def cpu_group_arguments() -> dict[str, Any]:
-    """What the trainers' arguments need in a group of processes without GPUs; nothing elsewhere."""
-    without = distributed.is_initialized() and not torch.cuda.is_available()
-    return {"use_cpu": True, "ddp_backend": "gloo"} if without else {}
-
-
 def launch(arguments: Sequence[str], processes: int) -> None:
     """Run `python *arguments` in several processes, as torchrun does, and wait for them.
 
-    They end when this process gets SIGINT or SIGTERM, which it then handles as before, and when one of them fails.
-
-    Args:
-        arguments: of the interpreter; the command calls `in_group`.
-        processes: how many.
+    They end when this process gets SIGINT or SIGTERM, which it then handles as before, and when one of them fails. The
+    command calls `in_group`.
 
     Raises:
         DecantError: there are too few GPUs, a process raised it, or a process was killed.
@@ -160,14 +156,14 @@ class _Share:
 class SharedBatches(BaseTrainer):  # type: ignore[misc]
     """A trainer whose processes share each batch; `per_device_train_batch_size` is the size of the whole batch."""
 
-    weight: Tensor
+    weight: Tensor | float
 
     def get_data_collator(self, *args: Any, **kwargs: Any) -> Any:
         """The library's collator, of this process's share."""
         collate = super().get_data_collator(*args, **kwargs)
         if not distributed.is_initialized():
             return collate
-        return _Share(collate, distributed.get_rank(), distributed.get_world_size())
+        return _Share(collate, distributed.get_rank(), group_size())
 
     def get_train_dataloader(self) -> Any:
         """The same batches in every process, in the order in which one process alone has them."""
@@ -186,12 +182,10 @@ class SharedBatches(BaseTrainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """The library's loss, weighted."""
-        if "weight" in inputs:
-            self.weight = inputs.pop("weight")
+        self.weight = inputs.pop("weight", 1.0)
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def track_loss_components(self, loss: dict[str, Tensor]) -> None:
         """Weigh the terms, which the library adds up next, and track them."""
-        if distributed.is_initialized():
-            loss.update({name: term * self.weight for name, term in loss.items()})
+        loss.update({name: term * self.weight for name, term in loss.items()})
         super().track_loss_components(loss)

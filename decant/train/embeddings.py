@@ -12,20 +12,14 @@ from torch.nn.functional import normalize
 from decant.data.digests import digests
 from decant.data.scores import Embeddings
 
-Names = npt.NDArray[np.int64]
 
-
-def names(texts: pa.Array) -> Names:
+def names(texts: pa.Array) -> npt.NDArray[np.int64]:
     """64 bits of each text's digest: equal texts have one name, and two texts practically never; shape (texts,)."""
     return digests(texts)[:, :8].copy().view(np.int64).ravel()
 
 
 class TeacherEmbeddings:
-    """Embeddings by role and a text's name, on tensors.
-
-    Args:
-        embeddings: by role and text.
-    """
+    """Embeddings by role and a text's name, on tensors."""
 
     def __init__(self, embeddings: Embeddings) -> None:
         self._vectors = torch.from_numpy(embeddings.vectors)

@@ -6,8 +6,8 @@ guard set from another domain. The choice sees no test split, and nothing of the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +20,8 @@ ALPHAS = (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)
 Weights = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Point:
-    """One point between before (α = 0) and after (α = 1): MAP on the in-domain dev split and on the guard's.
-
-    Without a guard set `guard` is None, and there is one point: after.
-    """
+class Point(NamedTuple):
+    """One point between before (α = 0) and after (α = 1): MAP on the in-domain dev split and on the guard's, if any."""
 
     alpha: float
     in_domain: float
@@ -33,39 +29,31 @@ class Point:
 
 
 def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str], None]) -> tuple[list[Point], Point]:
-    """Replace a checkpoint by the chosen point between before and after training, where the settings say so.
+    """Replace the checkpoint in a folder by the chosen point between before and after training, where params say so.
 
-    Args:
-        job: the training.
-        in_domain: the dev MAP of the checkpoint.
-        folder: of the checkpoint.
-        tell: prints the choice.
-
-    Returns:
-        all points, and the chosen one; the checkpoint alone where `train.interpolate` is off.
+    `in_domain` is the checkpoint's MAP on dev. Returns all points, and the chosen one.
     """
-    if job.guard_dev is None or not job.train.interpolate:
+    if job.guard_dev is None or not job.params.train.interpolate:
         after_alone = Point(1.0, in_domain, None)
         return [after_alone], after_alone
-    splits = [read_split(path) for path in (job.dev, job.guard_dev)]
-    models = job.kind.models
-    model = models.make_student(job.student, job.folder, job.seed)
-    scorer = models.make_scorer(model, job.evaluate.batch_size)
+    splits, student = [read_split(path) for path in (job.dev, job.guard_dev)], job.params.student
+    model = job.models.make_student(student, job.folder, job.seed)
+    scorer = job.models.make_scorer(model, job.batch_size)
     before = weights(model)
-    after = weights(models.load(folder, trust_remote_code=job.student.trust_remote_code))
+    after = weights(job.models.load(folder, trust_remote_code=student.trust_remote_code))
 
     def measure() -> tuple[float, float]:
         own, guard = (evaluate(scorer, split).means()["map"] for split in splits)
         return own, guard
 
     points = sweep(model, before, after, measure)
-    chosen = choose(points, job.train.max_loss)
+    chosen = choose(points, job.params.train.max_loss)
     if chosen.alpha < 1:
         set_between(model, before, after, chosen.alpha)
         model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
     tell(
         f"{job.track}: the kept weights are {chosen.alpha:g} of the way from before to after training: "
-        f"dev MAP {chosen.in_domain:.4f}, {job.guard} {points[0].guard:.4f} → {chosen.guard:.4f}"
+        f"dev MAP {chosen.in_domain:.4f}, {job.params.guard} {points[0].guard:.4f} → {chosen.guard:.4f}"
     )
     return points, chosen
 
@@ -84,14 +72,7 @@ def set_between(model: nn.Module, before: Weights, after: Weights, alpha: float)
 
 
 def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[], tuple[float, float]]) -> list[Point]:
-    """Measure the points `ALPHAS`; the model is left at the last.
-
-    Args:
-        model: whose weights are set.
-        before: its weights before training.
-        after: those after it.
-        measure: returns the model's MAP on the in-domain dev split and on the guard's.
-    """
+    """The points `ALPHAS`; the model is left at the last. `measure` returns its MAP in-domain and on the guard set."""
     points = []
     for alpha in ALPHAS:
         set_between(model, before, after, alpha)
@@ -102,7 +83,7 @@ def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[
 def choose(points: Sequence[Point], max_loss: float) -> Point:
     """The point with the best in-domain MAP of those that lose at most `max_loss` on the guard set, against α = 0.
 
-    The smallest α of equals. α = 0 itself loses nothing, so there is always one.
+    The smallest α of equals. α = 0 itself loses nothing.
     """
     if points[0].guard is None:
         return points[0]

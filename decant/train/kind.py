@@ -4,7 +4,6 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from decant.models.kind import ModelKind
 from decant.train.embeddings import TeacherEmbeddings
 from decant.train.settings import Loss
 
@@ -17,34 +16,15 @@ class TrainingKind(Protocol):
     PIPELINE: str
     """The hub's pipeline tag."""
 
-    def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, processes: int, /) -> nn.Module:
+    def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, /) -> nn.Module:
         """The loss of the trainers, from columns of tokens or texts and the packed labels (see `decant.train.columns`).
 
         Raises:
-            DecantError: so many processes cannot train with this loss.
+            DecantError: so many processes as there are cannot train with it.
         """
-        ...
 
     def make_trainer(self, arguments: dict[str, Any], task: str, /, **common: Any) -> Any:
-        """The library's trainer.
+        """The library's trainer, by its training arguments. The task fills `{task}` in the query prompt.
 
-        Args:
-            arguments: of the library's training arguments.
-            task: fills `{task}` in the query prompt.
-            common: model, train_dataset, loss, evaluator and callbacks.
+        `common` holds model, train_dataset, loss, evaluator and callbacks.
         """
-        ...
-
-
-class StudentKind(Protocol):
-    """An entry of `decant.kinds`."""
-
-    @property
-    def models(self) -> ModelKind:
-        """Makes, loads and scores students of this kind."""
-        ...
-
-    @property
-    def training(self) -> TrainingKind:
-        """Trains them."""
-        ...

@@ -11,10 +11,6 @@ DEVICES = ("nvidia[0-9]*", "kfd", "dxg")  # of NVIDIA, of AMD, and of either in 
 def check_precision(wanted: str, devices: Path = Path("/dev")) -> None:
     """Refuse bfloat16 where there is no GPU. Takes no time: torch, which knows more, is not imported.
 
-    Args:
-        wanted: `train.precision`.
-        devices: the folder of the system's devices.
-
     Raises:
         DecantError: bfloat16 is wanted, and there is no GPU.
     """

@@ -22,15 +22,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Module) -> str:
-    """Name a training by all that decides its result.
+    """Name a training by all that decides its result, in 16 hexadecimal digits.
 
-    Args:
-        settings: as plain data.
-        files: what it reads; their contents count.
-        model: the student before training; its weights count, wherever they came from.
-
-    Returns:
-        16 hexadecimal digits, over the above, the libraries' versions and the code of the rooms `CODE`.
+    They are over the settings, the contents of the files that it reads, the weights of the student before training,
+    wherever they came from, the libraries' versions and the code of the rooms `CODE`.
     """
     code = sorted(path for room in CODE for path in (ROOT / room).rglob("*.py"))
     parts = [settings, [version(name) for name in LIBRARIES], [sha256(path) for path in (*files, *code)]]
@@ -49,11 +44,10 @@ class Checkpoints:
 
     Args:
         folder: whose name is the training's fingerprint; beside it lie those of other fingerprints.
-        every: steps from one checkpoint to the next.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def last(self) -> Path | None:
         """The newest whole checkpoint; broken ones are removed."""
@@ -75,13 +69,7 @@ class Checkpoints:
             self.folder.parent.rmdir()
 
     def commit(self, step: int, curves: Mapping[str, Any], best: Path) -> None:
-        """Complete the checkpoint of a step, and remove all but the newest ones.
-
-        Args:
-            step: of the optimiser.
-            curves: until then, as plain data.
-            best: the folder of the best model until then.
-        """
+        """Complete the checkpoint of a step with the curves and the best model until then; keep the newest ones."""
         checkpoint = self.folder / f"checkpoint-{step}"
         shutil.copytree(best, checkpoint / "best")
         write_json(checkpoint / "curves.json", curves)

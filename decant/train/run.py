@@ -3,11 +3,13 @@
 import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
+from datasets import Dataset
 
 from decant.data.scores import EMBEDDINGS, read_embeddings
 from decant.data.sets import read_split
@@ -15,34 +17,27 @@ from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
 from decant.models.size import model_size
 from decant.train.card import model_card
-from decant.train.columns import arrow_file, open_dataset, tuples_info
+from decant.train.columns import arrow_file, tuples_info
 from decant.train.distributed import from_main, is_main, launch
 from decant.train.embeddings import TeacherEmbeddings
 from decant.train.guard import keep_between
 from decant.train.job import Job
 from decant.train.resume import Checkpoints, fingerprint
 from decant.train.scales import resolve
+from decant.train.settings import Loss, Train
 from decant.train.trainer import Curves, train_student
 
 OUTCOME = "outcome.json"
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where a track's training writes.
+class Outputs(NamedTuple):
+    """Where a track's training writes."""
 
-    Args:
-        student: the folder of the student.
-        baseline: the folder of the student that is trained on labels alone.
-        plots: the folder of the curves.
-        cost: what is timed, and the sizes, JSON.
-    """
-
-    student: Path
-    baseline: Path
-    plots: Path
-    cost: Path
+    student: Path  # a folder
+    baseline: Path  # the folder of the student that is trained on labels alone
+    plots: Path  # the folder of the curves
+    cost: Path  # what is timed, and the sizes, JSON
 
 
 def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence[str], tell: Tell) -> None:
@@ -52,14 +47,14 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
         job: the training.
         labels_only: whether the baseline is trained too; else its folder says that it is not.
         outputs: each is written whole or not at all.
-        command: arguments of the interpreter that lead to `train_in_group`, to which its options are added.
+        command: arguments of the interpreter that lead to `train_here`, to which its options are added.
         tell: prints what happens.
 
     Raises:
         DecantError: the n-tuples have no labels where the loss needs them, and what `train_student` raises.
     """
     info = tuples_info(job.tuples)
-    if not info.labelled and (job.loss.label_weight > 0 or labels_only):
+    if not info.labelled and (job.params.loss.label_weight > 0 or labels_only):
         raise DecantError(
             f"{job.track}: the teacher has chosen the n-tuples' positives, so there are no labels for a term on labels",
             f"set {job.track}.loss.label_weight to 0 and baselines.labels_only to false, or use a labelled strategy",
@@ -79,7 +74,7 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
                 (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(outputs.plots / "loss.csv", curves.loss, ["step", "loss"])
     _write_curve(outputs.plots / "dev.csv", curves.dev, ["step", "map"])
-    _write_curve(outputs.plots / "guard.csv", [asdict(point) for point in points], ["alpha", "in_domain", "guard"])
+    _write_curve(outputs.plots / "guard.csv", [point._asdict() for point in points], ["alpha", "in_domain", "guard"])
     cost = {"seconds": round(seconds, 1), "tuples": info.count, **size, "alpha": chosen.alpha}
     write_json(outputs.cost, cost)
     for each in checkpoints:
@@ -88,96 +83,75 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
     tell(f"{job.track}: dev MAP {first} → {best['map']} at step {best['step']}, {seconds:.0f} s")
 
 
-def train_in_group(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Tell) -> None:
-    """Train as one of several processes; the main one writes the best checkpoint and the outcome into `folder`."""
-    curves, checkpoints = _train_here(job, labels_only, tuples, folder, tell)
-    if is_main():
-        folders = [[str(each.folder), each.every] for each in checkpoints]
-        write_json(folder / OUTCOME, {"curves": asdict(curves), "checkpoints": folders})
-
-
 def _train(
     job: Job, labels_only: bool, tuples: Path, folder: Path, command: Sequence[str], tell: Tell
 ) -> tuple[Curves, list[Checkpoints]]:
-    """Train in this process or in several; the best checkpoint goes into `folder`. See `_train_here`."""
-    if job.train.processes == 1:
-        return _train_here(job, labels_only, tuples, folder, tell)
-    options = ["--tuples", str(tuples), "--into", str(folder), *(["--labels-only"] if labels_only else [])]
-    launch([*command, *options], job.train.processes)
-    outcome: dict[str, Any] = read_json(folder / OUTCOME)
+    """Run `train_here` in this process or in several; return the curves, and the checkpoints that it has left."""
+    if job.params.train.processes == 1:
+        train_here(job, labels_only, tuples, folder, tell)
+    else:
+        options = ["--tuples", str(tuples), "--into", str(folder), *(["--labels-only"] if labels_only else [])]
+        launch([*command, *options], job.params.train.processes)
+    outcome = read_json(folder / OUTCOME)
     (folder / OUTCOME).unlink()
-    return Curves(**outcome["curves"]), [Checkpoints(Path(path), every) for path, every in outcome["checkpoints"]]
+    return Curves(**outcome["curves"]), [Checkpoints(Path(path)) for path in outcome["checkpoints"]]
 
 
-def _train_here(
-    job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Tell
-) -> tuple[Curves, list[Checkpoints]]:
-    """Train in this process.
+def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Tell) -> None:
+    """Train in this process, alone or as one of several, on what `arrow_file` wrote.
 
-    Args:
-        job: the training.
-        labels_only: whether the teacher is set aside.
-        tuples: an Arrow file; see `decant.train.columns.arrow_file`.
-        folder: receives the best checkpoint.
-        tell: prints what happens.
-
-    Returns:
-        the curves, and the checkpoints that the training has left, if it saves any.
+    The main process writes the best checkpoint and, for `train_track`, the outcome into the folder.
     """
-    models, training, settings = job.kind.models, job.kind.training, job.train
-    dev = read_split(job.dev)
-    torch.manual_seed(job.seed)
-    model = models.make_student(job.student, job.folder, job.seed)
-    scorer = models.make_scorer(model, job.evaluate.batch_size)
-
-    def score(queries: Sequence[str], candidates: Sequence[str]) -> Any:
-        return scorer.score(queries, candidates, dev.task)
-
-    wanted = job.loss
+    settings: Train = job.params.train
+    wanted: Loss = job.params.loss
     if labels_only:
         wanted = wanted.model_copy(update={"label_weight": 1.0, "false_negative_margin": None})
-    student = None if job.student.fresh_head else score
+    dev = read_split(job.dev)
+    torch.manual_seed(job.seed)
+    model = job.models.make_student(job.params.student, job.folder, job.seed)
+    scorer = job.models.make_scorer(model, job.batch_size)
+    student = None if job.params.student.fresh_head else partial(scorer.score, task=dev.task)
     loss = from_main(lambda: resolve(wanted, job.tuples, student, lambda line: tell(f"{job.track}: {line}")))
-    inputs, teacher = [job.tuples, job.dev], None
+    inputs, teacher, checkpoints = [job.tuples, job.dev], None, None
     if job.scores is not None:
         inputs.append(job.scores / EMBEDDINGS)
         teacher = TeacherEmbeddings(read_embeddings(job.scores))
-    checkpoints = None
     if settings.save_steps is not None:
         decides = {
             "seed": job.seed,
-            "student": job.student.model_dump(),
+            "student": job.params.student.model_dump(),
             "loss": loss.model_dump(),
             "train": settings.model_dump(exclude={"save_steps", "interpolate", "max_loss"}),
-            "evaluate": job.evaluate.model_dump(),
+            "batch_size": job.batch_size,
         }
         name = f"{job.track}-labels-only" if labels_only else job.track
-        every = settings.save_steps
-        checkpoints = Checkpoints(job.resume / name / from_main(lambda: fingerprint(decides, inputs, model)), every)
+        checkpoints = Checkpoints(job.resume / name / from_main(lambda: fingerprint(decides, inputs, model)))
         for other in checkpoints.others():
             tell(f"{name}: {other} has checkpoints of other settings, inputs or code. `rm -r {other}` removes them.")
     info = tuples_info(job.tuples)
-    dataset = open_dataset(tuples)
+    dataset = Dataset.from_file(str(tuples))  # mapped: any number of processes share what of it is in memory
     curves = train_student(
         model,
-        training.make_loss(model, loss, teacher, settings.processes),
+        job.training.make_loss(model, loss, teacher),
         dataset.select(range(info.count - info.replayed)) if labels_only else dataset,
         dev,
         settings,
         folder,
-        kind=training,
+        kind=job.training,
         scorer=scorer,
         seed=job.seed,
         checkpoints=checkpoints,
         steps=settings.steps(info.count),  # the baseline takes as many without the replayed n-tuples
         tell=tell,
     )
-    return curves, [checkpoints] if checkpoints else []
+    if is_main():
+        left = [str(checkpoints.folder)] if checkpoints else []
+        write_json(folder / OUTCOME, {"curves": asdict(curves), "checkpoints": left})
 
 
 def _write_curve(path: Path, points: Sequence[Mapping[str, float | None]], names: Sequence[str]) -> None:
-    """Write a curve as CSV. Without points it has its header alone: `names`, which every curve of the kind has."""
-    with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    """Write a curve as CSV; without points its header alone, the names that every curve of the kind has."""
+    with atomic_file(path) as partial_file, partial_file.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(points[0]) if points else names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(points)

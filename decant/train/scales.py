@@ -14,20 +14,12 @@ from decant.train.settings import Loss
 BATCH = 1 << 14
 SAMPLE = 256  # n-tuples whose margins are measured
 FRESH_MARGIN = 2.5  # of logits: what an untrained head is asked to express, odds of 12 to 1
-Scores = npt.NDArray[np.float32]
-Student = Callable[[Sequence[str], Sequence[str]], Scores]
+Student = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float32]]
 
 
 def resolve(loss: Loss, tuples: Path, student: Student | None, tell: Callable[[str], None]) -> Loss:
-    """The settings with a number in place of each `auto` that the loss uses.
-
-    Args:
-        loss: the settings.
-        tuples: a file of n-tuples.
-        student: see `teacher_scale`.
-        tell: prints each number.
-    """
-    measure: dict[str, Callable[[], float]] = {
+    """The settings with a number in place of each `auto` that the loss uses, measured on a file of n-tuples."""
+    measure = {
         "teacher_temperature": lambda: teacher_temperature(tuples),
         "teacher_scale": lambda: teacher_scale(tuples, student),
     }
@@ -43,9 +35,6 @@ def teacher_temperature(tuples: Path) -> float:
 
     The deviation is that of the teacher's scores within an n-tuple, on average, so that their scale divides out, as in
     Sun et al., Logit Standardization (arXiv:2403.01569). At temperature 1 cosines would be an almost flat target.
-
-    Args:
-        tuples: a file of n-tuples.
     """
     total, count = 0.0, 0
     with pq.ParquetFile(tuples) as file:
@@ -59,11 +48,8 @@ def teacher_temperature(tuples: Path) -> float:
 def teacher_scale(tuples: Path, student: Student | None) -> float:
     """The factor that makes the teacher's margins as large as the student's are before it is trained.
 
-    Both are root mean squares over the first n-tuples of the file. A student with a fresh head has no margins yet.
-
-    Args:
-        tuples: a file of n-tuples.
-        student: scores queries with candidates; None for one with a fresh head.
+    Both are root mean squares over the first n-tuples of the file. `student` scores queries with candidates; it is None
+    for one with a fresh head, which has no margins yet.
     """
     with pq.ParquetFile(tuples) as file:
         rows: list[dict[str, Any]] = next(file.iter_batches(SAMPLE)).to_pylist()

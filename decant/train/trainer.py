@@ -26,7 +26,7 @@ from decant.models.load import transformer_of
 from decant.models.scorer import Scorer
 from decant.progress import progress
 from decant.train.chunking import encode_in_chunks
-from decant.train.distributed import cpu_group_arguments, from_main, is_main, wait_for_all
+from decant.train.distributed import from_main, group_size, is_main, wait_for_all
 from decant.train.kind import TrainingKind
 from decant.train.losses import LOSSES
 from decant.train.precision import choose_precision
@@ -36,14 +36,11 @@ from decant.train.settings import Train
 
 @dataclass
 class Curves:
-    """What training logged: (step, loss and its terms), and (step, MAP on dev).
+    """What training logged."""
 
-    `earlier_seconds` is the time until the checkpoint from which training went on.
-    """
-
-    loss: list[dict[str, float]] = field(default_factory=list)
-    dev: list[dict[str, float]] = field(default_factory=list)
-    earlier_seconds: float = 0.0
+    loss: list[dict[str, float]] = field(default_factory=list)  # step, loss and its terms
+    dev: list[dict[str, float]] = field(default_factory=list)  # step, MAP
+    earlier_seconds: float = 0.0  # until the checkpoint from which training went on
 
     @property
     def best(self) -> dict[str, float]:
@@ -68,12 +65,11 @@ def train_student(
 ) -> Curves:
     """Train, evaluate on dev at the start and `settings.evaluations` times, and save the best checkpoint.
 
-    With `epochs: 0` the start is the only checkpoint. The best checkpoint is in `folder`, and need not be what the
-    model is at the end. In a group of processes (`decant.train.distributed`) each calls this with the same arguments,
-    and the main one has the outcome.
+    With `epochs: 0` the start is the only checkpoint. In a group of processes (`decant.train.distributed`) each calls
+    this with the same arguments, and the main one has the outcome.
 
     Args:
-        model: the student, changed in place.
+        model: the student, changed in place; at the end it need not be the best.
         loss: see `TrainingKind.make_loss`.
         tuples: see `decant.train.columns.trainer_columns`.
         dev: the in-domain dev split.
@@ -82,7 +78,7 @@ def train_student(
         kind: makes the trainer.
         scorer: of the model, for the evaluations.
         seed: of the order of the n-tuples and of dropout.
-        checkpoints: where to go on from, and to save to; None starts anew and saves none.
+        checkpoints: where to go on from, and to save to every `settings.save_steps`; None starts anew and saves none.
         steps: of the optimiser, instead of those that `settings.epochs` makes.
         tell: prints what happens.
 
@@ -90,19 +86,21 @@ def train_student(
         DecantError: the loss or a dev score is not finite, or the precision is none of this machine's.
     """
     start = time.perf_counter()
-    curves = Curves()
-    keep_best = _KeepBest(scorer, dev, curves, folder)
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
     total = settings.steps(len(tuples)) if steps is None else steps
     last = from_main(checkpoints.last) if checkpoints else None
-    if last is None:
+    done = step_of(last) if last else 0
+    curves = Curves(**read_json(last / "curves.json")) if last else Curves()
+    keep_best = _KeepBest(scorer, dev, curves, folder)
+    if last:
+        if is_main():
+            shutil.copytree(last / "best", folder, dirs_exist_ok=True)
+        tell(f"training: goes on from step {done} of {total}, saved in {last}")
+    else:
         with distributed_evaluation(model) as evaluates:
             if evaluates:
                 keep_best(model, steps=0)
-    else:
-        _restore(last, curves, folder)
-        tell(f"training: goes on from step {step_of(last)} of {total}, saved in {last}")
-    if total == 0 or (last is not None and step_of(last) == total):
+    if total in (0, done):
         return curves
 
     def commit(step: int) -> None:
@@ -121,15 +119,8 @@ def train_student(
     if settings.chunk is not None or not torch.cuda.is_available():
         encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
-        arguments = {
-            "output_dir": str(checkpoints.folder) if checkpoints else scratch,
-            "max_steps": total,
-            "bf16": bf16,
-            "warmup_steps": round(total * settings.warmup),
-            "logging_steps": max(1, total // 20),
-            **_arguments(settings, seed),
-        }
-        schedule = _Schedule(total, settings.evaluations, checkpoints.every if checkpoints else None, curves)
+        arguments = _arguments(settings, seed, total, bf16, checkpoints.folder if checkpoints else scratch)
+        schedule = _Schedule(total, settings.evaluations, settings.save_steps if checkpoints else None, curves)
         common = {"train_dataset": tuples, "loss": loss, "evaluator": keep_best, "callbacks": [schedule]}
         trainer = kind.make_trainer(arguments, dev.task, model=model, **common)
         trainer.args._n_gpu = min(trainer.args.n_gpu, 1)  # a process has one GPU: `train.processes` takes more
@@ -143,17 +134,15 @@ def train_student(
     return curves
 
 
-def _restore(checkpoint: Path, curves: Curves, folder: Path) -> None:
-    """Bring back the curves, and the best model into `folder`."""
-    saved = Curves(**read_json(checkpoint / "curves.json"))
-    curves.loss, curves.dev, curves.earlier_seconds = saved.loss, saved.dev, saved.earlier_seconds
-    if is_main():
-        shutil.copytree(checkpoint / "best", folder, dirs_exist_ok=True)
-
-
-def _arguments(settings: Train, seed: int) -> dict[str, Any]:
+def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str | Path) -> dict[str, Any]:
     """The library's names for our settings, and what is fixed."""
+    on_cpus = group_size() > 1 and not torch.cuda.is_available()
     return {
+        "output_dir": str(folder),
+        "max_steps": total,
+        "bf16": bf16,
+        "warmup_steps": round(total * settings.warmup),
+        "logging_steps": max(1, total // 20),
         "learning_rate": settings.lr,
         "per_device_train_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.accumulate,
@@ -168,7 +157,8 @@ def _arguments(settings: Train, seed: int) -> dict[str, Any]:
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
-        **cpu_group_arguments(),
+        "use_cpu": on_cpus,
+        "ddp_backend": "gloo" if on_cpus else None,
     }
 
 

@@ -1,7 +1,4 @@
-"""Draw n-tuples (query, positive, k negatives, teacher scores) from scored candidates, by a named strategy.
-
-Scores stream through in record batches, and whole rows of the set are drawn from at once.
-"""
+"""Draw n-tuples from scored candidates, which stream through in batches of whole rows of the set."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,15 +8,15 @@ import pyarrow.compute as pc
 
 from decant.errors import DecantError
 from decant.triplets.settings import Triplets
-from decant.triplets.strategies import STRATEGIES, Numbers, Picked, Rows, Strategy
+from decant.triplets.strategies import STRATEGIES, Numbers, Rows, Strategy
 
 SCHEMA = pa.schema(
-    [
-        ("query", pa.string()),
-        ("positive", pa.string()),
-        ("negatives", pa.list_(pa.string())),
-        ("scores", pa.list_(pa.float32())),
-    ]
+    {
+        "query": pa.string(),
+        "positive": pa.string(),
+        "negatives": pa.list_(pa.string()),
+        "scores": pa.list_(pa.float32()),
+    }
 )
 PAIRS = 1 << 15  # drawn from at once, and negatives chosen among at once
 
@@ -30,7 +27,7 @@ class Draw:
     Args:
         settings: of the draw.
         seed: of every random choice.
-        strategy: instead of the one that the settings name.
+        strategy: instead of that of the settings.
 
     Attributes:
         tuples: drawn.
@@ -44,7 +41,7 @@ class Draw:
         self.settings, self._strategy = settings, strategy or STRATEGIES[settings.strategy]
         # Each is used up in the set's order, one number a positive or a negative, wherever a batch ends.
         self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
-        self.tuples, self.queries, self.too_few, self.false_negatives = 0, 0, 0, 0
+        self.tuples = self.queries = self.too_few = self.false_negatives = 0
         self.labelled = settings.strategy != "teacher_top_k"
 
     def batches(self, scores: Iterable[pa.RecordBatch], limit: int = PAIRS) -> Iterator[pa.RecordBatch]:
@@ -71,28 +68,23 @@ class Draw:
             if band is not None:
                 pools = pools.band(*band)
             enough = pools.size >= negatives
-            pools = pools[enough]
+            pools = pools.where(enough)
             self.labelled = self.labelled and bool(rows.labelled.all())
             self.too_few += int((~enough).sum())
             self.queries += len(np.unique(rows.row[pools.positive]))
             for some in pools.slices(limit):
-                batch = _texts(pairs, self._strategy.pick(some, negatives, self._of_negatives))
+                batch = _texts(pairs, *self._strategy.pick(some, negatives, self._of_negatives))
                 self.tuples += batch.num_rows
                 yield batch
         if not self.queries:
-            raise self._nothing()
-
-    def _nothing(self) -> DecantError:
-        """No row had enough negatives, and why."""
-        remedies, band = ["lower the track's triplets.negatives"], self.settings.band
-        problem = f"no query has {self.settings.negatives} negatives"
-        if band is not None:
-            problem += f" at places {band[0]} to {band[1]} of its ranking"
-            remedies.append("lower triplets.band_from")
-        if self.false_negatives:
-            problem += f" ({self.false_negatives} were left out as false negatives)"
-            remedies.append("lower triplets.false_negative_margin")
-        return DecantError(problem, " or ".join(remedies))
+            problem, remedy = f"no query has {negatives} negatives", "lower the track's triplets.negatives"
+            if band is not None:
+                problem += f" at places {band[0]} to {band[1]} of its ranking"
+                remedy += " or lower triplets.band_from"
+            if self.false_negatives:
+                problem += f" ({self.false_negatives} were left out as false negatives)"
+                remedy += " or lower triplets.false_negative_margin"
+            raise DecantError(problem, remedy)
 
 
 def whole_rows(scores: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -125,17 +117,10 @@ def _ranked(pairs: pa.RecordBatch) -> Rows:
     return Rows(row, score, ranking, is_positive, labelled)
 
 
-def _texts(pairs: pa.RecordBatch, picked: Picked) -> pa.RecordBatch:
-    """The n-tuples, as `SCHEMA` has them."""
-    positive, negatives = picked
-    candidates = np.column_stack((positive, negatives))
-    columns = [
-        pairs["query"].take(pa.array(positive)),
-        pairs["candidate"].take(pa.array(positive)),
-        _lists(pairs["candidate"], negatives),
-        _lists(pairs["score"], candidates),
-    ]
-    return pa.record_batch(columns, schema=SCHEMA)
+def _texts(pairs: pa.RecordBatch, positive: Numbers, negatives: Numbers) -> pa.RecordBatch:
+    query, best = (pairs[name].take(pa.array(positive)) for name in ("query", "candidate"))
+    scores = _lists(pairs["score"], np.column_stack((positive, negatives)))
+    return pa.record_batch([query, best, _lists(pairs["candidate"], negatives), scores], schema=SCHEMA)
 
 
 def _lists(values: pa.Array, chosen: Numbers) -> pa.ListArray:

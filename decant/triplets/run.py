@@ -20,7 +20,7 @@ def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, re
     false negatives were left out, where they are looked for.
 
     Args:
-        scores: of the track.
+        scores: the track's folder.
         settings: of the draw.
         path: of the file.
         seed: of every random choice.

@@ -47,7 +47,7 @@ class Triplets(Block):
     @model_validator(mode="after")
     def _band(self) -> "Triplets":
         if self.strategy != "band":
-            if self.band_from is not None or self.band_to is not None:
+            if (self.band_from, self.band_to) != (None, None):
                 raise ValueError(f"{self.strategy} draws from no band: set band_from and band_to to null")
         elif self.band_from is None or self.band_to is None:
             raise ValueError("band needs `band_from` and `band_to`, the places in the ranking of negatives")

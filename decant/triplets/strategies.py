@@ -1,10 +1,6 @@
-"""The strategies by which n-tuples are drawn: with which positives, and which negatives of each one's pool.
-
-A pair is known by its number among those that are drawn from at once, and every step is one NumPy call for all of them.
-"""
+"""The strategies by which n-tuples are drawn. A pair is its number among those that are drawn from at once."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,44 +10,29 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
+Picked = tuple[Numbers, Numbers]  # n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Whole rows of the set, their pairs numbered from 0.
+class Rows(NamedTuple):
+    """Whole rows of the set, their pairs numbered from 0. All but `labelled` are of shape (pairs,)."""
 
-    Args:
-        row: the number of each pair's row, from 0 and without gaps, shape (pairs,).
-        score: the teacher's, of each pair, shape (pairs,).
-        ranking: pairs, row by row, the teacher's best first and equals in the order of the set, shape (pairs,).
-        is_positive: of each pair: by label; in a row without labels, the teacher's best alone, shape (pairs,).
-        labelled: whether each row has a label, shape (rows,).
-    """
-
-    row: Numbers
-    score: Scores
-    ranking: Numbers
-    is_positive: Flags
-    labelled: Flags
+    row: Numbers  # from 0 and without gaps
+    score: Scores  # the teacher's
+    ranking: Numbers  # pairs, row by row, the teacher's best first and equals in the order of the set
+    is_positive: Flags  # by label; in a row without labels, the teacher's best alone
+    labelled: Flags  # whether each row has a label, shape (rows,)
 
 
-@dataclass(frozen=True)
-class Pools:
-    """For each n-tuple to draw, its positive and the negatives among which to choose: a run of `ranked`.
+class Pools(NamedTuple):
+    """For each n-tuple to draw, its positive and the negatives among which to choose: a run of `ranked`."""
 
-    Args:
-        ranked: pairs, in runs of the teacher's best first.
-        positive: a pair, shape (pools,).
-        first: where the run begins, shape (pools,).
-        size: how long it is, shape (pools,).
-    """
+    ranked: Numbers  # pairs, in runs of the teacher's best first
+    positive: Numbers  # a pair, shape (pools,)
+    first: Numbers  # where the run begins, shape (pools,)
+    size: Numbers  # how long it is, shape (pools,)
 
-    ranked: Numbers
-    positive: Numbers
-    first: Numbers
-    size: Numbers
-
-    def __getitem__(self, chosen: "Flags | slice") -> "Pools":
+    def where(self, chosen: "Flags | slice") -> "Pools":
+        """Some of the pools."""
         return Pools(self.ranked, self.positive[chosen], self.first[chosen], self.size[chosen])
 
     def at(self, places: Numbers) -> Numbers:
@@ -61,8 +42,7 @@ class Pools:
 
     def band(self, start: int, end: int) -> "Pools":
         """The same with the negatives at places `start` to `end` alone, `end` itself left out, 0 the hardest."""
-        inside = np.clip(self.size, start, end) - start
-        return Pools(self.ranked, self.positive, self.first + start, inside)
+        return self._replace(first=self.first + start, size=np.clip(self.size, start, end) - start)
 
     def without_false_negatives(self, score: Scores, margin: float) -> "Pools":
         """The same without the negatives that score above their own positive's score − margin.
@@ -80,20 +60,13 @@ class Pools:
             middle = (low + high) // 2
             above = score[self.ranked[np.where(unsure, middle, 0)]] > limit
             low, high = np.where(unsure & above, middle + 1, low), np.where(unsure & ~above, middle, high)
-        return Pools(self.ranked, self.positive, low, self.first + self.size - low)
+        return self._replace(first=low, size=self.first + self.size - low)
 
-    def slices(self, limit: int) -> "Iterator[Pools]":
+    def slices(self, limit: int) -> Iterator["Pools"]:
         """All pools, some at a time: of each slice, all but the first hold fewer than `limit` negatives together."""
         cuts = np.flatnonzero(np.diff(np.cumsum(self.size) // limit)) + 1
         for start, end in pairwise(np.unique([0, *cuts, len(self.size)])):
-            yield self[start:end]
-
-
-class Picked(NamedTuple):
-    """n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)."""
-
-    positive: Numbers
-    negatives: Numbers
+            yield self.where(slice(start, end))
 
 
 def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> Pools:
@@ -111,7 +84,7 @@ def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> 
 def label_positives_with_negatives(rows: Rows, _: int | None, rng: np.random.Generator) -> Pools:
     """Every positive of each row that has a negative."""
     pools = label_positives(rows, None, rng)
-    return pools[pools.size > 0]
+    return pools.where(pools.size > 0)
 
 
 def teacher_top_k(rows: Rows, count: int | None, _: np.random.Generator) -> Pools:
@@ -123,7 +96,7 @@ def teacher_top_k(rows: Rows, count: int | None, _: np.random.Generator) -> Pool
 
 def hardest(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
     """The negatives with the teacher's highest scores."""
-    return Picked(pools.positive, pools.at(np.arange(negatives)))
+    return pools.positive, pools.at(np.arange(negatives))
 
 
 def random(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
@@ -131,28 +104,28 @@ def random(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
     pool = np.repeat(np.arange(len(pools.size)), pools.size)
     shuffled = _place_in_run(pool)[np.lexsort((rng.random(len(pool)), pool))]
     first = np.cumsum(pools.size) - pools.size
-    return Picked(pools.positive, pools.at(shuffled[first[:, None] + np.arange(negatives)]))
+    return pools.positive, pools.at(shuffled[first[:, None] + np.arange(negatives)])
 
 
 def mixed(pools: Pools, negatives: int, rng: np.random.Generator) -> Picked:
     """Half of them the hardest, the odd one included, and then the others drawn at random from the rest of the pool."""
     hard = (negatives + 1) // 2
-    rest = Pools(pools.ranked, pools.positive, pools.first + hard, pools.size - hard)
-    drawn = random(rest, negatives - hard, rng).negatives
-    return Picked(pools.positive, np.hstack((pools.at(np.arange(hard)), drawn)))
+    rest = pools._replace(first=pools.first + hard, size=pools.size - hard)
+    _, drawn = random(rest, negatives - hard, rng)
+    return pools.positive, np.hstack((pools.at(np.arange(hard)), drawn))
 
 
 def by_rank(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
     """Negatives spread evenly over the teacher's ranking, from the hardest to the easiest."""
     places = np.linspace(0, pools.size - 1, negatives, axis=-1)
-    return Picked(pools.positive, pools.at(places.round().astype(np.int64)))
+    return pools.positive, pools.at(places.round().astype(np.int64))
 
 
 def all_pairs(pools: Pools, _negatives: int, _: np.random.Generator) -> Picked:
     """Every negative, one triplet each."""
     pool = np.repeat(np.arange(len(pools.size)), pools.size)
     negative = pools.ranked[pools.first[pool] + _place_in_run(pool)]
-    return Picked(pools.positive[pool], negative[:, None])
+    return pools.positive[pool], negative[:, None]
 
 
 class Strategy(NamedTuple):
@@ -175,5 +148,5 @@ REPLAY = Strategy(teacher_top_k, by_rank)  # of the guard set: labels aside, the
 
 
 def _place_in_run(numbers: Numbers) -> Numbers:
-    """0, 1, 2 …, anew with each number; equal numbers follow one another, smaller ones first."""
+    """0, 1, 2 …, anew with each number, of sorted numbers."""
     return np.arange(len(numbers)) - np.searchsorted(numbers, numbers)

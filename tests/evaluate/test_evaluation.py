@@ -143,11 +143,12 @@ def test_each_distinct_text_is_encoded_once(
     assert sorted(encoded) == sorted(texts)
 
 
-def test_a_text_under_two_prompts_is_two_texts(bi_encoder: SentenceTransformer) -> None:
+def test_a_text_under_two_prompts_is_two_texts(
+    bi_encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     same = BiEncoderScorer(bi_encoder, 8).score(["a graph"], ["a graph"])
-    prompted = BiEncoderScorer(bi_encoder, 8, query_prompt="Instruct: {task}\nQuery:").score(
-        ["a graph"], ["a graph"], "find the number"
-    )
+    monkeypatch.setattr(bi_encoder, "prompts", {"query": "Instruct: {task}\nQuery:", "document": ""})
+    prompted = BiEncoderScorer(bi_encoder, 8).score(["a graph"], ["a graph"], "find the number")
     assert same == pytest.approx(1.0, abs=1e-5)
     by_hand = bi_encoder.encode(["Instruct: find the number\nQuery:a graph", "a graph"], normalize_embeddings=True)
     assert prompted[0] == pytest.approx(by_hand[0] @ by_hand[1], abs=1e-5)

@@ -77,7 +77,7 @@ def loss_of(model: Model, teacher: TeacherEmbeddings | None = None, **changes: A
     name, temperature = ("kl", 0.05) if isinstance(model, SentenceTransformer) else ("margin_mse", 1.0)
     values = {"name": name, "student_temperature": temperature, "teacher_temperature": 0.05, "teacher_scale": 1.0}
     loss = Loss(**{**values, "label_weight": 0.5, **changes})
-    return kind_of(model).training.make_loss(model, loss, teacher, 1)
+    return kind_of(model).training.make_loss(model, loss, teacher)
 
 
 def train_on(

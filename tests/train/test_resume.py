@@ -107,7 +107,7 @@ def checkpoint(checkpoints: Checkpoints, step: int, best: Path) -> Path:
 @pytest.mark.parametrize("name", ["optimizer.pt", "curves.json", "best/model.safetensors", "checksums.json"])
 @pytest.mark.parametrize("harm", ["truncated", "changed", "missing"])
 def test_a_broken_checkpoint_is_passed_over(name: str, harm: str, best: Path, tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "track/abc", 1)
+    checkpoints = Checkpoints(tmp_path / "track/abc")
     assert checkpoints.last() is None
     earlier, later = checkpoint(checkpoints, 9, best), checkpoint(checkpoints, 10, best)
     assert checkpoints.last() == later
@@ -125,7 +125,7 @@ def test_a_broken_checkpoint_is_passed_over(name: str, harm: str, best: Path, tm
 def test_two_checkpoints_are_kept_and_those_of_another_training_stay(best: Path, tmp_path: Path) -> None:
     other = tmp_path / "track/old/checkpoint-3"
     other.mkdir(parents=True)
-    checkpoints = Checkpoints(tmp_path / "track/new", 1)
+    checkpoints = Checkpoints(tmp_path / "track/new")
     assert checkpoints.last() is None
     for step in (8, 9, 10, 11):
         checkpoint(checkpoints, step, best)
@@ -133,7 +133,7 @@ def test_two_checkpoints_are_kept_and_those_of_another_training_stay(best: Path,
     assert checkpoints.others() == [tmp_path / "track/old"]
     checkpoints.remove()
     assert [path.name for path in (tmp_path / "track").iterdir()] == ["old"]
-    Checkpoints(tmp_path / "track/old", 1).remove()
+    Checkpoints(tmp_path / "track/old").remove()
     assert not list(tmp_path.glob("track"))
 
 

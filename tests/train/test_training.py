@@ -137,13 +137,14 @@ def test_a_layer_that_does_not_exist_is_refused() -> None:
 
 
 def test_time_before_a_kill_counts(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "checkpoints/a", 2)
+    checkpoints = Checkpoints(tmp_path / "checkpoints/a")
+    training = settings(save_steps=2)
     torch.manual_seed(0)
     model = bi_encoder()
-    first = train_on(model, loss_of(model), tuples(), settings(), tmp_path / "1", checkpoints=checkpoints)
+    first = train_on(model, loss_of(model), tuples(), training, tmp_path / "1", checkpoints=checkpoints)
     assert sorted(path.name for path in checkpoints.folder.glob("checkpoint-*")) == ["checkpoint-2", "checkpoint-4"]
     again = bi_encoder()
-    second = train_on(again, loss_of(again), tuples(), settings(), tmp_path / "2", checkpoints=checkpoints)
+    second = train_on(again, loss_of(again), tuples(), training, tmp_path / "2", checkpoints=checkpoints)
     assert (second.loss, second.dev) == (first.loss, first.dev)
     assert first.earlier_seconds == 0 < second.earlier_seconds
     assert (tmp_path / "2/model.safetensors").read_bytes() == (tmp_path / "1/model.safetensors").read_bytes()

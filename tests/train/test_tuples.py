@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decant.errors import DecantError
-from decant.train.columns import TuplesInfo, arrow_file, open_dataset, trainer_columns, tuples_info, unpack
+from decant.train.columns import TuplesInfo, arrow_file, trainer_columns, tuples_info, unpack
 from decant.triplets.draw import SCHEMA
 from tests.support.training_project import TrainingProject
 
@@ -68,7 +68,7 @@ def test_the_trainers_find_every_tuple_in_any_order(
     write(tuples, tmp_path / "track.parquet", row_group_size=11, **told)
     rows = expected(tuples, labelled)
     with arrow_file(tmp_path / "track.parquet") as path:
-        dataset = open_dataset(path)
+        dataset = Dataset.from_file(str(path))
         assert len(dataset) == 40
         assert dataset.column_names == list(rows[0])  # in this order the losses want them
         order = np.random.default_rng(0).permutation(40).tolist()
@@ -83,7 +83,7 @@ def test_a_dataset_from_the_file_is_the_one_in_memory_to_the_type(tmp_path: Path
     in_memory = Dataset(pa.Table.from_batches([trainer_columns(batch, np.ones(5, dtype=bool))]))
     write(table(5), tmp_path / "track.parquet")
     with arrow_file(tmp_path / "track.parquet") as path:
-        mapped = open_dataset(path)
+        mapped = Dataset.from_file(str(path))
         assert mapped.features == in_memory.features
         assert mapped[:] == in_memory[:]
 
@@ -92,7 +92,7 @@ def test_the_file_is_mapped_and_not_read(tmp_path: Path) -> None:
     pq.write_table(table(20_000), tmp_path / "track.parquet")
     before = pa.total_allocated_bytes()
     with arrow_file(tmp_path / "track.parquet") as path:
-        dataset = open_dataset(path)
+        dataset = Dataset.from_file(str(path))
         assert path.stat().st_size > 2_000_000
         assert dataset[19_999]["query"] == "query 19999"
         assert pa.total_allocated_bytes() - before < 100_000
@@ -143,7 +143,7 @@ def test_the_file_goes_at_the_end_and_on_failure(tmp_path: Path) -> None:
         assert path.is_file()
         path.write_bytes(b"what a killed training left")
     with arrow_file(source) as path:
-        dataset = open_dataset(path)
+        dataset = Dataset.from_file(str(path))
         assert len(dataset) == 3
     assert list(tmp_path.iterdir()) == [source]
     assert dataset[2]["query"] == "query 2"  # what is mapped stays until the last process has let it go

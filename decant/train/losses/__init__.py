@@ -9,21 +9,13 @@ from typing import NamedTuple
 
 
 class LossEntry(NamedTuple):
-    """What params and the model card must know of a distillation loss.
+    """What params and the model card must know of a distillation loss."""
 
-    Args:
-        module: has the function `distil(batch, settings)`, the mean loss of a `decant.train.losses.base.Batch`.
-        description: for the model card.
-        kinds: of students that it can train.
-        embeddings: whether it needs the teacher's embeddings.
-        scales: those of its settings that may be `auto`.
-    """
-
-    module: str
-    description: str
-    kinds: tuple[str, ...] = ("bi_encoder", "cross_encoder")
-    embeddings: bool = False
-    scales: tuple[str, ...] = ()
+    module: str  # has the function `distil(batch, settings)`, the mean loss of a `decant.train.losses.base.Batch`
+    description: str  # for the model card
+    kinds: tuple[str, ...] = ("bi_encoder", "cross_encoder")  # of students that it can train
+    embeddings: bool = False  # whether it needs the teacher's
+    scales: tuple[str, ...] = ()  # those of its settings that may be `auto`
 
 
 LOSSES = {

@@ -46,13 +46,8 @@ def _false_negatives(scores: Tensor, margin: float | None) -> Tensor:
 def _known(texts: Tensor) -> Tensor:
     """Which of the batch's candidates, column by column, cannot be further negatives of a query.
 
-    Those are the query's own text, the texts of its n-tuple, and the positives of its other n-tuples.
-
-    Args:
-        texts: names, shape (batch, 2 + k).
-
-    Returns:
-        shape (batch, (1 + k) · batch).
+    Those are the query's own text, the texts of its n-tuple, and the positives of its other n-tuples. From names of
+    texts, shape (batch, 2 + k), to shape (batch, (1 + k) · batch).
     """
     # By numbers of the distinct texts: the comparison of all pairs of texts would take batch³ · (1 + k) bytes.
     distinct, number = torch.unique(texts, return_inverse=True)
