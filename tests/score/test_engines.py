@@ -154,7 +154,7 @@ def test_an_engine_that_dies_is_told_and_nothing_hangs(models: dict[str, Path]) 
 
 def test_engines_that_are_killed_take_no_other_child_with_them(models: dict[str, Path]) -> None:
     context = multiprocessing.get_context("spawn")
-    other = context.Process(target=time.sleep, args=(60,))
+    other = context.Process(target=time.sleep, args=(600,))
     other.start()
     folder = models["minilm"]
     pool = Pool(teacher("bi_encoder", "sentence-transformers", folder, engines=2), folder, 2)

@@ -43,7 +43,10 @@ def make(folder: Path, edit: Callable[[Any], None] = wanted) -> Project:
     """The guard set's queries are also queries of the train split: of another task, and so behind another prompt."""
     project = make_project(folder, "bi_encoder", "sentence-transformers", edit)
     rows = read_split(project.folder / "data/mined/reranker.parquet").rows[:24]
-    guarded = [Row(row.query, [f"{row.positive[0]} too"], row.negative[:2]) for row in rows]
+    others = rows[1:] + rows[:1]  # documents of the train split, and no pair of it, which would have two scores
+    guarded = [
+        Row(row.query, [f"{row.positive[0]} too"], other.negative[:2]) for row, other in zip(rows, others, strict=True)
+    ]
     write_split(folder / "data/sets/third/train.parquet", Split(guarded, GUARDED))
     return project
 

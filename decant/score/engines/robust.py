@@ -56,7 +56,7 @@ def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[
     Args:
         forward: the engine.
         prompts: of the shard, at least one.
-        plain: makes prompts that a sound engine can score; it is called where no prompt of the shard has a score.
+        plain: makes prompts that a sound engine can score; it is called where none of one or two prompts has a score.
 
     Raises:
         Exception: what the engine raised, where that is not for what it was given: a DecantError other than
@@ -75,7 +75,7 @@ def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[
     for index in range(len(prompts)):  # what is not finite may be so for its neighbours: once more, alone
         if index not in scored and index not in faults:
             _alone(forward, prompts, index, scored, faults)
-    if not scored and not np.isfinite(forward(plain())).all():
+    if len(prompts) <= 2 and not scored and not np.isfinite(forward(plain())).all():
         raise DecantError(f"the engine has no finite score for any text, such as {faults[0]}", REMEDY)
     width = next(iter(scored.values())).shape if scored else ()
     values: Scores = np.full((len(prompts), *width), np.nan, dtype=np.float32)

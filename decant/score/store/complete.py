@@ -106,6 +106,8 @@ class SplitScores:
 
     def set_long_aside(self, size: int) -> None:
         """Set those items aside whose query leaves no room for a document."""
+        if not self.unread:
+            return
         for keys, items in self.shards(size):
             queries = [_query_of(item, self._of_texts) for item in items]
             distinct = list(dict.fromkeys(query for query in queries if query is not None))
