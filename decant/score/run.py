@@ -2,7 +2,6 @@
 
 import platform
 import random
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -171,15 +170,10 @@ def _sample(work: Work) -> Sample:
     """Pairs for the self-test, of train queries that the teacher has room for."""
     rng = random.Random(work.job.seed)
     rows = pq.read_metadata(work.splits["train"].path).num_rows
-    chosen = set(rng.sample(range(rows), min(rows, SAMPLED_ROWS)))
-    return draw_sample(_without_long(work, "train", chosen), work.job.seed)
-
-
-def _without_long(work: Work, name: str, numbers: Collection[int]) -> Split:
-    """Some rows of a split, those left out whose query leaves no room for a document."""
-    split = read_rows(work.splits[name].path, numbers)
+    split = read_rows(work.splits["train"].path, set(rng.sample(range(rows), min(rows, SAMPLED_ROWS))))
     excess = work.prompts.excess([row.query for row in split.rows], split.task)
-    return Split([row for row, too_many in zip(split.rows, excess, strict=True) if not too_many], split.task)
+    short = [row for row, too_many in zip(split.rows, excess, strict=True) if not too_many]
+    return draw_sample(Split(short, split.task), work.job.seed)
 
 
 def _check_quarantine(work: Work) -> None:
