@@ -22,14 +22,7 @@ QUARANTINE = "quarantine.jsonl"
 
 
 def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
-    """Write the pairs of a split that have a score, and describe them; batch by batch.
-
-    Args:
-        split: completed.
-        path: of the Parquet file.
-
-    Returns:
-        what the manifest says of the file.
+    """Write the pairs of a completed split that have a score; return what the manifest says of the Parquet file.
 
     Raises:
         DecantError: the scores cannot be right; see `decant.score.sanity`.
@@ -64,16 +57,17 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
     }
 
 
-def quarantine(split: SplitScores, name: str) -> list[dict[str, Any]]:
-    """The pairs of a split whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
+def quarantine(splits: Mapping[str, SplitScores]) -> list[dict[str, Any]]:
+    """The pairs whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
     rows: list[dict[str, Any]] = []
-    start = 0
-    for batch in stream_pairs(split.path) if split.faults else ():
-        lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
-        for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
-            if reason := split.reason(start + place):
-                rows.append({"split": name, **pair, "reason": reason})
-        start += len(batch)
+    for name, split in splits.items():
+        start = 0
+        for batch in stream_pairs(split.path) if split.faults else ():
+            lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
+            for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
+                if reason := split.reason(start + place):
+                    rows.append({"split": name, **pair, "reason": reason})
+            start += len(batch)
     return rows
 
 
@@ -87,15 +81,13 @@ def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float
     quantiles = np.quantile(scores, [0.05, 0.5, 0.95])
     values = {
         "min": scores.min(),
-        "q05": quantiles[0],
-        "median": quantiles[1],
-        "q95": quantiles[2],
+        **dict(zip(("q05", "median", "q95"), quantiles, strict=True)),
         "max": scores.max(),
         "mean": scores.mean(dtype=np.float64),
         "std": scores.std(dtype=np.float64),
-        "mean_of_positives": scores[labels > 0].mean(dtype=np.float64) if (labels > 0).any() else None,
-        "mean_of_negatives": scores[labels == 0].mean(dtype=np.float64) if (labels == 0).any() else None,
     }
+    for name, kind in (("positives", labels > 0), ("negatives", labels == 0)):
+        values[f"mean_of_{name}"] = scores[kind].mean(dtype=np.float64) if kind.any() else None
     return {name: None if value is None else round(float(value), 6) for name, value in values.items()}
 
 
@@ -103,8 +95,5 @@ def _histogram(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, list[f
     """Counts in bins of equal width, of all scores and of those of positives; `edges` has one more than the counts."""
     counts, edges = np.histogram(scores, bins=BINS)
     positives, _ = np.histogram(scores[labels > 0], bins=edges)
-    return {
-        "edges": [round(float(edge), 6) for edge in edges],
-        "pairs": counts.tolist(),
-        "positives": positives.tolist(),
-    }
+    rounded = [round(float(edge), 6) for edge in edges]
+    return {"edges": rounded, "pairs": counts.tolist(), "positives": positives.tolist()}

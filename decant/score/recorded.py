@@ -12,26 +12,13 @@ from decant.score.settings import Teacher
 
 # What decides scores, beside the contents of local files. Two values of `sha256` differ only where both are given.
 DECISIVE = (
-    "kind",
-    "engine",
-    "model",
-    "revision",
-    "max_length",
-    "query_prompt",
-    "document_prompt",
-    "dtype",
-    "embeddings_dtype",
-)
+    "kind", "engine", "model", "revision", "max_length", "query_prompt", "document_prompt", "dtype", "embeddings_dtype"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The scores that dvc.lock records for a track.
-
-    Args:
-        md5: of their folder, as DVC names it.
-        teacher: that made them.
-    """
+    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teacher."""
 
     md5: str
     teacher: Teacher

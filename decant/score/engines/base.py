@@ -22,11 +22,7 @@ class Refused(DecantError):
 
 
 def load_forward(teacher: Teacher, folder: Path) -> Forward:
-    """Load a teacher into its engine.
-
-    Args:
-        teacher: its block of params.
-        folder: of its model; of the engine `server`, of the model's tokenizer.
+    """Load a teacher into its engine; the folder of the engine `server` has the model's tokenizer alone.
 
     Raises:
         DecantError: the engine is not installed, or cannot run the model.

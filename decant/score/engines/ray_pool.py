@@ -80,9 +80,7 @@ def count_engines(teacher: Teacher) -> int:
 class RayPool:
     """Engines in the actors of one Ray Data stream; see `decant.score.engines.pool.Engines`.
 
-    Args:
-        teacher: its block of params.
-        folder: of its model, which every node has at this path.
+    Every node has the model's folder at the same path.
 
     Raises:
         DecantError: the cluster has no room for so many engines.
@@ -216,8 +214,7 @@ class _Engine:
     """What Ray Data makes an actor of."""
 
     def __init__(self, teacher: Teacher, folder: Path, feed: Any) -> None:
-        self._teacher, self._folder = teacher, folder
-        self._feed = feed
+        self._teacher, self._folder, self._feed = teacher, folder, feed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         [number] = batch["number"].to_pylist()

@@ -28,13 +28,7 @@ NOTES = "notes.json"
 
 
 class StoredTeacher:
-    """What the store has of one teacher.
-
-    Args:
-        folder: of the teacher.
-        tell: is called with what the user should know.
-        writes: whether the caller holds the teacher's lock; without, nothing is changed.
-    """
+    """What the store has of one teacher; without `writes`, for which the teacher's lock is held, nothing is changed."""
 
     def __init__(self, folder: Path, tell: Tell, *, writes: bool = True) -> None:
         self.folder = folder
@@ -47,10 +41,6 @@ class StoredTeacher:
         """Keep what was found out about the teacher: of this kind, under a key."""
         notes = _read(self.folder / NOTES)
         write_json(self.folder / NOTES, {**notes, kind: {**notes.get(kind, {}), key: content}})
-
-    def noted(self, kind: str) -> dict[str, Any]:
-        """What was kept by `note`, by key."""
-        return read_notes(self.folder, kind)
 
 
 @dataclass(frozen=True)
@@ -66,11 +56,9 @@ class Listed:
 
 
 class Store:
-    """The teachers in a folder that several checkouts, and runs at once, may share.
+    """The teachers in a folder that several checkouts, and runs at once, may share; it need not be there.
 
-    Args:
-        folder: of the store; it need not be there.
-        tell: is called with what the user should know.
+    `tell` is called with what the user should know.
     """
 
     def __init__(self, folder: Path, tell: Tell) -> None:
@@ -80,9 +68,7 @@ class Store:
     def open(self, identity: Mapping[str, Any], reference: str) -> Iterator[StoredTeacher]:
         """What is stored of a teacher, to read and to write: another run on it waits until this one has ended.
 
-        Args:
-            identity: of the teacher, see `decant.score.store.identity`.
-            reference: of the model in params, for those who read a list.
+        The reference of its model in params is for those who read a list.
         """
         name = digest(identity)
         with self._locked(name):
@@ -106,8 +92,7 @@ class Store:
 
     def teachers(self) -> list[Listed]:
         """All teachers, by name. Files are counted, not verified, and others may write or remove them meanwhile."""
-        folders = [path.parent for path in sorted(self.folder.glob("[!.]*/teacher.json"))]
-        described = ((folder, _read(folder / "teacher.json")) for folder in folders)
+        described = ((path.parent, _read(path)) for path in sorted(self.folder.glob("[!.]*/teacher.json")))
         return [_listed(folder, content) for folder, content in described if content]
 
     def prune(self, wanted: str) -> list[Listed]:

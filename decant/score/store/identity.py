@@ -40,7 +40,7 @@ def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]
         "engine": teacher.engine,
         "dtype": teacher.dtype,
         "max_length": prompts.max_length,
-        "prompts": prompts.described(),
+        "prompts": prompts.described,
         "tokens": _tokens(prompts, with_texts=bool(ENGINES[teacher.engine].apis)),
         "embeddings": teacher.embeddings_dtype if prompts.of_texts else None,
     }
