@@ -11,9 +11,9 @@ from decant import paths
 from decant.score.settings import Teacher
 
 # What decides scores, beside the contents of local files. Two values of `sha256` differ only where both are given.
-DECISIVE = (
+DECISIVE = {
     "kind", "engine", "model", "revision", "max_length", "query_prompt", "document_prompt", "dtype", "embeddings_dtype"
-)  # fmt: skip
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Recorded:
     def of(self, teacher: Teacher) -> bool:
         """Whether they are a teacher's own."""
         same_weights = None in (self.teacher.sha256, teacher.sha256) or self.teacher.sha256 == teacher.sha256
-        return same_weights and all(getattr(self.teacher, name) == getattr(teacher, name) for name in DECISIVE)
+        return same_weights and self.teacher.model_dump(include=DECISIVE) == teacher.model_dump(include=DECISIVE)
 
 
 def recorded_scores(track: str) -> Recorded | None:

@@ -14,12 +14,11 @@ from decant.files import atomic_folder, sha256, write_json
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
-from decant.score.output import QUARANTINE, quarantine, write_quarantine, write_scores
+from decant.score.output import QUARANTINE, quarantine, write_embeddings, write_quarantine, write_scores
 from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
 from decant.score.store import Tell, read_notes
-from decant.score.store.embeddings import write_embeddings
 from decant.score.store.taking import take_file, take_output
 from decant.score.teacher import TeacherScorer
 from decant.score.work import RAN_ON, Job, Work, open_work, teacher_folder, teacher_forbidden, teacher_wanted

@@ -24,9 +24,7 @@ class TeacherScorer:
 
     Token ids are made shard by shard, as the engines take them. Leaving the context ends the engines' processes.
 
-    Args:
-        teacher: its block of params. Its engines are started when the first pairs are scored.
-        folder: of its model; of the engine `server`, of the model's tokenizer.
+    Its engines are started when the first pairs are scored. The folder has its model; of a server's, the tokenizer.
     """
 
     def __init__(self, teacher: Teacher, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,11 +11,13 @@ from typing import Any, TypeAlias
 from decant import paths
 from decant.errors import DecantError
 from decant.files import user_cache
+from decant.models.scorer import Scorer
 from decant.score.prompts import Prompts, make_prompts
 from decant.score.settings import StoreSettings, Teacher
 from decant.score.store import Store, StoredTeacher, Tell, read_notes
 from decant.score.store.complete import SplitScores
 from decant.score.store.identity import digest, identity
+from decant.score.teacher import TeacherScorer
 from decant.sources.references import model_folder, tokenizer_folder
 
 TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
@@ -170,3 +172,12 @@ def teacher_forbidden() -> bool:
 def teacher_wanted() -> bool:
     """Whether the environment says that a teacher is to run though its scores exist elsewhere."""
     return os.environ.get("DECANT_TEACHER") == "start"
+
+
+def timed_teacher(teacher: Teacher, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
+    """Opens the teacher, to be timed beside the student; or why not: it must not start, or has not run here."""
+    if teacher_forbidden():
+        return "DECANT_TEACHER=never forbids that the teacher starts"
+    if not has_run_here(teacher, store):
+        return "the teacher has not run on this machine, its scores were there already"
+    return TeacherScorer(teacher, teacher_folder(teacher, weights=True))

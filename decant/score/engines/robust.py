@@ -96,7 +96,7 @@ class _Shard:
         try:
             values = self.forward(self.prompts[chosen.start : chosen.stop])
             finite = np.isfinite(values.reshape(len(chosen), -1)).all(axis=1)
-            numbered = zip(chosen, values, finite.tolist(), strict=True)
+            numbered = zip(chosen, values, np.asarray(finite), strict=True)
             self.scored |= {index: value for index, value, good in numbered if good}
         except Exception as error:
             if isinstance(error, DecantError) and not isinstance(error, Refused):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ class SplitScores:
                 self._lacking |= self.stored.texts.find(side) < 0
         self._unread: Positions = np.empty(0, dtype=np.int64)
         if self._lacking.any():
-            keys = np.concatenate(list(self._occurring_keys()))
+            lacking = (self.keys[start:end][self._lacking[start:end]] for start, end in pairwise(self._ends.tolist()))
+            keys = np.concatenate([side for part in lacking for side in self._item_keys(part)])
             first = first_occurrences(keys)
             unread = first[self._items.find(keys[first]) < 0]
             self._unread = unread[~self._has_fault(keys[unread])]
@@ -92,19 +94,26 @@ class SplitScores:
         numbers = np.sort(np.concatenate(starts).view(np.uint64).ravel())
         return int(np.count_nonzero(np.diff(numbers))) + bool(len(numbers))
 
+    def pairs_at(self, places: Positions) -> Iterator[tuple[Positions, pa.RecordBatch]]:
+        """The split's pairs at places in ascending order, batch by batch, with their places."""
+        start = 0
+        for batch in stream_pairs(self.path):
+            low, high = np.searchsorted(places, [start, start + len(batch)])
+            yield places[low:high], batch.take(pa.array(places[low:high] - start))
+            start += len(batch)
+
     def shards(self, size: int) -> Iterator[tuple[Keys, list[Item]]]:
         """What must be read, `size` items at a time, with their keys."""
         keys: list[Keys] = []
         items: list[Item] = []
-        start = seen = 0
-        for batch, part in zip(stream_pairs(self.path), self._occurring_keys(), strict=True):
-            lacking = batch.filter(pa.array(self._lacking[start : start + len(batch)]))
-            start += len(batch)
+        seen = 0
+        for places, batch in self.pairs_at(np.flatnonzero(self._lacking)):
+            part = np.concatenate(self._item_keys(self.keys[places]))
             low, high = np.searchsorted(self._unread, [seen, seen + len(part)])
             chosen = self._unread[low:high] - seen
             seen += len(part)
             keys.append(part[chosen])
-            items += self._items_at(lacking, chosen)
+            items += self._items_at(batch, chosen)
             while len(items) >= size:
                 joined = np.concatenate(keys)
                 yield joined[:size], items[:size]
@@ -210,12 +219,10 @@ class SplitScores:
         there = np.flatnonzero(self.positions >= 0)
         having = there[self.stored.pairs.have(self.positions[there], key)]
         chosen = np.sort(np.random.default_rng(seed).permutation(having)[:count])
-        start, queries, candidates = 0, [], []
-        for batch in stream_pairs(self.path) if len(chosen) else ():
-            part = batch.take(pa.array(chosen[(chosen >= start) & (chosen < start + len(batch))] - start))
-            queries += part.column("query").to_pylist()
-            candidates += part.column("candidate").to_pylist()
-            start += len(batch)
+        queries, candidates = [], []
+        for _, batch in self.pairs_at(chosen) if len(chosen) else ():
+            queries += batch.column("query").to_pylist()
+            candidates += batch.column("candidate").to_pylist()
         return queries, candidates, self._stored_scores(self.positions[chosen])
 
     def origins(self) -> dict[str, int]:
@@ -243,17 +250,11 @@ class SplitScores:
         found: npt.NDArray[np.bool_] = pc.is_in(as_binary(keys), value_set=faults).to_numpy(zero_copy_only=False)
         return found
 
-    def _occurring_keys(self) -> Iterator[Keys]:
-        """The keys of the items of the pairs that lack something, with repetitions, batch by batch."""
-        for start, end in zip(self._ends[:-1], self._ends[1:], strict=True):
-            yield np.concatenate(self._item_keys(self.keys[start:end][self._lacking[start:end]]))
-
     def _items_at(self, batch: pa.RecordBatch, places: Positions) -> list[Item]:
-        """The items of a batch's pairs at places among them, as `_occurring_keys` orders them."""
-        if self._of_texts:  # the queries come before the candidates
+        """The items of a batch's pairs at places among them; of texts, the queries come before the candidates."""
+        sides = places, places
+        if self._of_texts:
             sides = places[places < len(batch)], places[places >= len(batch)] - len(batch)
-        else:
-            sides = places, places
         queries, candidates = (
             batch.column(name).take(pa.array(side)).to_pylist()
             for name, side in zip(("query", "candidate"), sides, strict=True)

@@ -27,10 +27,8 @@ CANONICAL = (
 def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]:
     """A teacher by all that its scores depend on but the texts.
 
-    Args:
-        teacher: its block of params. A pinned repository is named by its commit; the contents of local files name them.
-        folder: of its model, or of its configuration and tokenizer alone.
-        prompts: the teacher's, with the prompts and the limit that are in effect.
+    A pinned repository is named by its commit; the contents of local files name them. The folder may lack the weights
+    of a hub's model.
     """
     local = None if teacher.revision else f"sha256:{_contents(folder, teacher.trust_remote_code)}"
     return {
@@ -57,12 +55,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
 
 
 def _tokens(prompts: Prompts, *, with_texts: bool) -> str:
-    """A digest of what the model reads of the canonical pairs: it changes with the code that makes tokens.
-
-    Args:
-        prompts: the teacher's.
-        with_texts: whether the engine sends texts as well, which are cut here.
-    """
+    """A digest of what the model reads of the canonical pairs: it changes with the code that makes and cuts them."""
     *plain, (query, word) = CANONICAL
     pairs = [*plain, (query, word * prompts.max_length)]
     room = prompts.excess([query for query, _ in pairs], TASK)

@@ -11,23 +11,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from decant.data.digests import Keys, as_binary, first_occurrences
+from decant.data.digests import Keys, as_binary, digests, first_occurrences, in_context
 from decant.data.files import read_file
-from decant.data.scores import open_scores
+from decant.data.scores import open_embeddings, open_scores
 from decant.data.sets import stream_pairs
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.score.prompts import Prompts
 from decant.score.store import StoredTeacher, Tell
 from decant.score.store.complete import NO_PAIRS, keys_of_pairs
-from decant.score.store.embeddings import take_embeddings
 from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
 IMPORTED = "imported"  # the key in an origin that names a file of other origin
 COLUMNS = ("query", "passage", "score")
 NO_CONTEXTS = ("", "")
-AT_ONCE = 65536
+AT_ONCE = 65536  # pairs
+TEXTS_AT_ONCE = 4096  # with their embeddings
 
 
 def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, stored: StoredTeacher, tell: Tell) -> None:
@@ -58,12 +58,36 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
     if described := manifest.get("embeddings"):
         tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
         try:
-            take_embeddings(folder, described, tasks, prompts, stored)
+            _take_embeddings(folder, described, tasks, prompts, stored)
         except DecantError as error:
             tell(f"{error.problem}; its embeddings are not taken in")
     tested = manifest["self_test"]
     if len(tested) > 1:
         stored.note("self_test", tested.pop("sample"), tested)
+
+
+def _take_embeddings(
+    folder: Path, described: Mapping[str, Any], tasks: Mapping[str, str], prompts: Prompts, stored: StoredTeacher
+) -> None:
+    """Take in the embeddings beside an output's scores, as the manifest describes them: those that the store lacks."""
+    ends = np.cumsum(list(described["splits"].values()))
+    origin = joint([{key: value for key, value in each.items() if key != "texts"} for each in described["origins"]])
+    start = 0
+    with open_embeddings(folder) as file:
+        for batch in file.iter_batches(TEXTS_AT_ONCE):
+            keys = digests(batch.column("text"))
+            of_split = np.searchsorted(ends, start + np.arange(len(batch)), side="right")
+            asked = pc.equal(batch.column("role"), "query").to_numpy(zero_copy_only=False)
+            for number, name in enumerate(described["splits"]):
+                for context, role in zip(prompts.contexts(tasks[name]), (asked, ~asked), strict=True):
+                    behind = role & (of_split == number)
+                    keys[behind] = in_context(keys[behind], context)
+            first = first_occurrences(keys)
+            new = first[stored.texts.find(keys[first]) < 0]
+            if len(new):
+                values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+                stored.texts.add(keys[new], values.reshape(len(batch), -1)[new], origin)
+            start += len(batch)
 
 
 def take_file(
