@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decant.commands.plan import known_track
+from decant.commands.plan import job_of
 from decant.processes import run_main
 
 
@@ -21,11 +21,8 @@ def import_scores(
     """
 
     def main() -> None:
-        from decant import paths
-        from decant.params import load_params
         from decant.score import run
-        from decant.score.work import Job
 
-        run.import_scores(Job.of(load_params(paths.PARAMS), known_track(track)), file, print)
+        run.import_scores(job_of(track), file, print)
 
     run_main("decant import", main)

@@ -1,14 +1,7 @@
 """Score pairs with a teacher behind HTTP: vLLM, text-embeddings-inference, or any OpenAI-compatible embeddings.
 
-| kind | api | call | what is sent |
-| --- | --- | --- | --- |
-| bi_encoder | vllm | /v1/embeddings | token ids |
-| bi_encoder | openai, tei | /v1/embeddings | texts, prompts before them |
-| cross_encoder | vllm | /score | query and documents, no activation |
-| cross_encoder | tei | /rerank | query and documents, raw scores |
-| causal_lm | vllm | /classify | token ids of the whole template, no activation |
-
-Where texts are sent, the server's tokenizer adds the special tokens; documents are cut here, before.
+Where texts are sent, the server's tokenizer adds the special tokens; documents are cut here, before. docs/teachers.md
+lists the calls.
 """
 
 import itertools
