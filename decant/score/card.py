@@ -9,14 +9,9 @@ import jinja2
 
 
 def data_card(manifest: Mapping[str, Any]) -> str:
-    """README.md of a folder of scores: its files as splits, whose scores they are, of which data, and how to load them.
-
-    The card says nothing that the manifest does not.
-    """
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
-    )
+    """README.md of a folder of scores: its files as splits, whose scores they are, of what data, and how to load them."""
+    loader, strict = jinja2.FileSystemLoader(Path(__file__).parent), jinja2.StrictUndefined
+    environment = jinja2.Environment(loader=loader, undefined=strict, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["mean"] = lambda value: "–" if value is None else f"{value:.4f}"
     identity = manifest["identity"]
     score = {

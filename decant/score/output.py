@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.digests import WIDTH, Keys, as_binary
+from decant.data.digests import WIDTH, Keys, as_binary, first_occurrences
 from decant.data.scores import SCHEMA
 from decant.errors import DecantError
 from decant.files import atomic_file, sha256
@@ -47,6 +47,7 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
     check_values(split.distinct(scores), path.stem)
     order.check(path.stem)
     score, label = scores[there], np.concatenate(labels)
+    origins = split.stored.pairs.origins(split.positions[there])
     return {
         "sha256": sha256(path),
         "queries": queries,
@@ -55,22 +56,18 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
         "quarantined": int((~there).sum()),
         "scores": _statistics(score, label),
         "histogram": _histogram(score, label),
-        "origins": [{**json.loads(origin), "pairs": count} for origin, count in split.origins().items()],
+        "origins": [{**json.loads(origin), "pairs": count} for origin, count in origins.items()],
     }
 
 
 def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str, Any]:
-    """Write the embedding of each distinct text of some splits, a row a text, a few thousand at a time.
+    """Write the embedding of each distinct text of some completed splits, a row a text, a few thousand at a time.
 
     Rows are in the order of the splits; of each its queries, then its documents, as they come first. A text has a row
     for each role that it has, and for each prompt that it stands behind. One that was set aside has none.
 
-    Args:
-        splits: by name, completed, of one teacher.
-        path: of the Parquet file: role ("query" or "document"), text, embedding.
-
     Returns:
-        what the manifest says of the file.
+        what the manifest says of the Parquet file: role ("query" or "document"), text, embedding.
 
     Raises:
         DecantError: no text has an embedding.
@@ -95,9 +92,7 @@ def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str,
                 embeddings = pa.FixedSizeListArray.from_arrays(values, type=vector)
                 roles = pa.array([role]).take(pa.array(np.zeros(len(batch), dtype=np.int64)))
                 writer.write_batch(pa.record_batch([roles, batch, embeddings], schema=schema))
-    counts = dict.fromkeys(splits, 0)
-    for name, _, pairs, _ in parts:
-        counts[name] += len(pairs)
+    counts = {name: sum(len(pairs) for split, _, pairs, _ in parts if split == name) for name in splits}
     return {
         "file": path.name,
         "sha256": sha256(path),
@@ -110,15 +105,18 @@ def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str,
 
 
 def _new_texts(splits: Mapping[str, SplitScores]) -> list[tuple[str, str, Positions, Positions]]:
-    """Split, role, pairs in which new texts come first, the texts' positions in the store."""
+    """Split, role, pairs in which texts with an embedding come first of all splits, their positions in the store."""
     parts = []
     seen: dict[str, list[Keys]] = {role: [np.empty((0, WIDTH), dtype=np.uint8)] for role in SIDES}
     for name, split in splits.items():
-        for role, keys, pairs, positions in split.texts():
+        for role, keys in zip(SIDES, np.hsplit(split.keys, 2), strict=True):
+            first = first_occurrences(keys)
+            positions = split.stored.texts.find(keys[first])
             before = as_binary(np.concatenate(seen[role]))
-            new = ~pc.is_in(as_binary(keys), value_set=before).to_numpy(zero_copy_only=False)
-            seen[role].append(keys[new])
-            parts.append((name, role, pairs[new], positions[new]))
+            known = pc.is_in(as_binary(keys[first]), value_set=before).to_numpy(zero_copy_only=False)
+            new = (positions >= 0) & ~known
+            seen[role].append(keys[first[new]])
+            parts.append((name, role, first[new], positions[new]))
     return parts
 
 

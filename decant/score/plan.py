@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from decant.files import read_json
-from decant.score.engines.base import Forward, load_forward
+from decant.score.engines.base import load_forward
 from decant.score.engines.pool import count_engines
 from decant.score.prompts import Prompt, Prompts
 from decant.score.store import Tell
 from decant.score.store.complete import SplitScores
-from decant.score.work import Job, Work, read_work, teacher_folder, teacher_forbidden
+from decant.score.work import Job, Work, read_work, teacher_asked, teacher_folder
 
 SAMPLE = 64
 WARM_UP = 8
@@ -22,10 +22,10 @@ ROW = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}"
 def plan_track(job: Job, folder: Path, tell: Tell) -> None:
     """Tell what scoring a track would take, whose scores belong in the folder: nothing is scored, written or locked."""
     work = read_work(job, tell)
-    samples: dict[str, list[Prompt]] = {}
-    tokens: dict[str, int] = {}
-    for name, split in work.splits.items():
-        tokens[name], samples[name] = count_tokens(work.prompts, split, job.store.shard, job.seed)
+    counted = {
+        name: count_tokens(work.prompts, split, job.store.shard, job.seed) for name, split in work.splits.items()
+    }
+    tokens = {name: count for name, (count, _) in counted.items()}
     tell(ROW.format(job.track, "pairs", "unique texts", "to read", "tokens", "scored"))
     for name, split in work.splits.items():
         pairs = len(split.positions)
@@ -39,10 +39,10 @@ def plan_track(job: Job, folder: Path, tell: Tell) -> None:
     total = sum(tokens.values())
     if not total:
         tell("every pair is scored already" if not lost else "there is nothing to read")
-    elif teacher_forbidden():
+    elif teacher_asked() == "never":
         tell(f"{total} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
     else:
-        tell(_estimate(work, tokens, samples))
+        tell(_estimate(work, tokens, {name: sample for name, (_, sample) in counted.items()}))
 
 
 def count_tokens(prompts: Prompts, split: SplitScores, shard: int, seed: int) -> tuple[int, list[Prompt]]:
@@ -61,40 +61,24 @@ def count_tokens(prompts: Prompts, split: SplitScores, shard: int, seed: int) ->
 
 
 def _estimate(work: Work, tokens: Mapping[str, int], samples: Mapping[str, Sequence[Prompt]]) -> str:
+    """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept."""
     job = work.job
     forward = load_forward(job.teacher, teacher_folder(job.teacher, weights=True))
     unread = {name: split.unread for name, split in work.splits.items()}
-    speed, count = tokens_per_second(forward, [(unread[name], sample) for name, sample in samples.items()], job.seed)
+    pool = [prompt for prompts in samples.values() for prompt in prompts]
+    weights = [unread[name] / len(prompts) for name, prompts in samples.items() for _ in prompts]
+    rng = random.Random(job.seed)
+    chosen = sorted(range(len(pool)), key=lambda index: rng.random() ** (1 / weights[index]), reverse=True)
+    drawn = [pool[index] for index in chosen[: WARM_UP + SAMPLE]]
+    warm_up, sample = drawn[:WARM_UP], drawn[WARM_UP:] or drawn
+    forward(warm_up)
+    start = time.perf_counter()
+    forward(sample)
+    speed = sum(len(prompt.ids) for prompt in sample) / (time.perf_counter() - start)
     engines = count_engines(job.teacher)
     busy = {name: max(1, min(engines, -(-number // job.store.shard))) for name, number in unread.items()}
     seconds = sum(tokens[name] / speed / busy[name] for name in tokens)
     return (
-        f"{sum(tokens.values())} tokens at {speed:.0f} a second (measured on {count} of the prompts) on {engines} "
-        f"engine{'s' * (engines > 1)}: about {timedelta(seconds=round(seconds))}"
+        f"{sum(tokens.values())} tokens at {speed:.0f} a second (measured on {len(sample)} of the prompts) on "
+        f"{engines} engine{'s' * (engines > 1)}: about {timedelta(seconds=round(seconds))}"
     )
-
-
-def tokens_per_second(
-    forward: Forward, samples: Sequence[tuple[int, Sequence[Prompt]]], seed: int
-) -> tuple[float, int]:
-    """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept.
-
-    Args:
-        forward: the engine.
-        samples: of each split how many prompts there are to read, and some of them.
-        seed: of the draw.
-
-    Returns:
-        the speed, and the number of prompts that were timed.
-    """
-    pool = [prompt for _, prompts in samples for prompt in prompts]
-    weights = [unread / len(prompts) for unread, prompts in samples for _ in prompts]
-    rng = random.Random(seed)
-    chosen = sorted(range(len(pool)), key=lambda index: rng.random() ** (1 / weights[index]), reverse=True)
-    sample = [pool[index] for index in chosen[: WARM_UP + SAMPLE]]
-    forward(sample[:WARM_UP])
-    sample = sample[WARM_UP:] or sample
-    start = time.perf_counter()
-    forward(sample)
-    seconds = time.perf_counter() - start
-    return sum(len(prompt.ids) for prompt in sample) / seconds, len(sample)

@@ -61,5 +61,5 @@ def default_remote() -> str | None:
         from dvc.config import Config
     except ImportError:
         return None
-    name: str | None = Config(".dvc", validate=False).get("core", {}).get("remote")
-    return name
+    remote: str | None = Config(".dvc", validate=False).get("core", {}).get("remote")
+    return remote

@@ -19,9 +19,9 @@ from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
 from decant.score.store import Tell, read_notes
-from decant.score.store.taking import take_file, take_output
+from decant.score.store.taking import take_output
 from decant.score.teacher import TeacherScorer
-from decant.score.work import RAN_ON, Job, Work, open_work, teacher_folder, teacher_forbidden, teacher_wanted
+from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
 SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
 
@@ -29,15 +29,14 @@ SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
 def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
     """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
 
-    What was scored is kept in the store in any case.
-
     Returns:
         the teacher's parameters and bytes; 0 where its weights have never been on this machine.
 
     Raises:
-        DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none.
+        DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
+            scored is kept in the store in any case.
     """
-    if not teacher_forbidden():
+    if teacher_asked() != "never":
         engine_version(job.teacher)  # a missing engine is told before a model is downloaded
     with open_work(job, tell) as work:
         sample = _sample(work)
@@ -61,20 +60,6 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
         return {name: size[name] for name in ("parameters", "bytes")}
 
 
-def import_scores(job: Job, path: Path, tell: Tell) -> None:
-    """Take the scores of a file into the store, as the track's teacher's; see `decant.score.store.taking.take_file`.
-
-    Raises:
-        DecantError: a row is broken; nothing is taken in.
-    """
-    with open_work(job, tell) as work:
-        splits = {name: (split.path, split.task) for name, split in work.splits.items()}
-        counts = take_file(path, splits, work.prompts, work.stored)
-        tell(f"{job.track}: {counts['pairs']} pairs in {path}, {counts['new']} of them new to the store")
-        for name, split in work.splits.items():
-            tell(f"{job.track} {name}: {counts[name]} of {len(split.positions)} pairs are in the file")
-
-
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     """Take in the scores that lie in a folder, and say what is to be done anew, and why."""
     track, model = work.job.track, work.job.teacher.model
@@ -88,10 +73,8 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     near = work.store.near(work.identity, model)
     if near and not len(work.stored.pairs):
         changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())
-        tell(
-            f"{track}: the store's {near[0].pairs} scores of {model} differ in {changes}; "
-            "they stay there, and all pairs are scored anew"
-        )
+        stored = f"the store's {near[0].pairs} scores of {model}"
+        tell(f"{track}: {stored} differ in {changes}; they stay there, and all pairs are scored anew")
 
 
 def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
@@ -113,7 +96,7 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
         and folder_md5(folder) != recorded.md5
     )
     fault = "dvc.lock records this teacher's scores, and they are not here"
-    if teacher_forbidden():
+    if teacher_asked() == "never":
         raise DecantError(
             f"{needed}, and DECANT_TEACHER=never forbids it" + (f"; {fault}" if elsewhere else ""),
             f"{pull} brings the scores that dvc.lock records; or unset DECANT_TEACHER"
@@ -121,7 +104,7 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
         )
     if not elsewhere or (remote := default_remote()) is None:
         return
-    if not teacher_wanted():
+    if teacher_asked() != "start":
         raise DecantError(
             f"{needed}, though {fault}",
             f"{pull} brings them from the remote {remote!r}; or, to pay for them again, "
@@ -189,7 +172,6 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
     if lost := quarantine(work.splits):
         write_quarantine(folder / QUARANTINE, lost)
         tell(f"{track}: {len(lost)} pairs have no score; {QUARANTINE} beside the scores says why")
-    tested = read_notes(work.stored.folder, "self_test")
     data = {
         name: {
             "dataset": source.dataset,
@@ -207,14 +189,13 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
         "identity": work.identity,
         "max_length": work.prompts.max_length,
         "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
-        "self_test": {"sample": sample.digest, **tested.get(sample.digest, {})},
+        "self_test": {"sample": sample.digest, **read_notes(work.stored.folder, "self_test").get(sample.digest, {})},
         "data": data,
         "files": files,
     }
     if work.embedded:
-        manifest["embeddings"] = described = write_embeddings(work.embedded, folder / EMBEDDINGS)
-        kept = f"{described['dimension']} numbers each, {described['precision']}"
-        tell(f"{track}: embeddings of {described['texts']} texts, {kept}")
+        manifest["embeddings"] = kept = write_embeddings(work.embedded, folder / EMBEDDINGS)
+        tell(f"{track}: embeddings of {kept['texts']} texts, {kept['dimension']} numbers each, {kept['precision']}")
     else:
         (folder / EMBEDDINGS).touch()  # `train` depends on the file
     write_json(folder / "manifest.json", manifest)

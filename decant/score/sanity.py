@@ -12,11 +12,7 @@ TEMPLATE = "look at the prompt in the manifest, the special tokens, and the toke
 
 
 def check_values(scores: Scores, where: str) -> None:
-    """Make sure that raw scores of distinct pairs, shape (pairs,), are finite and spread; messages name `where`.
-
-    Raises:
-        DecantError: some are NaN or infinite, all are equal, all are 0.5, or many sit at one value.
-    """
+    """Raise a DecantError, which names `where`, unless the raw scores of distinct pairs are finite and spread."""
     for fault, found in (("NaN", np.isnan(scores)), ("infinite", np.isinf(scores))):
         if found.any():
             raise DecantError(
@@ -55,21 +51,14 @@ class Order:
         self.sum, self.rows = 0.0, 0
 
     def add(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int8], scores: Scores) -> None:
-        """Count some pairs by their rows' numbers, labels (−1 for none) and scores, each of shape (pairs,).
-
-        All pairs of a row are in one call.
-        """
+        """Count the pairs of some whole rows: rows' numbers, labels (−1 for none) and scores, shape (pairs,) each."""
         labelled = labels >= 0
         shares = _right_order(rows[labelled], labels[labelled] > 0, scores[labelled])
         self.sum += float(shares.sum())
         self.rows += len(shares)
 
     def check(self, where: str) -> None:
-        """Refuse scores that prefer negatives; the message names `where`.
-
-        Raises:
-            DecantError: on average a positive beats less than half of its query's negatives.
-        """
+        """Raise a DecantError, which names `where`, if a positive beats on average less than half of its negatives."""
         if self.rows and self.sum / self.rows < 0.5:
             raise DecantError(
                 f"{where}: the scores look sign-flipped: on average a positive beats only {self.sum / self.rows:.1%} "

@@ -1,8 +1,6 @@
 """Before a teacher is paid for: 16 pairs through its engine and through the plain library, compared and judged."""
 
 import gc
-import hashlib
-import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from decant.score.engines import REFERENCE
 from decant.score.sanity import TEMPLATE, check_values
 from decant.score.settings import Teacher
 from decant.score.store.complete import SplitScores
+from decant.score.store.identity import digest
 from decant.score.store.taking import IMPORTED
 from decant.score.teacher import TeacherScorer
 
@@ -43,8 +42,7 @@ class Sample:
     @property
     def digest(self) -> str:
         """Names the sample: 16 hexadecimal digits of its content."""
-        content = json.dumps([self.queries, self.candidates, self.task])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return digest([self.queries, self.candidates, self.task])
 
 
 def draw_sample(split: Split, seed: int) -> Sample:
@@ -66,27 +64,24 @@ def reference_scores(teacher: Teacher, folder: Path, sample: Sample) -> tuple[Sc
     import psutil
     import torch  # takes seconds
 
-    plain = {"engine": REFERENCE[teacher.kind], "server": None}
+    plain = {"engine": REFERENCE[teacher.kind], "server": None, "engines": 1, "engine_pool": "processes"}
     if teacher.engine == plain["engine"]:
         return None, f"{teacher.engine} is the plain library itself"
     size = model_size(folder)["parameters"] * getattr(torch, teacher.dtype).itemsize
     if not size:
         return None, "the weights are not on this machine"
-    device, free = "CPU", psutil.virtual_memory().available
-    if torch.cuda.is_available():
-        device, free = "GPU", torch.cuda.mem_get_info()[0]
+    on_gpu = torch.cuda.is_available()
+    device, free = ("GPU", torch.cuda.mem_get_info()[0]) if on_gpu else ("CPU", psutil.virtual_memory().available)
     if size * HEADROOM > free:
         return None, f"the weights take {size / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free on the {device}"
-    here = {"engines": 1, "engine_pool": "processes", "tensor_parallel": 1}
     try:
-        with TeacherScorer(teacher.model_copy(update=plain | here), folder) as reference:
+        with TeacherScorer(teacher.model_copy(update=plain | {"tensor_parallel": 1}), folder) as reference:
             scores = reference.score(sample.queries, sample.candidates, sample.task)
     except torch.OutOfMemoryError:
         return None, f"the weights fit on the {device}, and the sample's texts do not"
     del reference
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # does nothing without a GPU
     return scores, f"{plain['engine']} on the {device}"
 
 

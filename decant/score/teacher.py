@@ -22,9 +22,8 @@ BLOCK = 16384  # pairs whose vectors are gathered at once
 class TeacherScorer:
     """Scores pairs; each distinct text of a bi-encoder and each distinct pair of the others is read once a call.
 
-    Token ids are made shard by shard, as the engines take them. Leaving the context ends the engines' processes.
-
-    Its engines are started when the first pairs are scored. The folder has its model; of a server's, the tokenizer.
+    Its engines start when the first pairs are scored, and end when the context is left. Token ids are made shard by
+    shard, as the engines take them. The folder has the teacher's model; of a server's, the tokenizer.
     """
 
     def __init__(self, teacher: Teacher, folder: Path) -> None:
@@ -55,7 +54,7 @@ class TeacherScorer:
         results = np.concatenate([parts[at].values for at in sorted(parts)])
         if not self.prompts.of_texts:
             return results[numbers]
-        return cosines(results, *np.split(numbers, [len(queries)]))
+        return cosines(results, *np.split(np.array(numbers), 2))
 
     def __enter__(self) -> "TeacherScorer":
         return self

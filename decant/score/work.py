@@ -38,18 +38,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be scored for a track, and by which teacher.
-
-    Args:
-        seed: of the pairs that tests draw.
-        sources: name of the file of scores → the split.
-    """
+    """What is to be scored for a track, and by which teacher."""
 
     track: str
     teacher: Teacher
     store: StoreSettings
-    seed: int
-    sources: dict[str, Source]
+    seed: int  # of the pairs that the self-test draws
+    sources: dict[str, Source]  # by the name of the file of scores
 
     @classmethod
     def of(cls, params: Any, track: str) -> "Job":
@@ -153,10 +148,7 @@ def teacher_folder(teacher: Teacher, *, weights: bool) -> Path:
 
 
 def has_run_here(teacher: Teacher, store: StoreSettings) -> bool:
-    """Whether a teacher has scored something on this very machine, as the store's notes say.
-
-    No library of models is loaded. A model that cannot be found has not run here.
-    """
+    """Whether the store's notes say that a teacher, if it can be found, has scored something on this very machine."""
     try:
         name = digest(_find_teacher(teacher)[-1])
     except DecantError:
@@ -164,19 +156,14 @@ def has_run_here(teacher: Teacher, store: StoreSettings) -> bool:
     return platform.node() in read_notes(store_folder(store) / name, RAN_ON)
 
 
-def teacher_forbidden() -> bool:
-    """Whether the environment forbids that a teacher is started."""
-    return os.environ.get("DECANT_TEACHER") == "never"
-
-
-def teacher_wanted() -> bool:
-    """Whether the environment says that a teacher is to run though its scores exist elsewhere."""
-    return os.environ.get("DECANT_TEACHER") == "start"
+def teacher_asked() -> str:
+    """DECANT_TEACHER: "never" forbids that a teacher starts, "start" has it run though its scores exist elsewhere."""
+    return os.environ.get("DECANT_TEACHER", "")
 
 
 def timed_teacher(teacher: Teacher, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
     """Opens the teacher, to be timed beside the student; or why not: it must not start, or has not run here."""
-    if teacher_forbidden():
+    if teacher_asked() == "never":
         return "DECANT_TEACHER=never forbids that the teacher starts"
     if not has_run_here(teacher, store):
         return "the teacher has not run on this machine, its scores were there already"

@@ -27,8 +27,8 @@ def load_forward(teacher: Teacher, folder: Path) -> Forward:
     Raises:
         DecantError: the engine is not installed, or cannot run the model.
     """
-    load: Callable[[Teacher, Path], Forward] = importlib.import_module(ENGINES[teacher.engine].module).load
-    return load(teacher, folder)
+    forward: Forward = importlib.import_module(ENGINES[teacher.engine].module).load(teacher, folder)
+    return forward
 
 
 def engine_version(teacher: Teacher) -> str:
@@ -41,6 +41,5 @@ def engine_version(teacher: Teacher) -> str:
         importlib.import_module("decant.score.engines.ray_pool")
     engine = ENGINES[teacher.engine]
     if engine.own_version:
-        own: str = importlib.import_module(engine.module).version(teacher)
-        return own
+        return str(importlib.import_module(engine.module).version(teacher))
     return f"{teacher.engine} {importlib.metadata.version(teacher.engine)}"

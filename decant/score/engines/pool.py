@@ -43,15 +43,14 @@ def count_engines(teacher: Teacher) -> int:
     if ENGINES[teacher.engine].apis:  # behind HTTP
         return 1
     gpus = len(visible_gpus())
+    count, each = teacher.engines or 1, teacher.tensor_parallel
     # On GPUs a vLLM takes all of the memory, so that no two can share one.
-    alone = teacher.tensor_parallel > 1 or (teacher.engine == "vllm" and gpus > 0)
-    if alone and gpus < teacher.tensor_parallel * (teacher.engines or 1):
+    if (each > 1 or (teacher.engine == "vllm" and gpus > 0)) and gpus < count * each:
         raise DecantError(
-            f"teacher: {teacher.engines or 1} engines on {teacher.tensor_parallel} GPUs each, and {gpus} GPUs are "
-            "visible",
+            f"teacher: {count} engines on {each} GPUs each, and {gpus} GPUs are visible",
             "lower `engines` or `tensor_parallel`",
         )
-    return teacher.engines or max(1, gpus // teacher.tensor_parallel)
+    return teacher.engines or max(1, gpus // each)
 
 
 class Engines(Protocol):

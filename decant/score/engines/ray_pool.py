@@ -78,12 +78,9 @@ def count_engines(teacher: Teacher) -> int:
 
 
 class RayPool:
-    """Engines in the actors of one Ray Data stream; see `decant.score.engines.pool.Engines`.
+    """Engines in the actors of one Ray Data stream; every node has the model's folder at the same path.
 
-    Every node has the model's folder at the same path.
-
-    Raises:
-        DecantError: the cluster has no room for so many engines.
+    See `decant.score.engines.pool.Engines`, and for what is raised `count_engines`.
     """
 
     def __init__(self, teacher: Teacher, folder: Path) -> None:

@@ -24,15 +24,10 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an engine made of a shard.
+    """What an engine made of a shard."""
 
-    Args:
-        values: float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault.
-        faults: prompt's number → why it has no score.
-    """
-
-    values: Scores
-    faults: dict[int, str]
+    values: Scores  # float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault
+    faults: dict[int, str]  # a prompt's number → why it has no score
 
 
 def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcome:
@@ -40,9 +35,7 @@ def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcom
     return forward_shard(_engine(teacher, folder), shard, functools.partial(plain_prompts, teacher, folder))
 
 
-@functools.cache
-def _engine(teacher: Teacher, folder: Path) -> Forward:
-    return load_forward(teacher, folder)
+_engine = functools.cache(load_forward)
 
 
 def plain_prompts(teacher: Teacher, folder: Path) -> list[Prompt]:
@@ -53,10 +46,7 @@ def plain_prompts(teacher: Teacher, folder: Path) -> list[Prompt]:
 def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[], Sequence[Prompt]]) -> Outcome:
     """Run a shard at once; where that fails, halve it until those that fail are alone.
 
-    Args:
-        forward: the engine.
-        prompts: of the shard, at least one.
-        plain: makes prompts that a sound engine can score; it is called where none of one or two prompts has a score.
+    `plain` makes prompts that a sound engine can score; it is called where none of one or two prompts has a score.
 
     Raises:
         Exception: what the engine raised, where that is not for what it was given: a DecantError other than

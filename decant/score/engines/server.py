@@ -93,11 +93,7 @@ def _call(kind: str, api: str, batch: Sequence[Prompt]) -> tuple[str, dict[str, 
 
 
 class Client:
-    """Posts JSON, with retries, back-off and a key from the environment; threads may share it.
-
-    Raises:
-        DecantError: the environment lacks the key.
-    """
+    """Posts JSON, with retries, back-off and a key from the environment; threads may share it."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -126,11 +122,7 @@ class Client:
         return kind(f"the teacher's server at {self.url}: {problem}", remedy)
 
     def post(self, path: str, content: dict[str, Any]) -> Any:
-        """The parsed answer.
-
-        Raises:
-            DecantError: the server is out of reach, refuses the request, or answers with something else than JSON.
-        """
+        """The parsed answer; a DecantError where there is none, the server refuses the request, or it is no JSON."""
         named = {"model": self.server.name} if self.server.name is not None else {}
         try:
             answer = self.session.post(f"{self.url}{path}", json=named | content, timeout=self.server.timeout)

@@ -54,6 +54,7 @@ def load(teacher: Teacher, folder: Path) -> Forward:
         inputs = padded(batch, pad, model.device)
         hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
         last = hidden[torch.arange(len(batch), device=model.device), inputs["attention_mask"].sum(dim=1) - 1]
-        return last.float() @ direction
+        scores: torch.Tensor = last.float() @ direction
+        return scores
 
     return in_batches(teacher.batch_size, run)

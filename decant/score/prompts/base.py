@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from decant.errors import DecantError
 from decant.models.limits import own_limit
 from decant.score.prompts.tokenizer import load_tokenizer
@@ -40,11 +37,7 @@ class Prompts:
     Attributes:
         of_texts: whether the model reads queries and documents apart; else it reads pairs.
         described: the prompts or the template, tasks and texts left open, that all scores depend on.
-
-    Args:
-        folder: of the model.
-        max_length: tokens at most; the model's own limit where that is lower.
-        trust_remote_code: whether a tokenizer's code that lies in the folder may run.
+        max_length: tokens at most: what was asked for, or the model's own limit where that is lower.
     """
 
     of_texts = False
@@ -77,15 +70,10 @@ class Prompts:
             return [*(("query", text) for text in queries), *(("document", text) for text in documents)]
         return list(zip(queries, documents, strict=True))
 
-    def distinct(
-        self, queries: Sequence[str], candidates: Sequence[str], task: str
-    ) -> tuple[list[Item], npt.NDArray[np.int64]]:
-        """What must be read to score the pairs (queries[i], candidates[i]), each text or pair once.
+    def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> tuple[list[Item], list[int]]:
+        """What must be read to score the pairs (queries[i], candidates[i]), and of each of `items` its number therein.
 
-        A text that is both query and candidate under one prompt is read once.
-
-        Returns:
-            the distinct items, and of each of `items` the number among them.
+        Each pair is there once, or each text: also one that is both query and candidate under one prompt.
 
         Raises:
             DecantError: a query leaves no room for a document.
@@ -98,7 +86,7 @@ class Prompts:
         for key, item in zip(keys, items, strict=True):
             first.setdefault(key, item)
         number = {key: place for place, key in enumerate(first)}
-        return list(first.values()), np.array([number[key] for key in keys])
+        return list(first.values()), [number[key] for key in keys]
 
     def parts(self, query: str, document: str, task: str) -> dict[str, Prompt]:
         """All that the model reads of one pair, by name."""
@@ -113,11 +101,7 @@ class Prompts:
         }
 
     def refuse_long(self, queries: Sequence[str], task: str) -> None:
-        """Make sure that every query leaves room for a document.
-
-        Raises:
-            DecantError: some do not.
-        """
+        """Raise a DecantError where a query leaves no room for a document."""
         excess = self.excess(queries, task)
         if any(excess):
             longest = max(excess)
@@ -131,9 +115,7 @@ class Prompts:
     def _ids(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
         if not texts:
             return []
-        encoded = self.tokenizer(list(texts), return_attention_mask=False, verbose=False, **options)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+        return list(self.tokenizer(list(texts), return_attention_mask=False, verbose=False, **options)["input_ids"])
 
     def _cut(self, text: str, room: int) -> str:
         """As much of the beginning of a text as its first `room` tokens cover."""

@@ -11,12 +11,7 @@ from decant.score.prompts.base import Item, Prompt, Prompts
 
 class EmbeddingPrompts(Prompts):
     """Query and document of a bi-encoder, each with its prompt before it: for Qwen3-Embedding
-    `Instruct: {task}\\nQuery:{query}`, documents bare.
-
-    Args:
-        folder, max_length, trust_remote_code: see `Prompts`.
-        query_prompt: goes before each query, `{task}` filled in; None means the model's own.
-        document_prompt: goes before each document; None means the model's own.
+    `Instruct: {task}\\nQuery:{query}`, documents bare. A prompt that is None means the model's own.
     """
 
     of_texts = True
@@ -51,11 +46,7 @@ class EmbeddingPrompts(Prompts):
         return [next(queries if role == "query" else documents) for role, _ in items]
 
     def queries(self, texts: Sequence[str], task: str) -> list[Prompt]:
-        """The prompts of queries.
-
-        Raises:
-            DecantError: one is longer than the limit.
-        """
+        """The prompts of queries; a DecantError where one is longer than the limit."""
         prompt, _ = self.contexts(task)
         prompted = [prompt + text for text in texts]
         ids = self._ids(prompted)
@@ -64,11 +55,7 @@ class EmbeddingPrompts(Prompts):
         return [Prompt(row, len(row), (text,)) for row, text in zip(ids, prompted, strict=True)]
 
     def documents(self, texts: Sequence[str]) -> list[Prompt]:
-        """The prompts of documents, cut at the limit.
-
-        Raises:
-            DecantError: the document prompt alone reaches the limit.
-        """
+        """The prompts of documents, cut at the limit; a DecantError where the document prompt alone exceeds it."""
         if texts and len(self._ids([self.document_prompt])[0]) > self.max_length:
             raise DecantError(
                 f"the document prompt alone exceeds {self.max_length} tokens", "shorten it, or raise teacher.max_length"

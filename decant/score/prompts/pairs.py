@@ -35,7 +35,8 @@ class CrossEncoderPrompts(Prompts):
         encoded = self.tokenizer(queries, documents, return_attention_mask=False, verbose=False, **cut)
         typed = "token_type_ids" in self.tokenizer.model_input_names
         prompts = []
-        for ids, types, (query, document) in zip(encoded["input_ids"], encoded["token_type_ids"], items, strict=True):
+        rows = zip(encoded["input_ids"], encoded["token_type_ids"], items, strict=True)
+        for ids, types, (query, document) in rows:
             second = types.index(1) if typed and 1 in types else len(ids)
             if len(ids) == self.max_length:
                 document = self._cut(document, self._room() - left[query])

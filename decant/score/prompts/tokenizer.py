@@ -76,10 +76,9 @@ def _is_plain_bert(config: Mapping[str, Any], content: Mapping[str, Any]) -> boo
 
 
 class LightTokenizer:
-    """What prompts need of a tokenizer of `transformers`, by the library beneath it.
+    """What prompts need of a tokenizer of `transformers`, by the library beneath it, without its own cuts and padding.
 
     Args:
-        backend: as the model's folder has it; the cuts and the padding that it may bring are left out.
         special: "pad_token" and the like → the token.
         inputs: the names of what the model takes.
     """
@@ -119,15 +118,12 @@ class LightTokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """The ids of one text."""
-        ids: list[int] = self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
-        return ids
+        return list(self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens included."""
-        text: str = self.backend_tokenizer.decode(list(ids), skip_special_tokens=False)
-        return text
+        return str(self.backend_tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def num_special_tokens_to_add(self, pair: bool) -> int:
         """How many special tokens a text or a pair has."""
-        count: int = self.backend_tokenizer.num_special_tokens_to_add(pair)
-        return count
+        return int(self.backend_tokenizer.num_special_tokens_to_add(pair))

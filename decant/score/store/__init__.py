@@ -56,20 +56,14 @@ class Listed:
 
 
 class Store:
-    """The teachers in a folder that several checkouts, and runs at once, may share; it need not be there.
-
-    `tell` is called with what the user should know.
-    """
+    """The teachers in a folder that several checkouts, and runs at once, may share; it need not be there."""
 
     def __init__(self, folder: Path, tell: Tell) -> None:
         self.folder, self.tell = folder, tell
 
     @contextmanager
     def open(self, identity: Mapping[str, Any], reference: str) -> Iterator[StoredTeacher]:
-        """What is stored of a teacher, to read and to write: another run on it waits until this one has ended.
-
-        The reference of its model in params is for those who read a list.
-        """
+        """What is stored of a teacher, to read and to write: another run on it waits until this one has ended."""
         name = digest(identity)
         with self._locked(name):
             described = {"model": reference, "identity": dict(identity)}
@@ -133,8 +127,7 @@ class Store:
 
 def read_notes(folder: Path, kind: str) -> dict[str, Any]:
     """What is noted of the teacher in a folder of the store: of this kind, by key."""
-    notes: dict[str, Any] = _read(folder / NOTES).get(kind, {})
-    return notes
+    return dict(_read(folder / NOTES).get(kind, {}))
 
 
 def _listed(folder: Path, described: dict[str, Any]) -> Listed:
@@ -150,7 +143,6 @@ def _listed(folder: Path, described: dict[str, Any]) -> Listed:
 def _read(path: Path) -> dict[str, Any]:
     """A file's content; nothing where it is not there, or damaged: what is in it can be found out again."""
     try:
-        content: dict[str, Any] = read_json(path)
+        return dict(read_json(path))
     except (FileNotFoundError, ValueError):
         return {}
-    return content

@@ -34,13 +34,7 @@ class SplitScores:
     """The scores of one split's pairs.
 
     A bi-encoder reads texts, and the pairs' scores are made of the kept embeddings; others read pairs. What is read is
-    an item here, each once.
-
-    Args:
-        path: of the split.
-        prompts: the teacher's.
-        stored: what the store holds of it.
-        embeddings: whether the embedding of each text is wanted too; of a bi-encoder alone.
+    an item here, each once. `embeddings` says that the embedding of each text is wanted too.
     """
 
     def __init__(self, path: Path, prompts: Prompts, stored: StoredTeacher, *, embeddings: bool = False) -> None:
@@ -143,10 +137,10 @@ class SplitScores:
         """Have the missing items read, and keep each shard's results as soon as they are there.
 
         Args:
-            teacher: with its engines; None where nothing is to be read.
+            teacher: None where nothing is to be read.
             size: of a shard, in items.
             precision: in which embeddings are kept: float32 or float16.
-            origin: what is known of where the results come from.
+            origin: of the results, as plain data.
 
         Raises:
             DecantError: the engine is at fault. What was kept stays.
@@ -185,18 +179,6 @@ class SplitScores:
         origins = [json.loads(origin) for origin in self.stored.texts.origins(needed)]
         self.stored.pairs.add(keys[able], scores, joint(origins))
 
-    def texts(self) -> Iterator[tuple[str, Keys, Positions, Positions]]:
-        """Of each role the distinct texts that have an embedding.
-
-        Yields:
-            "query" or "document", the texts' keys, the pairs in which they come first, their positions in the store.
-        """
-        for role, side in zip(("query", "document"), self._item_keys(self.keys), strict=True):
-            pairs = first_occurrences(side)
-            positions = self.stored.texts.find(side[pairs])
-            there = positions >= 0
-            yield role, side[pairs[there]], pairs[there], positions[there]
-
     def scores(self) -> Scores:
         """The score of each pair; NaN where there is none. Shape (pairs,)."""
         scores: Scores = np.full(len(self.positions), np.nan, dtype=np.float32)
@@ -224,10 +206,6 @@ class SplitScores:
             queries += batch.column("query").to_pylist()
             candidates += batch.column("candidate").to_pylist()
         return queries, candidates, self._stored_scores(self.positions[chosen])
-
-    def origins(self) -> dict[str, int]:
-        """Where the scores come from: origin as JSON → pairs."""
-        return self.stored.pairs.origins(self.positions[self.positions >= 0])
 
     def reason(self, pair: int) -> str | None:
         """Why a pair has no score, where a fault is known."""

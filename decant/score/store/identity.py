@@ -27,8 +27,7 @@ CANONICAL = (
 def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]:
     """A teacher by all that its scores depend on but the texts.
 
-    A pinned repository is named by its commit; the contents of local files name them. The folder may lack the weights
-    of a hub's model.
+    A pinned repository is named by its commit; the contents of local files name them.
     """
     local = None if teacher.revision else f"sha256:{_contents(folder, teacher.trust_remote_code)}"
     return {
@@ -44,8 +43,8 @@ def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]
     }
 
 
-def digest(of: Mapping[str, Any]) -> str:
-    """The name of a teacher in the store: 16 hexadecimal digits."""
+def digest(of: Any) -> str:
+    """What names plain data: 16 hexadecimal digits. That of an identity is the teacher's name in the store."""
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -65,7 +64,7 @@ def _tokens(prompts: Prompts, *, with_texts: bool) -> str:
         if not excess
         for name, prompt in prompts.parts(query, document, TASK).items()
     ]
-    return hashlib.sha256(json.dumps(read).encode()).hexdigest()[:16]
+    return digest(read)
 
 
 def _contents(folder: Path, code: bool) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.digests import Keys, as_binary, buckets, from_binary
+from decant.data.digests import Keys, as_binary, buckets, first_occurrences, from_binary
 from decant.files import sha256
 
 Values = npt.NDArray[np.floating[Any]]
@@ -136,6 +136,13 @@ class Shards:
         for first in range(0, len(keys), LARGEST):
             part = slice(first, first + LARGEST)
             self._add(keys[part], values[part], origin)
+
+    def add_missing(self, keys: Keys, values: Values, origin: Mapping[str, Any]) -> int:
+        """Keep the values of those keys that are not there yet, which may repeat; return how many."""
+        first = first_occurrences(keys)
+        new = first[self.find(keys[first]) < 0]
+        self.add(keys[new], values[new], origin)
+        return len(new)
 
     def _add(self, keys: Keys, values: Values, origin: Mapping[str, Any]) -> None:
         column = pa.array(values.reshape(-1))

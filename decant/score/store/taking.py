@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from decant.data.digests import Keys, as_binary, digests, first_occurrences, in_context
+from decant.data.digests import Keys, as_binary, digests, in_context
 from decant.data.files import read_file
 from decant.data.scores import open_embeddings, open_scores
 from decant.data.sets import stream_pairs
@@ -82,11 +82,8 @@ def _take_embeddings(
                 for context, role in zip(prompts.contexts(tasks[name]), (asked, ~asked), strict=True):
                     behind = role & (of_split == number)
                     keys[behind] = in_context(keys[behind], context)
-            first = first_occurrences(keys)
-            new = first[stored.texts.find(keys[first]) < 0]
-            if len(new):
-                values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
-                stored.texts.add(keys[new], values.reshape(len(batch), -1)[new], origin)
+            values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+            stored.texts.add_missing(keys, values.reshape(len(batch), -1), origin)
             start += len(batch)
 
 
@@ -165,13 +162,8 @@ def _number(place: str, score: object) -> float:
 
 
 def _add(stored: StoredTeacher, prompts: Prompts, task: str, table: pa.Table, origin: Mapping[str, Any]) -> int:
-    """Add those pairs of a table that the store lacks."""
     keys = _keys(table, prompts.contexts(task))
-    first = first_occurrences(keys)
-    new = first[stored.pairs.find(keys[first]) < 0]
-    if len(new):
-        stored.pairs.add(keys[new], table.column("score").to_numpy()[new], origin)
-    return len(new)
+    return stored.pairs.add_missing(keys, table.column("score").to_numpy(), origin)
 
 
 def _keys(table: pa.Table, contexts: tuple[str, str]) -> Keys:
