@@ -9,7 +9,7 @@ import jinja2
 
 
 def data_card(manifest: Mapping[str, Any]) -> str:
-    """README.md of a folder of scores: its files as splits, whose scores they are, of what data, and how to load them."""
+    """README.md of a folder of scores: its files as splits, whose scores they are, of what data, how to load them."""
     loader, strict = jinja2.FileSystemLoader(Path(__file__).parent), jinja2.StrictUndefined
     environment = jinja2.Environment(loader=loader, undefined=strict, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["mean"] = lambda value: "–" if value is None else f"{value:.4f}"
