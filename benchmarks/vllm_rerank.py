@@ -64,7 +64,7 @@ def main() -> None:
         best = dict.fromkeys(ways, float("inf"))
         difference = 0.0
         for round_ in range(ROUNDS + 1):
-            prompts = made.pairs(*pairs_of(round_), "find it")
+            prompts = made.build(made.items(*pairs_of(round_)), "find it")
             scores = {}
             for name, forward in ways.items():
                 start = time.perf_counter()

@@ -10,7 +10,7 @@ from decant.evaluate.speed import write_speed
 from decant.kinds import TRACKS, kind_of
 from decant.models.scorer import Scorer
 from decant.params import Params
-from decant.score.timing import timed_teacher
+from decant.score.work import timed_teacher
 from decant.sources.references import model_folder
 from stages import cli
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from decant.commands.plan import known_track
+from decant.commands.plan import job_of
 from decant.processes import run_main
 
 
@@ -21,11 +21,14 @@ def import_scores(
     """
 
     def main() -> None:
-        from decant import paths
-        from decant.params import load_params
-        from decant.score import run
-        from decant.score.work import Job
+        from decant.score.store.taking import take_file
+        from decant.score.work import open_work
 
-        run.import_scores(Job.of(load_params(paths.PARAMS), known_track(track)), file, print)
+        with open_work(job_of(track), print) as work:
+            splits = {name: (split.path, split.task) for name, split in work.splits.items()}
+            counts = take_file(file, splits, work.prompts, work.stored)
+        print(f"{track}: {counts['pairs']} pairs in {file}, {counts['new']} of them new to the store")
+        for name, split in work.splits.items():
+            print(f"{track} {name}: {counts[name]} of {len(split.positions)} pairs are in the file")
 
     run_main("decant import", main)

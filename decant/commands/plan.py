@@ -1,10 +1,15 @@
 """`decant plan`: what scoring a track would take."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from decant import paths
+from decant.errors import DecantError
 from decant.processes import run_main
+
+if TYPE_CHECKING:
+    from decant.score.work import Job
 
 
 def plan(
@@ -16,25 +21,23 @@ def plan(
     """
 
     def main() -> None:
-        from decant import paths
-        from decant.params import load_params
         from decant.score.plan import plan_track
-        from decant.score.work import Job
 
-        plan_track(Job.of(load_params(paths.PARAMS), known_track(track)), paths.SCORES / track, print)
+        plan_track(job_of(track), paths.SCORES / track, print)
 
     run_main("decant plan", main)
 
 
-def known_track(track: str) -> str:
-    """A track's name as it was typed.
+def job_of(track: str) -> "Job":
+    """What is to be scored for a track, named as it was typed.
 
     Raises:
-        DecantError: there is no such track.
+        DecantError: there is no such track, or `mine` has made nothing for it yet.
     """
-    from decant.errors import DecantError
     from decant.kinds import TRACKS
+    from decant.params import load_params
+    from decant.score.work import Job
 
     if track not in TRACKS:
         raise DecantError(f"no track is named {track!r}", f"choose {' or '.join(TRACKS)}")
-    return track
+    return Job.of(load_params(paths.PARAMS), track)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from decant import paths
 from decant.processes import run_main
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ def store(
     """
 
     def main() -> None:
-        from decant import paths
         from decant.params import load_params
         from decant.score.store import Store
         from decant.score.work import store_folder
@@ -45,12 +45,10 @@ def store(
 
 def _words(teacher: "Listed") -> str:
     of = teacher.identity
-    embeddings = f", {of['embeddings']} embeddings" if of["embeddings"] else ""
-    prompts = "".join(f", {name} {text!r}" for name, text in of["prompts"].items() if text and name != "pair")
-    return (
-        f"{teacher.reference} ({of['kind']}, {of['engine']}, {of['dtype']}, {of['max_length']} tokens"
-        f"{embeddings}{prompts})"
-    )
+    words = [of["kind"], of["engine"], of["dtype"], f"{of['max_length']} tokens"]
+    words += [f"{of['embeddings']} embeddings"] if of["embeddings"] else []
+    words += [f"{name} {text!r}" for name, text in of["prompts"].items() if text and name != "pair"]
+    return f"{teacher.reference} ({', '.join(words)})"
 
 
 def _size(count: float) -> str:

@@ -1,35 +1,32 @@
-"""Write teacher scores, with what the manifest says of them: that they are sane, and where they come from."""
+"""Write teacher scores and embeddings, with what the manifest says of them: that they are sane, and their origin."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from decant.data.digests import WIDTH, Keys, as_binary, first_occurrences
 from decant.data.scores import SCHEMA
-from decant.data.sets import stream_pairs
+from decant.errors import DecantError
 from decant.files import atomic_file, sha256
 from decant.models.scorer import Scores
 from decant.score.sanity import Order, check_values
-from decant.score.store.complete import SplitScores
+from decant.score.store.complete import Positions, SplitScores
 
 BINS = 20
 QUARANTINE = "quarantine.jsonl"
+SIDES = {"query": "query", "document": "candidate"}  # a text's role → the column of pairs that it stands in
+TEXTS_AT_ONCE = 4096
 
 
 def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
-    """Write the pairs of a split that have a score, and describe them; batch by batch.
-
-    Args:
-        split: completed.
-        path: of the Parquet file.
-
-    Returns:
-        what the manifest says of the file.
+    """Write the pairs of a completed split that have a score; return what the manifest says of the Parquet file.
 
     Raises:
         DecantError: the scores cannot be right; see `decant.score.sanity`.
@@ -38,20 +35,19 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
     there = split.positions >= 0
     labels = [np.empty(0, dtype=np.int8)]
     order = Order()
-    start = queries = 0
+    queries = 0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for batch in stream_pairs(split.path):
-            mask = there[start : start + len(batch)]
-            kept, score = batch.filter(pa.array(mask)), scores[start : start + len(batch)][mask]
-            start += len(batch)
-            writer.write_batch(pa.record_batch([*kept.columns, pa.array(score)], schema=SCHEMA))
-            row = kept.column("row").to_numpy()
-            labels.append(kept.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
+        for places, batch in split.pairs_at(np.flatnonzero(there)):
+            score = scores[places]
+            writer.write_batch(pa.record_batch([*batch.columns, pa.array(score)], schema=SCHEMA))
+            row = batch.column("row").to_numpy()
+            labels.append(batch.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
             queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
             order.add(row, labels[-1], score)
     check_values(split.distinct(scores), path.stem)
     order.check(path.stem)
     score, label = scores[there], np.concatenate(labels)
+    origins = split.stored.pairs.origins(split.positions[there])
     return {
         "sha256": sha256(path),
         "queries": queries,
@@ -60,20 +56,84 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
         "quarantined": int((~there).sum()),
         "scores": _statistics(score, label),
         "histogram": _histogram(score, label),
-        "origins": [{**json.loads(origin), "pairs": count} for origin, count in split.origins().items()],
+        "origins": [{**json.loads(origin), "pairs": count} for origin, count in origins.items()],
     }
 
 
-def quarantine(split: SplitScores, name: str) -> list[dict[str, Any]]:
-    """The pairs of a split whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
+def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str, Any]:
+    """Write the embedding of each distinct text of some completed splits, a row a text, a few thousand at a time.
+
+    Rows are in the order of the splits; of each its queries, then its documents, as they come first. A text has a row
+    for each role that it has, and for each prompt that it stands behind. One that was set aside has none.
+
+    Returns:
+        what the manifest says of the Parquet file: role ("query" or "document"), text, embedding.
+
+    Raises:
+        DecantError: no text has an embedding.
+    """
+    parts = _new_texts(splits)
+    positions = np.concatenate([found for _, _, _, found in parts])
+    if not len(positions):
+        raise DecantError(f"{path.name}: no text has an embedding", "look into the sets, and at the quarantine file")
+    texts = next(iter(splits.values())).stored.texts
+    (dimension,), dtype = texts.row()
+    vector = pa.list_(pa.from_numpy_dtype(dtype), dimension)
+    schema = pa.schema([("role", pa.string()), ("text", pa.string()), ("embedding", vector)])
+    with (
+        texts.gathered(positions) as vectors,
+        pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["role"]) as writer,
+    ):
+        start = 0
+        for name, role, pairs, _ in parts:
+            for batch in _texts(splits[name], SIDES[role], pairs):
+                values = pa.array(np.ascontiguousarray(vectors[start : start + len(batch)]).reshape(-1))
+                start += len(batch)
+                embeddings = pa.FixedSizeListArray.from_arrays(values, type=vector)
+                roles = pa.array([role]).take(pa.array(np.zeros(len(batch), dtype=np.int64)))
+                writer.write_batch(pa.record_batch([roles, batch, embeddings], schema=schema))
+    counts = {name: sum(len(pairs) for split, _, pairs, _ in parts if split == name) for name in splits}
+    return {
+        "file": path.name,
+        "sha256": sha256(path),
+        "texts": len(positions),
+        "dimension": dimension,
+        "precision": dtype.name,
+        "splits": counts,
+        "origins": [{**json.loads(origin), "texts": count} for origin, count in texts.origins(positions).items()],
+    }
+
+
+def _new_texts(splits: Mapping[str, SplitScores]) -> list[tuple[str, str, Positions, Positions]]:
+    """Split, role, pairs in which texts with an embedding come first of all splits, their positions in the store."""
+    parts = []
+    seen: dict[str, list[Keys]] = {role: [np.empty((0, WIDTH), dtype=np.uint8)] for role in SIDES}
+    for name, split in splits.items():
+        for role, keys in zip(SIDES, np.hsplit(split.keys, 2), strict=True):
+            first = first_occurrences(keys)
+            positions = split.stored.texts.find(keys[first])
+            before = as_binary(np.concatenate(seen[role]))
+            known = pc.is_in(as_binary(keys[first]), value_set=before).to_numpy(zero_copy_only=False)
+            new = (positions >= 0) & ~known
+            seen[role].append(keys[first[new]])
+            parts.append((name, role, first[new], positions[new]))
+    return parts
+
+
+def _texts(split: SplitScores, column: str, pairs: Positions) -> Iterator[pa.Array]:
+    for _, batch in split.pairs_at(pairs):
+        for first in range(0, len(batch), TEXTS_AT_ONCE):
+            yield batch.column(column).slice(first, TEXTS_AT_ONCE)
+
+
+def quarantine(splits: Mapping[str, SplitScores]) -> list[dict[str, Any]]:
+    """The pairs whose score is known to be out of reach, as rows of the quarantine file, with the reason."""
     rows: list[dict[str, Any]] = []
-    start = 0
-    for batch in stream_pairs(split.path) if split.faults else ():
-        lost = np.flatnonzero(split.positions[start : start + len(batch)] < 0)
-        for place, pair in zip(lost.tolist(), batch.take(pa.array(lost)).to_pylist(), strict=True):
-            if reason := split.reason(start + place):
-                rows.append({"split": name, **pair, "reason": reason})
-        start += len(batch)
+    for name, split in splits.items():
+        for places, batch in split.pairs_at(np.flatnonzero(split.positions < 0)) if split.faults else ():
+            for place, pair in zip(places.tolist(), batch.to_pylist(), strict=True):
+                if reason := split.reason(place):
+                    rows.append({"split": name, **pair, "reason": reason})
     return rows
 
 
@@ -87,15 +147,13 @@ def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float
     quantiles = np.quantile(scores, [0.05, 0.5, 0.95])
     values = {
         "min": scores.min(),
-        "q05": quantiles[0],
-        "median": quantiles[1],
-        "q95": quantiles[2],
+        **dict(zip(("q05", "median", "q95"), quantiles, strict=True)),
         "max": scores.max(),
         "mean": scores.mean(dtype=np.float64),
         "std": scores.std(dtype=np.float64),
-        "mean_of_positives": scores[labels > 0].mean(dtype=np.float64) if (labels > 0).any() else None,
-        "mean_of_negatives": scores[labels == 0].mean(dtype=np.float64) if (labels == 0).any() else None,
     }
+    for name, kind in (("positives", labels > 0), ("negatives", labels == 0)):
+        values[f"mean_of_{name}"] = scores[kind].mean(dtype=np.float64) if kind.any() else None
     return {name: None if value is None else round(float(value), 6) for name, value in values.items()}
 
 
@@ -103,8 +161,5 @@ def _histogram(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, list[f
     """Counts in bins of equal width, of all scores and of those of positives; `edges` has one more than the counts."""
     counts, edges = np.histogram(scores, bins=BINS)
     positives, _ = np.histogram(scores[labels > 0], bins=edges)
-    return {
-        "edges": [round(float(edge), 6) for edge in edges],
-        "pairs": counts.tolist(),
-        "positives": positives.tolist(),
-    }
+    rounded = [round(float(edge), 6) for edge in edges]
+    return {"edges": rounded, "pairs": counts.tolist(), "positives": positives.tolist()}

@@ -11,27 +11,14 @@ from decant import paths
 from decant.score.settings import Teacher
 
 # What decides scores, beside the contents of local files. Two values of `sha256` differ only where both are given.
-DECISIVE = (
-    "kind",
-    "engine",
-    "model",
-    "revision",
-    "max_length",
-    "query_prompt",
-    "document_prompt",
-    "dtype",
-    "embeddings_dtype",
-)
+DECISIVE = {
+    "kind", "engine", "model", "revision", "max_length", "query_prompt", "document_prompt", "dtype", "embeddings_dtype"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The scores that dvc.lock records for a track.
-
-    Args:
-        md5: of their folder, as DVC names it.
-        teacher: that made them.
-    """
+    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teacher."""
 
     md5: str
     teacher: Teacher
@@ -39,7 +26,7 @@ class Recorded:
     def of(self, teacher: Teacher) -> bool:
         """Whether they are a teacher's own."""
         same_weights = None in (self.teacher.sha256, teacher.sha256) or self.teacher.sha256 == teacher.sha256
-        return same_weights and all(getattr(self.teacher, name) == getattr(teacher, name) for name in DECISIVE)
+        return same_weights and self.teacher.model_dump(include=DECISIVE) == teacher.model_dump(include=DECISIVE)
 
 
 def recorded_scores(track: str) -> Recorded | None:
@@ -74,5 +61,5 @@ def default_remote() -> str | None:
         from dvc.config import Config
     except ImportError:
         return None
-    name: str | None = Config(".dvc", validate=False).get("core", {}).get("remote")
-    return name
+    remote: str | None = Config(".dvc", validate=False).get("core", {}).get("remote")
+    return remote

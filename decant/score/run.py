@@ -14,38 +14,35 @@ from decant.files import atomic_folder, sha256, write_json
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
-from decant.score.output import QUARANTINE, quarantine, write_quarantine, write_scores
+from decant.score.output import QUARANTINE, quarantine, write_embeddings, write_quarantine, write_scores
 from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
-from decant.score.store import Tell
-from decant.score.store.embeddings import write_embeddings
-from decant.score.store.taking import take_file, take_output
+from decant.score.store import Tell, read_notes
+from decant.score.store.taking import take_output
 from decant.score.teacher import TeacherScorer
-from decant.score.work import RAN_ON, Job, Work, open_work, teacher_folder, teacher_forbidden, teacher_wanted
+from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
 SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
 
 
 def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
-    """Write the scores of a track, whole or not at all. What was scored is kept in the store in any case.
-
-    Args:
-        job: of the track.
-        folder: for the scores; those of this teacher that lie there are taken in first.
-        tell: is called with each line of the report.
+    """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
 
     Returns:
         the teacher's parameters and bytes; 0 where its weights have never been on this machine.
 
     Raises:
-        DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none.
+        DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
+            scored is kept in the store in any case.
     """
-    if not teacher_forbidden():
+    if teacher_asked() != "never":
         engine_version(job.teacher)  # a missing engine is told before a model is downloaded
     with open_work(job, tell) as work:
         sample = _sample(work)
-        if work.missing or work.unread:
+        if not work.missing and not work.unread:
+            tell(f"{job.track}: the store holds the scores of all pairs")
+        else:
             _take_in(work, folder, tell)
             for split in work.splits.values():
                 split.set_long_aside(job.store.shard)
@@ -55,33 +52,12 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
                 _score(work, sample, tell)
             else:
                 _complete(work, None, {})
-        else:
-            tell(f"{job.track}: the store holds the scores of all pairs")
         _check_quarantine(work)
         with atomic_folder(folder) as partial:
             _write(work, sample, partial, tell)
-        ran_on = list(work.stored.noted(RAN_ON).values())
+        ran_on = list(read_notes(work.stored.folder, RAN_ON).values())
         size = ran_on[-1] if ran_on else model_size(work.folder)
         return {name: size[name] for name in ("parameters", "bytes")}
-
-
-def import_scores(job: Job, path: Path, tell: Tell) -> None:
-    """Take the scores of a file into the store, as the track's teacher's.
-
-    Args:
-        job: of the track.
-        path: JSONL (plain or gzip), CSV or Parquet, with the columns query, passage and score.
-        tell: is called with each line of the report.
-
-    Raises:
-        DecantError: a row is broken; nothing is taken in.
-    """
-    with open_work(job, tell) as work:
-        splits = {name: (split.path, split.task) for name, split in work.splits.items()}
-        counts = take_file(path, splits, work.prompts, work.stored)
-        tell(f"{job.track}: {counts['pairs']} pairs in {path}, {counts['new']} of them new to the store")
-        for name, split in work.splits.items():
-            tell(f"{job.track} {name}: {counts[name]} of {len(split.positions)} pairs are in the file")
 
 
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
@@ -97,25 +73,20 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     near = work.store.near(work.identity, model)
     if near and not len(work.stored.pairs):
         changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())
-        tell(
-            f"{track}: the store's {near[0].pairs} scores of {model} differ in {changes}; "
-            "they stay there, and all pairs are scored anew"
-        )
+        stored = f"the store's {near[0].pairs} scores of {model}"
+        tell(f"{track}: {stored} differ in {changes}; they stay there, and all pairs are scored anew")
 
 
 def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
-    """Make sure that a teacher may start.
-
-    Raises:
-        DecantError: the environment forbids it, or dvc.lock records this teacher's scores, which are on a remote.
-    """
+    """Refuse to start a teacher where the environment forbids it, or dvc.lock records scores that are on a remote."""
     job, stage = work.job, f"score@{work.job.track}"
-    lacking = [f"{work.missing} pairs have no score yet"] if work.missing else []
-    if work.without_embedding:
-        lacking.append(
-            f"{work.without_embedding} texts have no embedding yet, which {job.track}.teacher.embeddings asks for"
-        )
-    needed = f"{', and '.join(lacking)}, and a teacher would have to run"
+    option = f"{job.track}.teacher.embeddings"
+    lacking = {
+        "pairs have no score yet": work.missing,
+        f"texts have no embedding yet, which {option} asks for": work.without_embedding,
+    }
+    listed = ", and ".join(f"{count} {words}" for words, count in lacking.items() if count)
+    needed = f"{listed}, and a teacher would have to run"
     pull = f"`dvc pull {'--force ' if folder.exists() else ''}{stage}`"
     recorded = recorded_scores(job.track)
     elsewhere = (
@@ -125,15 +96,15 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
         and folder_md5(folder) != recorded.md5
     )
     fault = "dvc.lock records this teacher's scores, and they are not here"
-    if teacher_forbidden():
+    if teacher_asked() == "never":
         raise DecantError(
             f"{needed}, and DECANT_TEACHER=never forbids it" + (f"; {fault}" if elsewhere else ""),
             f"{pull} brings the scores that dvc.lock records; or unset DECANT_TEACHER"
-            + (f"; or set {job.track}.teacher.embeddings to false" if not work.missing else ""),
+            + (f"; or set {option} to false" if not work.missing else ""),
         )
     if not elsewhere or (remote := default_remote()) is None:
         return
-    if not teacher_wanted():
+    if teacher_asked() != "start":
         raise DecantError(
             f"{needed}, though {fault}",
             f"{pull} brings them from the remote {remote!r}; or, to pay for them again, "
@@ -177,15 +148,11 @@ def _sample(work: Work) -> Sample:
 
 
 def _check_quarantine(work: Work) -> None:
-    """Refuse to go on where more pairs than params allow can have no score; the quarantine file then has them all.
-
-    Raises:
-        DecantError: of some split.
-    """
+    """Refuse to go on where more pairs than params allow can have no score; the quarantine file then has them all."""
     track, most = work.job.track, work.job.store.max_quarantined
     for name, split in work.splits.items():
         if split.lost > most * len(split.positions):
-            rows = [row for name, split in work.splits.items() for row in quarantine(split, name)]
+            rows = quarantine(work.splits)
             path = work.stored.folder / f"quarantine-{track}.jsonl"
             write_quarantine(path, rows)
             first = next(row for row in rows if row["split"] == name)
@@ -202,35 +169,10 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
     """Write the scores, their manifest, their data card, and what was set aside."""
     track = work.job.track
     files = {f"{name}.parquet": write_scores(split, folder / f"{name}.parquet") for name, split in work.splits.items()}
-    if lost := [row for name, split in work.splits.items() for row in quarantine(split, name)]:
+    if lost := quarantine(work.splits):
         write_quarantine(folder / QUARANTINE, lost)
         tell(f"{track}: {len(lost)} pairs have no score; {QUARANTINE} beside the scores says why")
-    manifest = {
-        "track": track,
-        "teacher": work.job.teacher.model_dump(exclude={"embeddings"}),
-        "identity": work.identity,
-        "max_length": work.prompts.max_length,
-        "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
-        "self_test": {"sample": sample.digest, **work.stored.noted("self_test").get(sample.digest, {})},
-        "data": _described_data(work),
-        "files": files,
-    }
-    if work.embedded:
-        manifest["embeddings"] = described = write_embeddings(work.embedded, folder / EMBEDDINGS)
-        kept = f"{described['dimension']} numbers each, {described['precision']}"
-        tell(f"{track}: embeddings of {described['texts']} texts, {kept}")
-    else:
-        (folder / EMBEDDINGS).touch()  # `train` depends on the file
-    write_json(folder / "manifest.json", manifest)
-    (folder / "README.md").write_text(data_card(manifest), encoding="utf-8")
-    for name, file in files.items():
-        statistics = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
-        tell(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {statistics}")
-
-
-def _described_data(work: Work) -> dict[str, Any]:
-    """What the manifest says of the data."""
-    return {
+    data = {
         name: {
             "dataset": source.dataset,
             "split": source.split,
@@ -241,3 +183,23 @@ def _described_data(work: Work) -> dict[str, Any]:
         }
         for name, source in work.job.sources.items()
     }
+    manifest = {
+        "track": track,
+        "teacher": work.job.teacher.model_dump(exclude={"embeddings"}),
+        "identity": work.identity,
+        "max_length": work.prompts.max_length,
+        "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),
+        "self_test": {"sample": sample.digest, **read_notes(work.stored.folder, "self_test").get(sample.digest, {})},
+        "data": data,
+        "files": files,
+    }
+    if work.embedded:
+        manifest["embeddings"] = kept = write_embeddings(work.embedded, folder / EMBEDDINGS)
+        tell(f"{track}: embeddings of {kept['texts']} texts, {kept['dimension']} numbers each, {kept['precision']}")
+    else:
+        (folder / EMBEDDINGS).touch()  # `train` depends on the file
+    write_json(folder / "manifest.json", manifest)
+    (folder / "README.md").write_text(data_card(manifest), encoding="utf-8")
+    for name, file in files.items():
+        statistics = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
+        tell(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {statistics}")

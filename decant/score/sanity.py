@@ -12,15 +12,7 @@ TEMPLATE = "look at the prompt in the manifest, the special tokens, and the toke
 
 
 def check_values(scores: Scores, where: str) -> None:
-    """Make sure that scores of distinct pairs are finite and spread.
-
-    Args:
-        scores: raw, of distinct pairs, shape (pairs,).
-        where: for the message.
-
-    Raises:
-        DecantError: some are NaN or infinite, all are equal, all are 0.5, or many sit at one value.
-    """
+    """Raise a DecantError, which names `where`, unless the raw scores of distinct pairs are finite and spread."""
     for fault, found in (("NaN", np.isnan(scores)), ("infinite", np.isinf(scores))):
         if found.any():
             raise DecantError(
@@ -59,27 +51,14 @@ class Order:
         self.sum, self.rows = 0.0, 0
 
     def add(self, rows: npt.NDArray[np.int32], labels: npt.NDArray[np.int8], scores: Scores) -> None:
-        """Count some pairs.
-
-        Args:
-            rows: the number of each pair's row, shape (pairs,); all pairs of a row are in one call.
-            labels: of each pair, −1 where there is none.
-            scores: of each pair.
-        """
+        """Count the pairs of some whole rows: rows' numbers, labels (−1 for none) and scores, shape (pairs,) each."""
         labelled = labels >= 0
         shares = _right_order(rows[labelled], labels[labelled] > 0, scores[labelled])
         self.sum += float(shares.sum())
         self.rows += len(shares)
 
     def check(self, where: str) -> None:
-        """Refuse scores that prefer negatives.
-
-        Args:
-            where: for the message.
-
-        Raises:
-            DecantError: on average a positive beats less than half of its query's negatives.
-        """
+        """Raise a DecantError, which names `where`, if a positive beats on average less than half of its negatives."""
         if self.rows and self.sum / self.rows < 0.5:
             raise DecantError(
                 f"{where}: the scores look sign-flipped: on average a positive beats only {self.sum / self.rows:.1%} "
@@ -94,9 +73,9 @@ def _right_order(
     """Of each row with both kinds the share of (positive, negative) in the right order, ties counting half."""
     order = np.lexsort((scores, rows))
     row, score = rows[order], scores[order]
-    first = np.flatnonzero(np.diff(row, prepend=-1))  # of each row
-    number = np.cumsum(np.diff(row, prepend=-1) != 0) - 1
-    tie = np.cumsum((np.diff(row, prepend=-1) != 0) | (np.diff(score, prepend=np.nan) != 0)) - 1
+    begins = np.diff(row, prepend=-1) != 0
+    first, number = np.flatnonzero(begins), np.cumsum(begins) - 1  # of each row, of each pair
+    tie = np.cumsum(begins | (np.diff(score, prepend=np.nan) != 0)) - 1
     ends = np.cumsum(np.bincount(tie)) if len(tie) else np.empty(0, dtype=np.int64)
     # A pair's rank in its row is the mean rank of those that tie with it; positives' ranks add up to Mann-Whitney's U.
     rank = (ends + np.concatenate([[0], ends[:-1]]) + 1)[tie] / 2 - first[number]

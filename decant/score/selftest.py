@@ -1,10 +1,8 @@
 """Before a teacher is paid for: 16 pairs through its engine and through the plain library, compared and judged."""
 
 import gc
-import hashlib
-import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from decant.score.engines import REFERENCE
 from decant.score.sanity import TEMPLATE, check_values
 from decant.score.settings import Teacher
 from decant.score.store.complete import SplitScores
+from decant.score.store.identity import digest
 from decant.score.store.taking import IMPORTED
 from decant.score.teacher import TeacherScorer
 
@@ -43,8 +42,7 @@ class Sample:
     @property
     def digest(self) -> str:
         """Names the sample: 16 hexadecimal digits of its content."""
-        content = json.dumps([self.queries, self.candidates, self.task])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return digest([self.queries, self.candidates, self.task])
 
 
 def draw_sample(split: Split, seed: int) -> Sample:
@@ -63,44 +61,32 @@ def reference_scores(teacher: Teacher, folder: Path, sample: Sample) -> tuple[Sc
 
     The model is loaded before the engine, which may take all of a GPU's memory, and is gone afterwards.
     """
+    import psutil
     import torch  # takes seconds
 
-    plain = {"engine": REFERENCE[teacher.kind], "server": None}
+    plain = {"engine": REFERENCE[teacher.kind], "server": None, "engines": 1, "engine_pool": "processes"}
     if teacher.engine == plain["engine"]:
         return None, f"{teacher.engine} is the plain library itself"
     size = model_size(folder)["parameters"] * getattr(torch, teacher.dtype).itemsize
     if not size:
         return None, "the weights are not on this machine"
-    device, free = _memory()
+    on_gpu = torch.cuda.is_available()
+    device, free = ("GPU", torch.cuda.mem_get_info()[0]) if on_gpu else ("CPU", psutil.virtual_memory().available)
     if size * HEADROOM > free:
         return None, f"the weights take {size / 2**30:.1f} GB, and {free / 2**30:.1f} GB are free on the {device}"
-    here = {"engines": 1, "engine_pool": "processes", "tensor_parallel": 1}
     try:
-        with TeacherScorer(teacher.model_copy(update=plain | here), folder) as reference:
+        with TeacherScorer(teacher.model_copy(update=plain | {"tensor_parallel": 1}), folder) as reference:
             scores = reference.score(sample.queries, sample.candidates, sample.task)
     except torch.OutOfMemoryError:
         return None, f"the weights fit on the {device}, and the sample's texts do not"
     del reference
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # does nothing without a GPU
     return scores, f"{plain['engine']} on the {device}"
 
 
-def _memory() -> tuple[str, int]:
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        return "GPU", int(torch.cuda.mem_get_info()[0])
-    return "CPU", int(psutil.virtual_memory().available)
-
-
 def judge(teacher: Teacher, sample: Sample, scores: Scores, reference: Scores | None) -> dict[str, Any]:
-    """Judge the engine's scores of the sample.
-
-    Returns:
-        what the manifest says of the self-test.
+    """Judge the engine's scores of the sample; return what the manifest says of the self-test.
 
     Raises:
         DecantError: the scores cannot be right, or differ from the plain library's.
@@ -119,14 +105,12 @@ def judge(teacher: Teacher, sample: Sample, scores: Scores, reference: Scores | 
             )
     if reference is not None:
         tolerance = TOLERANCES[teacher.dtype][teacher.kind != "bi_encoder"]
-        differences = np.abs(scores - reference)
-        worst = int(differences.argmax())
-        report |= {"largest_difference": float(f"{differences.max():.2g}"), "tolerance": tolerance}
-        if not differences.max() <= tolerance:
+        difference, words = _largest_difference(scores, reference, sample.queries)
+        report |= {"largest_difference": float(f"{difference:.2g}"), "tolerance": tolerance}
+        if not difference <= tolerance:
             raise DecantError(
-                f"{where}: the scores differ from the plain library's by up to {differences.max():.4g} "
-                f"({scores[worst]:.6g} instead of {reference[worst]:.6g} for the query "
-                f"{sample.queries[worst][:60]!r}), and {tolerance} is allowed in {teacher.dtype}",
+                f"{where}: the scores differ from the plain library's by up to {words}, and {tolerance} is allowed in "
+                f"{teacher.dtype}",
                 "the engine reads other tokens, applies an activation, or has another model: compare its version, "
                 "model, dtype and prompt with params.yaml",
             )
@@ -134,10 +118,7 @@ def judge(teacher: Teacher, sample: Sample, scores: Scores, reference: Scores | 
 
 
 def compare_imported(teacher: Teacher, scorer: TeacherScorer, splits: Iterable[SplitScores], seed: int) -> int:
-    """Compare some imported scores of each split with the teacher's own, before they are mixed.
-
-    Returns:
-        how many were compared.
+    """Compare some imported scores of each split with the teacher's own, before they are mixed; return how many.
 
     Raises:
         DecantError: they differ by more than half precision explains.
@@ -149,15 +130,20 @@ def compare_imported(teacher: Teacher, scorer: TeacherScorer, splits: Iterable[S
         if not queries:
             continue
         own = scorer.score(queries, candidates, split.task)
-        differences = np.abs(own - imported)
-        worst = int(differences.argmax())
-        if not differences[worst] <= tolerance:
+        difference, words = _largest_difference(imported, own, queries)
+        if not difference <= tolerance:
             raise DecantError(
-                f"{split.path}: imported scores differ from the teacher's by up to {differences[worst]:.4g} "
-                f"({imported[worst]:.6g} instead of {own[worst]:.6g} for the query {queries[worst][:60]!r}), and "
-                f"{tolerance} is allowed: they are of another teacher or prompt, or on another scale",
+                f"{split.path}: imported scores differ from the teacher's by up to {words}, and {tolerance} is "
+                "allowed: they are of another teacher or prompt, or on another scale",
                 "remove them: `decant store --prune NAME` (`decant store` lists the names); then "
                 "import raw scores of this very teacher, or let it score all pairs",
             )
         compared += len(queries)
     return compared
+
+
+def _largest_difference(scores: Scores, expected: Scores, queries: Sequence[str]) -> tuple[float, str]:
+    differences = np.abs(scores - expected)
+    worst = int(differences.argmax())
+    pair = f"{scores[worst]:.6g} instead of {expected[worst]:.6g} for the query {queries[worst][:60]!r}"
+    return differences[worst], f"{differences[worst]:.4g} ({pair})"

@@ -65,14 +65,13 @@ class Teacher(Model):
         if self.kind not in engine.kinds:
             able = [name for name, other in ENGINES.items() if self.kind in other.kinds]
             raise ValueError(f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(able)}")
-        if self.kind == "cross_encoder" and (self.query_prompt or self.document_prompt):
-            raise ValueError("a cross_encoder takes no prompts: leave query_prompt and document_prompt out")
-        if self.kind == "causal_lm" and (self.query_prompt or self.document_prompt):
-            raise ValueError("a causal_lm has one template, with the set's task: leave both prompts out")
-        if self.tensor_parallel > 1 and not engine.tensor_parallel:
-            raise ValueError(
-                f"tensor_parallel is {self.tensor_parallel}, which the engine vllm alone can do: set it to 1"
-            )
+        if self.query_prompt or self.document_prompt:
+            if self.kind == "cross_encoder":
+                raise ValueError("a cross_encoder takes no prompts: leave query_prompt and document_prompt out")
+            if self.kind == "causal_lm":
+                raise ValueError("a causal_lm has one template, with the set's task: leave both prompts out")
+        if (count := self.tensor_parallel) > 1 and not engine.tensor_parallel:
+            raise ValueError(f"tensor_parallel is {count}, which the engine vllm alone can do: set it to 1")
         return self
 
     @model_validator(mode="after")
@@ -84,10 +83,8 @@ class Teacher(Model):
             return self
         if self.server is None:
             raise ValueError("`server` is null: the engine server needs the address of one")
-        if self.server.api not in apis[self.kind]:
-            raise ValueError(
-                f"server.api {self.server.api} cannot score a {self.kind}: choose {' or '.join(apis[self.kind])}"
-            )
+        if (api := self.server.api) not in apis[self.kind]:
+            raise ValueError(f"server.api {api} cannot score a {self.kind}: choose {' or '.join(apis[self.kind])}")
         if (self.engines or 1) > 1:
             raise ValueError("engines: a server is one engine; set it to null, and server.concurrency instead")
         if self.engine_pool == "ray":

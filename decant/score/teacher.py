@@ -22,13 +22,8 @@ BLOCK = 16384  # pairs whose vectors are gathered at once
 class TeacherScorer:
     """Scores pairs; each distinct text of a bi-encoder and each distinct pair of the others is read once a call.
 
-    Token ids are made shard by shard, as the engines take them.
-
-    A context manager: leaving it ends the engines' processes, where they have any.
-
-    Args:
-        teacher: its block of params. Its engines are started when the first pairs are scored.
-        folder: of its model; of the engine `server`, of the model's tokenizer.
+    Its engines start when the first pairs are scored, and end when the context is left. Token ids are made shard by
+    shard, as the engines take them. The folder has the teacher's model; of a server's, the tokenizer.
     """
 
     def __init__(self, teacher: Teacher, folder: Path) -> None:
@@ -49,8 +44,8 @@ class TeacherScorer:
         Raises:
             DecantError: a query leaves no room for a document, or the engine cannot score a text.
         """
-        reading = self.prompts.distinct(queries, candidates, task)
-        shards = ((at, reading.items[at : at + SHARD]) for at in range(0, len(reading.items), SHARD))
+        items, numbers = self.prompts.distinct(queries, candidates, task)
+        shards = ((at, items[at : at + SHARD]) for at in range(0, len(items), SHARD))
         parts = dict(self.read(shards, task))
         for outcome in parts.values():
             for index, reason in outcome.faults.items():
@@ -58,8 +53,8 @@ class TeacherScorer:
                     raise DecantError(f"text {index} has no score: {reason}", "look at the text, and at the engine")
         results = np.concatenate([parts[at].values for at in sorted(parts)])
         if not self.prompts.of_texts:
-            return results[reading.left]
-        return cosines(results, np.array(reading.left), np.array(reading.right))
+            return results[numbers]
+        return cosines(results, *np.split(np.array(numbers), 2))
 
     def __enter__(self) -> "TeacherScorer":
         return self

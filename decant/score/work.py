@@ -3,22 +3,25 @@
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from decant import paths
 from decant.errors import DecantError
 from decant.files import user_cache
+from decant.models.scorer import Scorer
 from decant.score.prompts import Prompts, make_prompts
 from decant.score.settings import StoreSettings, Teacher
 from decant.score.store import Store, StoredTeacher, Tell, read_notes
 from decant.score.store.complete import SplitScores
 from decant.score.store.identity import digest, identity
+from decant.score.teacher import TeacherScorer
 from decant.sources.references import model_folder, tokenizer_folder
 
 TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
+FoundTeacher: TypeAlias = tuple[Path, Prompts, dict[str, Any]]  # its folder, its prompts, its identity
 RAN_ON = "ran_on"  # the kind of notes in the store: machine → the teacher's engine and size there
 
 
@@ -35,29 +38,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be scored, and by which teacher.
-
-    Args:
-        track: its name.
-        teacher: its teacher.
-        store: where scores are kept.
-        seed: of the pairs that tests draw.
-        sources: name of the file of scores → the split.
-    """
+    """What is to be scored for a track, and by which teacher."""
 
     track: str
     teacher: Teacher
     store: StoreSettings
-    seed: int
-    sources: dict[str, Source]
+    seed: int  # of the pairs that the self-test draws
+    sources: dict[str, Source]  # by the name of the file of scores
 
     @classmethod
     def of(cls, params: Any, track: str) -> "Job":
-        """A track's job: its train split as the stage `mine` made it, test splits, and what is replayed.
-
-        Args:
-            params: all of `decant.params.Params`.
-            track: its name.
+        """A track's job, from `decant.params.Params`: the train split that `mine` made, test splits, what is replayed.
 
         Raises:
             DecantError: `mine` has made nothing yet.
@@ -79,17 +70,18 @@ class Job:
         return cls(track, block.teacher, params.store, params.seed, sources)
 
 
-@dataclass(frozen=True)
 class Work:
     """A job with what the store has of its teacher, and its splits by the names of their files."""
 
-    job: Job
-    folder: Path
-    prompts: Prompts
-    identity: dict[str, Any]
-    store: Store
-    stored: StoredTeacher
-    splits: dict[str, SplitScores]
+    def __init__(self, job: Job, store: Store, stored: StoredTeacher, teacher: FoundTeacher) -> None:
+        self.job, self.store, self.stored = job, store, stored
+        self.folder, self.prompts, self.identity = teacher
+        self.splits = {
+            name: SplitScores(
+                source.path, self.prompts, stored, embeddings=job.teacher.embeddings and name in TRAINED_ON
+            )
+            for name, source in job.sources.items()
+        }
 
     @property
     def unread(self) -> int:
@@ -120,31 +112,21 @@ class Work:
 @contextmanager
 def open_work(job: Job, tell: Tell) -> Iterator[Work]:
     """A job's work, to read and to write: the teacher is locked in the store. No weights of a hub are downloaded."""
-    folder, prompts, teacher = _teacher(job.teacher)
-    store = Store(store_folder(job.store), tell)
-    with store.open(teacher, job.teacher.model) as stored:
-        yield Work(job, folder, prompts, teacher, store, stored, _splits(job, prompts, stored))
+    teacher, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
+    with store.open(teacher[-1], job.teacher.model) as stored:
+        yield Work(job, store, stored, teacher)
 
 
 def read_work(job: Job, tell: Tell) -> Work:
     """A job's work, to read alone: nothing is locked or written."""
-    folder, prompts, teacher = _teacher(job.teacher)
-    store = Store(store_folder(job.store), tell)
-    stored = store.read(teacher)
-    return Work(job, folder, prompts, teacher, store, stored, _splits(job, prompts, stored))
+    teacher, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
+    return Work(job, store, store.read(teacher[-1]), teacher)
 
 
-def _teacher(teacher: Teacher) -> tuple[Path, Prompts, dict[str, Any]]:
+def _find_teacher(teacher: Teacher) -> FoundTeacher:
     folder = teacher_folder(teacher, weights=False)
     prompts = make_prompts(teacher, folder)
     return folder, prompts, identity(teacher, folder, prompts)
-
-
-def _splits(job: Job, prompts: Prompts, stored: StoredTeacher) -> dict[str, SplitScores]:
-    return {
-        name: SplitScores(source.path, prompts, stored, embeddings=job.teacher.embeddings and name in TRAINED_ON)
-        for name, source in job.sources.items()
-    }
 
 
 def store_folder(settings: StoreSettings) -> Path:
@@ -153,12 +135,9 @@ def store_folder(settings: StoreSettings) -> Path:
 
 
 def teacher_folder(teacher: Teacher, *, weights: bool) -> Path:
-    """A teacher's model on this machine.
+    """A teacher's model on this machine; without weights, of a hub's the configuration and the tokenizer alone.
 
-    Args:
-        teacher: its block of params.
-        weights: whether the weights are wanted too; without, a hub's configuration and tokenizer alone are downloaded.
-            The engine `server` needs none.
+    The engine `server` needs no weights.
 
     Raises:
         DecantError: nothing is there, or it is not what params say; see `decant.sources.references`.
@@ -169,22 +148,23 @@ def teacher_folder(teacher: Teacher, *, weights: bool) -> Path:
 
 
 def has_run_here(teacher: Teacher, store: StoreSettings) -> bool:
-    """Whether a teacher has scored something on this very machine, as the store's notes say.
-
-    No library of models is loaded. A model that cannot be found has not run here.
-    """
+    """Whether the store's notes say that a teacher, if it can be found, has scored something on this very machine."""
     try:
-        _, _, found = _teacher(teacher)
+        name = digest(_find_teacher(teacher)[-1])
     except DecantError:
         return False
-    return platform.node() in read_notes(store_folder(store) / digest(found), RAN_ON)
+    return platform.node() in read_notes(store_folder(store) / name, RAN_ON)
 
 
-def teacher_forbidden() -> bool:
-    """Whether the environment forbids that a teacher is started."""
-    return os.environ.get("DECANT_TEACHER") == "never"
+def teacher_asked() -> str:
+    """DECANT_TEACHER: "never" forbids that a teacher starts, "start" has it run though its scores exist elsewhere."""
+    return os.environ.get("DECANT_TEACHER", "")
 
 
-def teacher_wanted() -> bool:
-    """Whether the environment says that a teacher is to run though its scores exist elsewhere."""
-    return os.environ.get("DECANT_TEACHER") == "start"
+def timed_teacher(teacher: Teacher, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
+    """Opens the teacher, to be timed beside the student; or why not: it must not start, or has not run here."""
+    if teacher_asked() == "never":
+        return "DECANT_TEACHER=never forbids that the teacher starts"
+    if not has_run_here(teacher, store):
+        return "the teacher has not run on this machine, its scores were there already"
+    return TeacherScorer(teacher, teacher_folder(teacher, weights=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from decant.score.prompts import EmbeddingPrompts, OfPairs, Prompt, Prompts, make_prompts, pairs
+from decant.score.prompts import EmbeddingPrompts, Prompt, Prompts, make_prompts, pairs
 from decant.score.settings import Teacher
 from decant.score.store.identity import CANONICAL, TASK, identity
 from decant.sources.references import resolve
@@ -60,7 +60,7 @@ def test_texts_count_for_engines_that_send_them_alone(monkeypatch: pytest.Monkey
     server = {"url": "http://localhost:1", "api": "tei"}
     teachers = [bi_encoder(), tiny.teacher("bi_encoder", "server", MINILM, 64, server=server)]
     before = [identity_of(teacher)["tokens"] for teacher in teachers]
-    monkeypatch.setattr(EmbeddingPrompts, "_shorten", lambda _, text: text[:5])
+    monkeypatch.setattr(EmbeddingPrompts, "_cut", lambda _, text, _room: text[:5])
     after = [identity_of(teacher)["tokens"] for teacher in teachers]
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
 
@@ -77,5 +77,5 @@ def test_the_canonical_pairs_reach_the_limit_and_those_without_room_are_left_out
     assert len(prompts.parts(query, word * prompts.max_length, TASK)["document"].ids) == prompts.max_length
     assert any("急" in query for query, _ in CANONICAL)
     narrow = tiny.teacher("cross_encoder", "sentence-transformers", MINILM, 6)
-    assert isinstance(make_prompts(narrow, MINILM), OfPairs)
+    assert not make_prompts(narrow, MINILM).of_texts
     assert identity_of(narrow)["tokens"]

@@ -20,7 +20,7 @@ from decant.data.sets import Row, Split, read_rows, read_split, stream_pairs, wr
 from decant.errors import DecantError
 from decant.score.output import write_scores
 from decant.score.prompts import CrossEncoderPrompts
-from decant.score.store import Store
+from decant.score.store import Store, read_notes
 from decant.score.store.complete import SplitScores
 from decant.score.store.identity import differences, digest
 from decant.score.store.shards import Shards
@@ -272,10 +272,10 @@ def test_a_damaged_description_is_written_anew(tmp_path: Path) -> None:
     assert store.teachers() == []
     with store.open(identity(), "hub:a/b") as stored:
         stored.note("cost", "x", {"y": 1})
-        assert stored.noted("cost") == {"x": {"y": 1}}
+        assert read_notes(stored.folder, "cost") == {"x": {"y": 1}}
         stored.note("cost", "z", {"y": 2})
         (stored.folder / "notes.json").write_text("{")
-        assert stored.noted("cost") == {}
+        assert read_notes(stored.folder, "cost") == {}
     assert [teacher.pairs for teacher in store.teachers()] == [3]
 
 

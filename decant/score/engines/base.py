@@ -22,17 +22,13 @@ class Refused(DecantError):
 
 
 def load_forward(teacher: Teacher, folder: Path) -> Forward:
-    """Load a teacher into its engine.
-
-    Args:
-        teacher: its block of params.
-        folder: of its model; of the engine `server`, of the model's tokenizer.
+    """Load a teacher into its engine; the folder of the engine `server` has the model's tokenizer alone.
 
     Raises:
         DecantError: the engine is not installed, or cannot run the model.
     """
-    load: Callable[[Teacher, Path], Forward] = importlib.import_module(ENGINES[teacher.engine].module).load
-    return load(teacher, folder)
+    forward: Forward = importlib.import_module(ENGINES[teacher.engine].module).load(teacher, folder)
+    return forward
 
 
 def engine_version(teacher: Teacher) -> str:
@@ -45,6 +41,5 @@ def engine_version(teacher: Teacher) -> str:
         importlib.import_module("decant.score.engines.ray_pool")
     engine = ENGINES[teacher.engine]
     if engine.own_version:
-        own: str = importlib.import_module(engine.module).version(teacher)
-        return own
+        return str(importlib.import_module(engine.module).version(teacher))
     return f"{teacher.engine} {importlib.metadata.version(teacher.engine)}"

@@ -1,6 +1,7 @@
 """One engine of a teacher in this process, or several, in a process and on a share of the GPUs each."""
 
 import functools
+import itertools
 import multiprocessing
 import os
 import signal
@@ -42,15 +43,14 @@ def count_engines(teacher: Teacher) -> int:
     if ENGINES[teacher.engine].apis:  # behind HTTP
         return 1
     gpus = len(visible_gpus())
+    count, each = teacher.engines or 1, teacher.tensor_parallel
     # On GPUs a vLLM takes all of the memory, so that no two can share one.
-    alone = teacher.tensor_parallel > 1 or (teacher.engine == "vllm" and gpus > 0)
-    if alone and gpus < teacher.tensor_parallel * (teacher.engines or 1):
+    if (each > 1 or (teacher.engine == "vllm" and gpus > 0)) and gpus < count * each:
         raise DecantError(
-            f"teacher: {teacher.engines or 1} engines on {teacher.tensor_parallel} GPUs each, and {gpus} GPUs are "
-            "visible",
+            f"teacher: {count} engines on {each} GPUs each, and {gpus} GPUs are visible",
             "lower `engines` or `tensor_parallel`",
         )
-    return teacher.engines or max(1, gpus // teacher.tensor_parallel)
+    return teacher.engines or max(1, gpus // each)
 
 
 class Engines(Protocol):
@@ -62,11 +62,9 @@ class Engines(Protocol):
         Raises:
             DecantError: an engine cannot be loaded, or died.
         """
-        ...
 
     def close(self, kill: bool) -> None:
         """End what was started: at once, or when it has done what it is at."""
-        ...
 
 
 def start(teacher: Teacher, folder: Path) -> Engines:
@@ -97,28 +95,18 @@ class InProcess:
 class Pool:
     """Engines in processes of their own. Each has one shard at hand while it works on another.
 
-    Args:
-        teacher: its block of params.
-        folder: of its model.
-        count: engines; engine i has the i-th share of the visible GPUs, and where there are fewer GPUs than
-            engines, engines share them.
+    Engine i has the i-th share of the visible GPUs; where there are fewer GPUs than engines, engines share them.
     """
 
     def __init__(self, teacher: Teacher, folder: Path, count: int) -> None:
         self._teacher, self._folder = teacher, folder
-        gpus = visible_gpus()
-        each = teacher.tensor_parallel
-        self._executors = []
-        for number in range(count):
-            share = [gpus[(number * each + index) % len(gpus)] for index in range(each)] if gpus else []
-            self._executors.append(
-                ProcessPoolExecutor(
-                    max_workers=1,
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_start,
-                    initargs=(",".join(share),),
-                )
-            )
+        gpus = itertools.cycle(visible_gpus())
+        shares = [",".join(itertools.islice(gpus, teacher.tensor_parallel)) for _ in range(count)]
+        context = multiprocessing.get_context("spawn")
+        self._executors = [
+            ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_start, initargs=(share,))
+            for share in shares
+        ]
 
     def map(self, shards: Iterable[tuple[int, Sequence[Prompt]]]) -> Iterator[tuple[int, Outcome]]:
         """See `Engines.map`."""
@@ -128,12 +116,10 @@ class Pool:
         more = True
         while more or running:
             while more and free:
-                if (following := next(source, None)) is None:
-                    more = False
-                else:
+                if more := (shard := next(source, None)) is not None:
                     engine = free.pop(0)
-                    future = self._executors[engine].submit(run_shard, self._teacher, self._folder, following[1])
-                    running[future] = (following[0], engine)
+                    future = self._executors[engine].submit(run_shard, self._teacher, self._folder, shard[1])
+                    running[future] = (shard[0], engine)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 number, engine = running.pop(future)
                 free.append(engine)

@@ -78,14 +78,9 @@ def count_engines(teacher: Teacher) -> int:
 
 
 class RayPool:
-    """Engines in the actors of one Ray Data stream; see `decant.score.engines.pool.Engines`.
+    """Engines in the actors of one Ray Data stream; every node has the model's folder at the same path.
 
-    Args:
-        teacher: its block of params.
-        folder: of its model, which every node has at this path.
-
-    Raises:
-        DecantError: the cluster has no room for so many engines.
+    See `decant.score.engines.pool.Engines`, and for what is raised `count_engines`.
     """
 
     def __init__(self, teacher: Teacher, folder: Path) -> None:
@@ -216,8 +211,7 @@ class _Engine:
     """What Ray Data makes an actor of."""
 
     def __init__(self, teacher: Teacher, folder: Path, feed: Any) -> None:
-        self._teacher, self._folder = teacher, folder
-        self._feed = feed
+        self._teacher, self._folder, self._feed = teacher, folder, feed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         [number] = batch["number"].to_pylist()

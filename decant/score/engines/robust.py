@@ -24,15 +24,10 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an engine made of a shard.
+    """What an engine made of a shard."""
 
-    Args:
-        values: float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault.
-        faults: prompt's number → why it has no score.
-    """
-
-    values: Scores
-    faults: dict[int, str]
+    values: Scores  # float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault
+    faults: dict[int, str]  # a prompt's number → why it has no score
 
 
 def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcome:
@@ -40,9 +35,7 @@ def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcom
     return forward_shard(_engine(teacher, folder), shard, functools.partial(plain_prompts, teacher, folder))
 
 
-@functools.cache
-def _engine(teacher: Teacher, folder: Path) -> Forward:
-    return load_forward(teacher, folder)
+_engine = functools.cache(load_forward)
 
 
 def plain_prompts(teacher: Teacher, folder: Path) -> list[Prompt]:
@@ -53,86 +46,70 @@ def plain_prompts(teacher: Teacher, folder: Path) -> list[Prompt]:
 def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[], Sequence[Prompt]]) -> Outcome:
     """Run a shard at once; where that fails, halve it until those that fail are alone.
 
-    Args:
-        forward: the engine.
-        prompts: of the shard, at least one.
-        plain: makes prompts that a sound engine can score; it is called where none of one or two prompts has a score.
+    `plain` makes prompts that a sound engine can score; it is called where none of one or two prompts has a score.
 
     Raises:
         Exception: what the engine raised, where that is not for what it was given: a DecantError other than
             `Refused`, or anything that the shard's first and last prompt raise as well, each alone, or the plain ones.
         DecantError: more than `MOST` prompts fail, or the plain ones have no finite score.
     """
-    scored: dict[int, Scores] = {}
-    faults: dict[int, str] = {}
-    try:
-        _keep_finite(forward(prompts), range(len(prompts)), scored)
-    except Exception as error:
-        ends = (prompts[:1], prompts[-1:]) if len(prompts) > 2 else ()
-        if _is_engines(error) or (ends and all(_fails(forward, end) for end in ends)):
-            raise
-        _halve(forward, prompts, range(len(prompts)), scored, faults, error)
-    for index in range(len(prompts)):  # what is not finite may be so for its neighbours: once more, alone
-        if index not in scored and index not in faults:
-            _alone(forward, prompts, index, scored, faults)
-    if len(prompts) <= 2 and not scored and not np.isfinite(forward(plain())).all():
-        raise DecantError(f"the engine has no finite score for any text, such as {faults[0]}", REMEDY)
-    width = next(iter(scored.values())).shape if scored else ()
+    shard = _Shard(forward, prompts)
+    everything = range(len(prompts))
+    if (error := shard.run(everything)) is not None:
+        if len(prompts) > 2 and _fails(forward, prompts[:1]) and _fails(forward, prompts[-1:]):
+            raise error
+        shard.halve(everything, error)
+    for index in everything:  # what is not finite may be so for its neighbours: once more, alone
+        if index not in shard.scored and index not in shard.faults:
+            error = shard.run(range(index, index + 1))
+            if index not in shard.scored:
+                shard.set_aside(index, NOT_FINITE if error is None else _words(error))
+    if len(prompts) <= 2 and not shard.scored and not np.isfinite(forward(plain())).all():
+        raise DecantError(f"the engine has no finite score for any text, such as {shard.faults[0]}", REMEDY)
+    width = next(iter(shard.scored.values())).shape if shard.scored else ()
     values: Scores = np.full((len(prompts), *width), np.nan, dtype=np.float32)
-    for index, value in scored.items():
+    for index, value in shard.scored.items():
         values[index] = value
-    return Outcome(values, faults)
+    return Outcome(values, shard.faults)
 
 
-def _halve(
-    forward: Forward,
-    prompts: Sequence[Prompt],
-    chosen: range,
-    scored: dict[int, Scores],
-    faults: dict[int, str],
-    cause: Exception,
-) -> None:
-    """Score the chosen prompts, which failed together for the cause."""
-    if len(chosen) == 1:
-        _set_aside(chosen[0], _words(cause), faults, prompts)
-        return
-    middle = len(chosen) // 2
-    for half in (chosen[:middle], chosen[middle:]):
+class _Shard:
+    """A shard under way: what has a finite score, and what is set aside, by the prompts' numbers."""
+
+    def __init__(self, forward: Forward, prompts: Sequence[Prompt]) -> None:
+        self.forward, self.prompts = forward, prompts
+        self.scored: dict[int, Scores] = {}
+        self.faults: dict[int, str] = {}
+
+    def run(self, chosen: range) -> Exception | None:
+        """Score some prompts at once; return what they failed for. An error that is the engine's own is raised."""
         try:
-            _keep_finite(forward(prompts[half.start : half.stop]), half, scored)
+            values = self.forward(self.prompts[chosen.start : chosen.stop])
+            finite = np.isfinite(values.reshape(len(chosen), -1)).all(axis=1)
+            numbered = zip(chosen, values, np.asarray(finite), strict=True)
+            self.scored |= {index: value for index, value, good in numbered if good}
         except Exception as error:
-            if _is_engines(error):
+            if isinstance(error, DecantError) and not isinstance(error, Refused):
                 raise
-            _halve(forward, prompts, half, scored, faults, error)
+            return error
+        return None
 
+    def halve(self, chosen: range, cause: Exception) -> None:
+        """Score those prompts in halves, and halves of these, that failed together for the cause."""
+        if len(chosen) == 1:
+            self.set_aside(chosen[0], _words(cause))
+            return
+        middle = len(chosen) // 2
+        for half in (chosen[:middle], chosen[middle:]):
+            if (error := self.run(half)) is not None:
+                self.halve(half, error)
 
-def _alone(
-    forward: Forward, prompts: Sequence[Prompt], index: int, scored: dict[int, Scores], faults: dict[int, str]
-) -> None:
-    try:
-        _keep_finite(forward(prompts[index : index + 1]), range(index, index + 1), scored)
-    except Exception as error:
-        if _is_engines(error):
-            raise
-        _set_aside(index, _words(error), faults, prompts)
-    else:
-        if index not in scored:
-            _set_aside(index, NOT_FINITE, faults, prompts)
-
-
-def _keep_finite(values: Scores, places: range, scored: dict[int, Scores]) -> None:
-    finite = np.isfinite(values.reshape(len(places), -1)).all(axis=1)
-    scored |= {
-        index: value for index, value, good in zip(places, values, np.asarray(finite).tolist(), strict=True) if good
-    }
-
-
-def _set_aside(index: int, reason: str, faults: dict[int, str], prompts: Sequence[Prompt]) -> None:
-    faults[index] = reason
-    if len(faults) > MOST:
-        raise DecantError(
-            f"more than {MOST} texts of a shard of {len(prompts)} have no score; the last: {reason}", REMEDY
-        )
+    def set_aside(self, index: int, reason: str) -> None:
+        self.faults[index] = reason
+        if len(self.faults) > MOST:
+            raise DecantError(
+                f"more than {MOST} texts of a shard of {len(self.prompts)} have no score; the last: {reason}", REMEDY
+            )
 
 
 def _fails(forward: Forward, prompts: Sequence[Prompt]) -> bool:
@@ -141,11 +118,6 @@ def _fails(forward: Forward, prompts: Sequence[Prompt]) -> bool:
     except Exception:
         return True
     return False
-
-
-def _is_engines(error: Exception) -> bool:
-    """Whether an error is the engine's own, and not for what it was given."""
-    return isinstance(error, DecantError) and not isinstance(error, Refused)
 
 
 def _words(error: Exception) -> str:

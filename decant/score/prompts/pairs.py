@@ -1,12 +1,12 @@
 """What models read that take query and document together: cross-encoders, and causal language models as rerankers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from decant.errors import DecantError
-from decant.score.prompts.base import Item, Prompt, Prompts, Reading
+from decant.score.prompts.base import Item, Prompt, Prompts
 
 # The template of Qwen3-Reranker, from its model card (https://huggingface.co/Qwen/Qwen3-Reranker-8B).
 SYSTEM = (
@@ -19,52 +19,24 @@ DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer
 YES, NO = "yes", "no"
 
 
-class OfPairs(Prompts):
-    """Prompts of models that read query and document together."""
-
-    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
-        """The prompts of pairs.
-
-        Raises:
-            DecantError: a query leaves no room for a document.
-        """
-        raise NotImplementedError
-
-    def distinct(self, queries: Sequence[str], candidates: Sequence[str], task: str) -> Reading:
-        """See `Prompts.distinct`."""
-        self.refuse_long(list(dict.fromkeys(queries)), task)
-        number: dict[Item, int] = {}
-        place = [number.setdefault(pair, len(number)) for pair in zip(queries, candidates, strict=True)]
-        return Reading(list(number), place, place)
+class CrossEncoderPrompts(Prompts):
+    """Query and document of a cross-encoder, with the special tokens of its tokenizer; the task has no place there."""
 
     def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
         """See `Prompts.build`."""
-        return self.pairs([query for query, _ in items], [document for _, document in items], task)
-
-    def parts(self, query: str, document: str, task: str) -> dict[str, Prompt]:
-        """See `Prompts.parts`."""
-        return {"pair": self.pairs([query], [document], task)[0]}
-
-
-class CrossEncoderPrompts(OfPairs):
-    """Query and document of a cross-encoder, with the special tokens of its tokenizer; the task has no place there."""
-
-    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
-        """See `OfPairs.pairs`."""
-        if not queries:
+        if not items:
             return []
+        queries, documents = map(list, zip(*items, strict=True))
         unique = list(dict.fromkeys(queries))
         left = dict(zip(unique, self._lengths(unique), strict=True))
         if max(left.values()) >= self._room():
             self.refuse_long(unique, task)
-        encoded = self._ids(
-            queries, documents, truncation="only_second", max_length=self.max_length, return_token_type_ids=True
-        )
+        cut = {"truncation": "only_second", "max_length": self.max_length, "return_token_type_ids": True}
+        encoded = self.tokenizer(queries, documents, return_attention_mask=False, verbose=False, **cut)
         typed = "token_type_ids" in self.tokenizer.model_input_names
         prompts = []
-        for ids, types, query, document in zip(
-            encoded["input_ids"], encoded["token_type_ids"], queries, documents, strict=True
-        ):
+        rows = zip(encoded["input_ids"], encoded["token_type_ids"], items, strict=True)
+        for ids, types, (query, document) in rows:
             second = types.index(1) if typed and 1 in types else len(ids)
             if len(ids) == self.max_length:
                 document = self._cut(document, self._room() - left[query])
@@ -76,28 +48,26 @@ class CrossEncoderPrompts(OfPairs):
         del task
         return [max(0, length - self._room() + 1) for length in self._lengths(queries)]
 
-    def contexts(self, task: str) -> tuple[str, str]:
-        """See `Prompts.contexts`."""
-        del task
-        return "", ""
-
-    def described(self) -> dict[str, str]:
-        """See `Prompts.described`."""
-        return {}
-
     def _room(self) -> int:
         return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
 
     def _lengths(self, queries: Sequence[str]) -> list[int]:
-        return [len(row) for row in self._ids(queries, add_special_tokens=False)["input_ids"]] if queries else []
+        return [len(row) for row in self._ids(queries, add_special_tokens=False)]
 
 
-class RerankerPrompts(OfPairs):
+def body(task: str, query: str, document: str) -> str:
+    """The user's turn in the template of Qwen3-Reranker."""
+    return f"<Instruct>: {task or DEFAULT_TASK}\n<Query>: {query}\n<Document>: {document}"
+
+
+class RerankerPrompts(Prompts):
     """The full template of Qwen3-Reranker, which a causal language model answers with yes or no.
 
     Texts cannot forge the template: its special tokens, where they stand in a query, document or task, are read as
     the characters that they are written with.
     """
+
+    described: Mapping[str, str] = {"pair": PREFIX + body("{task}", "{query}", "{document}") + SUFFIX}
 
     def __init__(self, folder: Path, max_length: int, trust_remote_code: bool = False) -> None:
         super().__init__(folder, max_length, trust_remote_code)
@@ -118,19 +88,14 @@ class RerankerPrompts(OfPairs):
             )
         return ids[0]
 
-    def pairs(self, queries: Sequence[str], documents: Sequence[str], task: str) -> list[Prompt]:
-        """See `OfPairs.pairs`."""
-        if not queries:
-            return []
+    def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
+        """See `Prompts.build`."""
         room = self._room()
-        bodies = self._encode(map(body, [task] * len(queries), queries, documents))
+        bodies = self._encode([body(task, query, document) for query, document in items])
         if any(len(ids) > room for ids in bodies):  # a query without room makes its pair too long, too
-            self.refuse_long(list(dict.fromkeys(queries)), task)
-        prompts = []
-        for query, document, ids in zip(queries, documents, bodies, strict=True):
-            prompt = [*self.prefix, *ids[:room], *self.suffix]
-            prompts.append(Prompt(prompt, len(prompt), (query, document)))
-        return prompts
+            self.refuse_long(list(dict.fromkeys(query for query, _ in items)), task)
+        prompts = ([*self.prefix, *ids[:room], *self.suffix] for ids in bodies)
+        return [Prompt(prompt, len(prompt), item) for prompt, item in zip(prompts, items, strict=True)]
 
     def excess(self, queries: Sequence[str], task: str) -> list[int]:
         """See `Prompts.excess`."""
@@ -142,17 +107,8 @@ class RerankerPrompts(OfPairs):
         """See `Prompts.contexts`."""
         return task or DEFAULT_TASK, ""
 
-    def described(self) -> dict[str, str]:
-        """See `Prompts.described`."""
-        return {"pair": PREFIX + body("{task}", "{query}", "{document}") + SUFFIX}
-
     def _room(self) -> int:
         return self.max_length - len(self.prefix) - len(self.suffix)
 
-    def _encode(self, texts: Iterable[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self.plain.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-
-def body(task: str, query: str, document: str) -> str:
-    """The user's turn in the template of Qwen3-Reranker."""
-    return f"<Instruct>: {task or DEFAULT_TASK}\n<Query>: {query}\n<Document>: {document}"
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self.plain.encode_batch_fast(texts, add_special_tokens=False)]

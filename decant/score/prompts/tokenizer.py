@@ -18,26 +18,13 @@ BERT_TOKENS = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "sep", "
 VERIFIED = {("bert", "BertTokenizer"), ("bert", "BertTokenizerFast"), ("qwen3", "TokenizersBackend")}
 # Keys of tokenizer_config.json that have `transformers` change what tokenizer.json says.
 CHANGING = {
-    "add_bos_token",
-    "add_eos_token",
-    "add_prefix_space",
-    "added_tokens_decoder",
-    "additional_special_tokens",
-    "auto_map",
-    "clean_up_tokenization_spaces",
-    "extra_special_tokens",
-    "split_special_tokens",
-    "truncation_side",
-}
+    "add_bos_token", "add_eos_token", "add_prefix_space", "added_tokens_decoder", "additional_special_tokens",
+    "auto_map", "clean_up_tokenization_spaces", "extra_special_tokens", "split_special_tokens", "truncation_side",
+}  # fmt: skip
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """A tokenizer with the calls of `transformers`' that prompts need.
-
-    Args:
-        folder: of the model.
-        trust_remote_code: whether a tokenizer's code that lies in the folder may run.
-    """
+    """The tokenizer of a model's folder, with the calls of `transformers`' that prompts need."""
     if not trust_remote_code and (light := light_tokenizer(folder)) is not None:
         return light
     from transformers import AutoTokenizer
@@ -47,19 +34,19 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
 
 def light_tokenizer(folder: Path) -> "LightTokenizer | None":
     """The tokenizer of a folder by `tokenizers` alone; None where `transformers` might read the folder differently."""
-    path = folder / "tokenizer.json"
-    described = folder / "tokenizer_config.json"
+    path, described = folder / "tokenizer.json", folder / "tokenizer_config.json"
     if not path.is_file() or not described.is_file():
         return None
     config, content = read_json(described), read_json(path)
     name = config.get("tokenizer_class", "")
+    bert = name.startswith("Bert")
     if (read_json(folder / "config.json").get("model_type"), name) not in VERIFIED or CHANGING & set(config):
         return None
-    if name.startswith("Bert") and not _is_plain_bert(config, content):
+    if bert and not _is_plain_bert(config, content):
         return None
     known = {token["content"] for token in content["added_tokens"] if token["special"]}
     named = {key: value for key, value in config.items() if key.endswith("_token") and value is not None}
-    special = {**(BERT_TOKENS if name.startswith("Bert") else {}), **named}
+    special = {**(BERT_TOKENS if bert else {}), **named}
     listed = folder / "special_tokens_map.json"
     others = read_json(listed) if listed.is_file() else {}
     if not known.issuperset(map(str, special.values())) or not others.items() <= special.items():
@@ -68,7 +55,7 @@ def light_tokenizer(folder: Path) -> "LightTokenizer | None":
         return None
     inputs = config.get("model_input_names")
     if inputs is None:
-        inputs = ["input_ids", *(["token_type_ids"] if name.startswith("Bert") else []), "attention_mask"]
+        inputs = ["input_ids", *(["token_type_ids"] if bert else []), "attention_mask"]
     return LightTokenizer(Tokenizer.from_file(str(path)), special, inputs)
 
 
@@ -89,10 +76,9 @@ def _is_plain_bert(config: Mapping[str, Any], content: Mapping[str, Any]) -> boo
 
 
 class LightTokenizer:
-    """What prompts need of a tokenizer of `transformers`, by the library beneath it.
+    """What prompts need of a tokenizer of `transformers`, by the library beneath it, without its own cuts and padding.
 
     Args:
-        backend: as the model's folder has it; the cuts and the padding that it may bring are left out.
         special: "pad_token" and the like → the token.
         inputs: the names of what the model takes.
     """
@@ -100,8 +86,9 @@ class LightTokenizer:
     def __init__(self, backend: Tokenizer, special: Mapping[str, str], inputs: Sequence[str]) -> None:
         self.backend_tokenizer = backend
         self.model_input_names = list(inputs)
-        self.unk_token_id = backend.token_to_id(special["unk_token"]) if "unk_token" in special else None
-        self.pad_token_id = backend.token_to_id(special["pad_token"]) if "pad_token" in special else None
+        self.unk_token_id, self.pad_token_id = (
+            backend.token_to_id(special[name]) if name in special else None for name in ("unk_token", "pad_token")
+        )
         backend.no_padding()
         backend.no_truncation()
 
@@ -125,24 +112,18 @@ class LightTokenizer:
             encoded = self.backend_tokenizer.encode_batch(pairs, add_special_tokens=add_special_tokens)
         finally:
             self.backend_tokenizer.no_truncation()
-        columns: dict[str, Any] = {
-            "input_ids": [encoding.ids for encoding in encoded],
-            "token_type_ids": [encoding.type_ids for encoding in encoded],
-            "offset_mapping": [encoding.offsets for encoding in encoded],
-        }
+        fields = {"input_ids": "ids", "token_type_ids": "type_ids", "offset_mapping": "offsets"}
+        columns = {name: [getattr(encoding, field) for encoding in encoded] for name, field in fields.items()}
         return {name: column[0] for name, column in columns.items()} if single else columns
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """The ids of one text."""
-        ids: list[int] = self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
-        return ids
+        return list(self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens included."""
-        text: str = self.backend_tokenizer.decode(list(ids), skip_special_tokens=False)
-        return text
+        return str(self.backend_tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def num_special_tokens_to_add(self, pair: bool) -> int:
         """How many special tokens a text or a pair has."""
-        count: int = self.backend_tokenizer.num_special_tokens_to_add(pair)
-        return count
+        return int(self.backend_tokenizer.num_special_tokens_to_add(pair))

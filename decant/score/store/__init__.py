@@ -28,13 +28,7 @@ NOTES = "notes.json"
 
 
 class StoredTeacher:
-    """What the store has of one teacher.
-
-    Args:
-        folder: of the teacher.
-        tell: is called with what the user should know.
-        writes: whether the caller holds the teacher's lock; without, nothing is changed.
-    """
+    """What the store has of one teacher; without `writes`, for which the teacher's lock is held, nothing is changed."""
 
     def __init__(self, folder: Path, tell: Tell, *, writes: bool = True) -> None:
         self.folder = folder
@@ -47,10 +41,6 @@ class StoredTeacher:
         """Keep what was found out about the teacher: of this kind, under a key."""
         notes = _read(self.folder / NOTES)
         write_json(self.folder / NOTES, {**notes, kind: {**notes.get(kind, {}), key: content}})
-
-    def noted(self, kind: str) -> dict[str, Any]:
-        """What was kept by `note`, by key."""
-        return read_notes(self.folder, kind)
 
 
 @dataclass(frozen=True)
@@ -66,24 +56,14 @@ class Listed:
 
 
 class Store:
-    """The teachers in a folder that several checkouts, and runs at once, may share.
-
-    Args:
-        folder: of the store; it need not be there.
-        tell: is called with what the user should know.
-    """
+    """The teachers in a folder that several checkouts, and runs at once, may share; it need not be there."""
 
     def __init__(self, folder: Path, tell: Tell) -> None:
         self.folder, self.tell = folder, tell
 
     @contextmanager
     def open(self, identity: Mapping[str, Any], reference: str) -> Iterator[StoredTeacher]:
-        """What is stored of a teacher, to read and to write: another run on it waits until this one has ended.
-
-        Args:
-            identity: of the teacher, see `decant.score.store.identity`.
-            reference: of the model in params, for those who read a list.
-        """
+        """What is stored of a teacher, to read and to write: another run on it waits until this one has ended."""
         name = digest(identity)
         with self._locked(name):
             described = {"model": reference, "identity": dict(identity)}
@@ -106,8 +86,7 @@ class Store:
 
     def teachers(self) -> list[Listed]:
         """All teachers, by name. Files are counted, not verified, and others may write or remove them meanwhile."""
-        folders = [path.parent for path in sorted(self.folder.glob("[!.]*/teacher.json"))]
-        described = ((folder, _read(folder / "teacher.json")) for folder in folders)
+        described = ((path.parent, _read(path)) for path in sorted(self.folder.glob("[!.]*/teacher.json")))
         return [_listed(folder, content) for folder, content in described if content]
 
     def prune(self, wanted: str) -> list[Listed]:
@@ -148,8 +127,7 @@ class Store:
 
 def read_notes(folder: Path, kind: str) -> dict[str, Any]:
     """What is noted of the teacher in a folder of the store: of this kind, by key."""
-    notes: dict[str, Any] = _read(folder / NOTES).get(kind, {})
-    return notes
+    return dict(_read(folder / NOTES).get(kind, {}))
 
 
 def _listed(folder: Path, described: dict[str, Any]) -> Listed:
@@ -165,7 +143,6 @@ def _listed(folder: Path, described: dict[str, Any]) -> Listed:
 def _read(path: Path) -> dict[str, Any]:
     """A file's content; nothing where it is not there, or damaged: what is in it can be found out again."""
     try:
-        content: dict[str, Any] = read_json(path)
+        return dict(read_json(path))
     except (FileNotFoundError, ValueError):
         return {}
-    return content

@@ -27,10 +27,7 @@ CANONICAL = (
 def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]:
     """A teacher by all that its scores depend on but the texts.
 
-    Args:
-        teacher: its block of params. A pinned repository is named by its commit; the contents of local files name them.
-        folder: of its model, or of its configuration and tokenizer alone.
-        prompts: the teacher's, with the prompts and the limit that are in effect.
+    A pinned repository is named by its commit; the contents of local files name them.
     """
     local = None if teacher.revision else f"sha256:{_contents(folder, teacher.trust_remote_code)}"
     return {
@@ -40,14 +37,14 @@ def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]
         "engine": teacher.engine,
         "dtype": teacher.dtype,
         "max_length": prompts.max_length,
-        "prompts": prompts.described(),
+        "prompts": prompts.described,
         "tokens": _tokens(prompts, with_texts=bool(ENGINES[teacher.engine].apis)),
         "embeddings": teacher.embeddings_dtype if prompts.of_texts else None,
     }
 
 
-def digest(of: Mapping[str, Any]) -> str:
-    """The name of a teacher in the store: 16 hexadecimal digits."""
+def digest(of: Any) -> str:
+    """What names plain data: 16 hexadecimal digits. That of an identity is the teacher's name in the store."""
     return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -57,12 +54,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
 
 
 def _tokens(prompts: Prompts, *, with_texts: bool) -> str:
-    """A digest of what the model reads of the canonical pairs: it changes with the code that makes tokens.
-
-    Args:
-        prompts: the teacher's.
-        with_texts: whether the engine sends texts as well, which are cut here.
-    """
+    """A digest of what the model reads of the canonical pairs: it changes with the code that makes and cuts them."""
     *plain, (query, word) = CANONICAL
     pairs = [*plain, (query, word * prompts.max_length)]
     room = prompts.excess([query for query, _ in pairs], TASK)
@@ -72,7 +64,7 @@ def _tokens(prompts: Prompts, *, with_texts: bool) -> str:
         if not excess
         for name, prompt in prompts.parts(query, document, TASK).items()
     ]
-    return hashlib.sha256(json.dumps(read).encode()).hexdigest()[:16]
+    return digest(read)
 
 
 def _contents(folder: Path, code: bool) -> str:

@@ -5,6 +5,7 @@ import math
 import os
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.digests import Keys, as_binary, buckets, from_binary
+from decant.data.digests import Keys, as_binary, buckets, first_occurrences, from_binary
 from decant.files import sha256
 
 Values = npt.NDArray[np.floating[Any]]
@@ -25,14 +26,9 @@ LARGEST = 1 << 20  # keys in one file
 
 
 class Shards:
-    """The shards of one folder. A file that is not what its name says is set aside as `*.broken`, and not read.
+    """The shards of one folder. A file that is not what its name says is set aside as `*.broken`, told, and not read.
 
     Whoever writes holds the folder's lock; whoever only reads changes nothing, not even what is damaged.
-
-    Args:
-        folder: of the shards; it need not be there.
-        tell: is called with a sentence for each damaged file.
-        writes: whether the caller holds the lock.
     """
 
     def __init__(self, folder: Path, tell: Callable[[str], None], *, writes: bool = True) -> None:
@@ -114,20 +110,20 @@ class Shards:
 
     def origins(self, positions: npt.NDArray[np.int64]) -> dict[str, int]:
         """Where values come from: origin as JSON → how many of the positions."""
-        starts = np.cumsum([0, *self._sizes])
-        counts = np.bincount(np.searchsorted(starts, positions, side="right") - 1, minlength=len(self._paths))
-        found: dict[str, int] = {}
+        counts = np.bincount(self._shards_of(positions), minlength=len(self._paths))
+        found: Counter[str] = Counter()
         for origin, count in zip(self._origins, counts.tolist(), strict=True):
-            if count:
-                found[origin] = found.get(origin, 0) + count
-        return dict(sorted(found.items()))
+            found[origin] += count
+        return dict(sorted((+found).items()))
 
     def have(self, positions: npt.NDArray[np.int64], key: str) -> npt.NDArray[np.bool_]:
         """Whether the origin of each position has a key; shape (positions,)."""
-        starts = np.cumsum([0, *self._sizes])
         marks = np.array([key in json.loads(origin) for origin in self._origins], dtype=bool)
-        found: npt.NDArray[np.bool_] = marks[np.searchsorted(starts, positions, side="right") - 1]
+        found: npt.NDArray[np.bool_] = marks[self._shards_of(positions)]
         return found
+
+    def _shards_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.searchsorted(np.cumsum([0, *self._sizes]), positions, side="right") - 1
 
     def add(self, keys: Keys, values: Values, origin: Mapping[str, Any]) -> None:
         """Keep values of keys that are not there yet: whole on disk when this returns, or not at all.
@@ -135,11 +131,18 @@ class Shards:
         Args:
             keys: each once, shape (keys, width).
             values: shape (keys,) or (keys, dimension).
-            origin: what is known of where they come from, as plain data.
+            origin: where they come from, as plain data.
         """
         for first in range(0, len(keys), LARGEST):
             part = slice(first, first + LARGEST)
             self._add(keys[part], values[part], origin)
+
+    def add_missing(self, keys: Keys, values: Values, origin: Mapping[str, Any]) -> int:
+        """Keep the values of those keys that are not there yet, which may repeat; return how many."""
+        first = first_occurrences(keys)
+        new = first[self.find(keys[first]) < 0]
+        self.add(keys[new], values[new], origin)
+        return len(new)
 
     def _add(self, keys: Keys, values: Values, origin: Mapping[str, Any]) -> None:
         column = pa.array(values.reshape(-1))
@@ -162,11 +165,10 @@ class Shards:
 
     def _know(self, path: Path) -> None:
         with pq.ParquetFile(path) as file:
-            metadata = file.schema_arrow.metadata
             self._keys.append(from_binary(file.read(["key"]).column("key").combine_chunks()))
             self._sizes.append(file.metadata.num_rows)
+            self._origins.append(file.schema_arrow.metadata[ORIGIN].decode())
         self._paths.append(path)
-        self._origins.append(metadata[ORIGIN].decode())
 
 
 def _read_values(path: Path) -> Values:

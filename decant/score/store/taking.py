@@ -11,34 +11,29 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from decant.data.digests import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
+from decant.data.digests import Keys, as_binary, digests, in_context
 from decant.data.files import read_file
-from decant.data.scores import open_scores
+from decant.data.scores import open_embeddings, open_scores
 from decant.data.sets import stream_pairs
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.score.prompts import Prompts
 from decant.score.store import StoredTeacher, Tell
-from decant.score.store.embeddings import take_embeddings
+from decant.score.store.complete import NO_PAIRS, keys_of_pairs
 from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
 IMPORTED = "imported"  # the key in an origin that names a file of other origin
 COLUMNS = ("query", "passage", "score")
-AT_ONCE = 65536
+NO_CONTEXTS = ("", "")
+AT_ONCE = 65536  # pairs
+TEXTS_AT_ONCE = 4096  # with their embeddings
 
 
 def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, stored: StoredTeacher, tell: Tell) -> None:
     """Take in the scores of an output of the stage `score`, and its embeddings, where they are of the same teacher.
 
     A file that is missing or damaged is told and left out, as is an output of another teacher.
-
-    Args:
-        folder: with manifest.json and the files that it describes; it need not be there.
-        identity: of the teacher whose scores are wanted.
-        prompts: the teacher's.
-        stored: receives them.
-        tell: is called with what is not taken, and why.
     """
     try:
         manifest = read_json(folder / "manifest.json")
@@ -63,12 +58,33 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
     if described := manifest.get("embeddings"):
         tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
         try:
-            take_embeddings(folder, described, tasks, prompts, stored)
+            _take_embeddings(folder, described, tasks, prompts, stored)
         except DecantError as error:
             tell(f"{error.problem}; its embeddings are not taken in")
     tested = manifest["self_test"]
     if len(tested) > 1:
         stored.note("self_test", tested.pop("sample"), tested)
+
+
+def _take_embeddings(
+    folder: Path, described: Mapping[str, Any], tasks: Mapping[str, str], prompts: Prompts, stored: StoredTeacher
+) -> None:
+    """Take in the embeddings beside an output's scores, as the manifest describes them: those that the store lacks."""
+    ends = np.cumsum(list(described["splits"].values()))
+    origin = joint([{key: value for key, value in each.items() if key != "texts"} for each in described["origins"]])
+    start = 0
+    with open_embeddings(folder) as file:
+        for batch in file.iter_batches(TEXTS_AT_ONCE):
+            keys = digests(batch.column("text"))
+            of_split = np.searchsorted(ends, start + np.arange(len(batch)), side="right")
+            asked = pc.equal(batch.column("role"), "query").to_numpy(zero_copy_only=False)
+            for number, name in enumerate(described["splits"]):
+                for context, role in zip(prompts.contexts(tasks[name]), (asked, ~asked), strict=True):
+                    behind = role & (of_split == number)
+                    keys[behind] = in_context(keys[behind], context)
+            values = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+            stored.texts.add_missing(keys, values.reshape(len(batch), -1), origin)
+            start += len(batch)
 
 
 def take_file(
@@ -81,8 +97,7 @@ def take_file(
     Args:
         path: of the file.
         splits: name → the split's file and its task; a query that is in none of them is taken to have the first's task.
-        prompts: the teacher's.
-        stored: receives the scores.
+        prompts, stored: the teacher's.
 
     Returns:
         pairs in the file, of these new to the store, and by split how many of its pairs are in the file.
@@ -92,7 +107,7 @@ def take_file(
     """
     table = _read(path)
     queries = table.column("query").combine_chunks()
-    wanted = as_binary(pair_keys(digests(queries), digests(table.column("candidate").combine_chunks())))
+    wanted = as_binary(_keys(table, NO_CONTEXTS))
     counts = {"pairs": len(table)}
     first_task = next(iter(splits.values()))[1]
     tasks: dict[str, npt.NDArray[np.bool_]] = {}
@@ -100,44 +115,39 @@ def take_file(
         counts[name] = 0
         asked = tasks.setdefault(task, np.zeros(len(table), dtype=bool))
         for batch in stream_pairs(split):
-            keys = pair_keys(digests(batch.column("query")), digests(batch.column("candidate")))
-            counts[name] += pc.sum(pc.is_in(as_binary(keys), value_set=wanted)).as_py()
+            keys = as_binary(keys_of_pairs(batch, NO_CONTEXTS))
+            counts[name] += pc.sum(pc.is_in(keys, value_set=wanted)).as_py()
             asked |= pc.is_in(queries, value_set=batch.column("query")).to_numpy(zero_copy_only=False)
     tasks[first_task] |= ~np.logical_or.reduce(list(tasks.values()))
     origin = {IMPORTED: path.name, "sha256": sha256(path), "rows": len(table)}
-    new = 0
-    for task, asked in tasks.items():
-        new += _add(stored, prompts, task, table.filter(pa.array(asked)), origin)
-    return {**counts, "new": new}
+    parts = ((task, table.filter(pa.array(asked))) for task, asked in tasks.items())
+    return {**counts, "new": sum(_add(stored, prompts, task, part, origin) for task, part in parts)}
 
 
 def _read(path: Path) -> pa.Table:
-    columns: dict[str, list[Any]] = {"query": [], "candidate": [], "score": []}
     places: dict[tuple[str, str], tuple[str, float]] = {}
     for place, record in read_file(path):
-        query, passage, score = (record.get(name) for name in COLUMNS)
-        for name, text in (("query", query), ("passage", passage)):
-            if not isinstance(text, str) or not text:
-                raise DecantError(
-                    f"{place}: `{name}` is {json.dumps(text)[:60]}", f"each row needs {', '.join(COLUMNS)}"
-                )
-        value = _number(place, score)
-        assert isinstance(query, str)
-        assert isinstance(passage, str)
-        earlier = places.setdefault((query, passage), (place, value))
-        if earlier[0] == place:
-            for name, cell in zip(columns, (query, passage, value), strict=True):
-                columns[name].append(cell)
-        elif earlier[1] != value:
+        query, passage = (_text(place, record, name) for name in ("query", "passage"))
+        value = _number(place, record.get("score"))
+        earlier_place, earlier = places.setdefault((query, passage), (place, value))
+        if earlier != value:
             raise DecantError(
                 f"{place}: the pair {(query, passage)!r} has the score {value:g} here, "
-                f"and {earlier[1]:g} in {earlier[0]}",
+                f"and {earlier:g} in {earlier_place}",
                 "keep the right one of the two rows",
             )
     if not places:
         raise DecantError(f"{path}: there is no row in it", f"each row needs {', '.join(COLUMNS)}")
-    schema = pa.schema([("query", pa.string()), ("candidate", pa.string()), ("score", pa.float32())])
-    return pa.table(columns, schema=schema)
+    queries, candidates = zip(*places, strict=True)
+    scores = pa.array([score for _, score in places.values()], pa.float32())
+    return pa.table({"query": queries, "candidate": candidates, "score": scores})
+
+
+def _text(place: str, record: Mapping[str, Any], name: str) -> str:
+    text = record.get(name)
+    if not isinstance(text, str) or not text:
+        raise DecantError(f"{place}: `{name}` is {json.dumps(text)[:60]}", f"each row needs {', '.join(COLUMNS)}")
+    return text
 
 
 def _number(place: str, score: object) -> float:
@@ -152,15 +162,9 @@ def _number(place: str, score: object) -> float:
 
 
 def _add(stored: StoredTeacher, prompts: Prompts, task: str, table: pa.Table, origin: Mapping[str, Any]) -> int:
-    """Add those pairs of a table that the store lacks."""
-    left, right = prompts.contexts(task)
-    keys = [np.empty((0, 2 * WIDTH), dtype=np.uint8)]
-    for batch in table.to_batches(AT_ONCE):
-        queries, candidates = digests(batch.column("query")), digests(batch.column("candidate"))
-        keys.append(pair_keys(in_context(queries, left), in_context(candidates, right)))
-    joined = np.concatenate(keys)
-    first = first_occurrences(joined)
-    new = first[stored.pairs.find(joined[first]) < 0]
-    if len(new):
-        stored.pairs.add(joined[new], table.column("score").to_numpy()[new], origin)
-    return len(new)
+    keys = _keys(table, prompts.contexts(task))
+    return stored.pairs.add_missing(keys, table.column("score").to_numpy(), origin)
+
+
+def _keys(table: pa.Table, contexts: tuple[str, str]) -> Keys:
+    return np.concatenate([NO_PAIRS, *(keys_of_pairs(batch, contexts) for batch in table.to_batches(AT_ONCE))])
