@@ -1,5 +1,6 @@
 """The layout that MTEB gives its reranking sets since version 2."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import datasets
 
 from decant.data.files import Record
 from decant.errors import DecantError
+from decant.fetch.readers.ranked import Texts, is_positive, records
 
 
 def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
@@ -31,36 +33,16 @@ def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record
             "name a reranking set in MTEB's layout of corpus, queries, default (or qrels) and top_ranked; "
             "for rows of query, positive and negative set `format` to `rows`",
         )
-    positives: dict[str, dict[str, None]] = {}
+    positives: dict[str, dict[str, None]] = defaultdict(dict)
     for row in _rows(root, qrels, split, ("query-id", "corpus-id", "score")):
-        if not isinstance(row["score"], int | float):
-            raise DecantError(f"{root}: the score {row['score']!r} in {qrels} is not a number", "write 0, 1 or a grade")
-        if row["score"] > 0:
-            positives.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = None
+        if is_positive(f"{root}, config {qrels}", row["score"]):
+            positives[str(row["query-id"])][str(row["corpus-id"])] = None
     ranked = {
         str(row["query-id"]): [str(document) for document in row["corpus-ids"]]
         for row in _rows(root, "top_ranked", split, ("query-id", "corpus-ids"))
     }
-    if unlisted := sorted(positives.keys() - ranked.keys()):
-        raise DecantError(
-            f"{root}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
-            "add its candidates to the config top_ranked, or remove its qrels",
-        )
-    corpus = _texts(root, "corpus", split)
-    queries = _texts(root, "queries", split)
-    for query, listed in ranked.items():
-        place = f"{root}, query-id {query} of {split}"
-        positive = positives.get(query, {})
-        yield (
-            place,
-            {
-                "query": _known(place, query, queries, "queries"),
-                "positive": [_known(place, document, corpus, "corpus") for document in positive],
-                "negative": [
-                    _known(place, document, corpus, "corpus") for document in listed if document not in positive
-                ],
-            },
-        )
+    queries, corpus = (Texts(f"the config {name}", _texts(root, name, split)) for name in ("queries", "corpus"))
+    return records(root, split, positives, ranked, queries, corpus)
 
 
 def _configs(folder: Path) -> list[str]:
@@ -108,9 +90,3 @@ def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...]) -> An
             "name a reranking set in MTEB's layout",
         )
     return loaded
-
-
-def _known(place: str, identifier: str, known: dict[str, str], config: str) -> str:
-    if identifier not in known:
-        raise DecantError(f"{place}: the id {identifier!r} is not in the config {config}", "correct the data set")
-    return known[identifier]
