@@ -1,6 +1,7 @@
 """Allot groups of texts to splits, so that no text of one split stands in another."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import networkx as nx
@@ -31,9 +32,8 @@ def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], se
     filled = dict.fromkeys(wanted, 0)
     allotted = {}
     for name in names:
-        split = max(wanted, key=lambda s: (wanted[s] - filled[s]) / wanted[s])
+        allotted[name] = split = max(wanted, key=lambda s: (wanted[s] - filled[s]) / wanted[s])
         filled[split] += group_sizes[name]
-        allotted[name] = split
     return allotted
 
 
@@ -45,9 +45,6 @@ def carve(rows: Sequence[Row], sizes: Mapping[str, int], seed: int, source: str)
         sizes: dev, test or both → about how many rows; a group of related rows may exceed it.
         seed: of the order in which groups are allotted.
         source: of the set, for messages.
-
-    Returns:
-        train and the carved splits.
 
     Raises:
         DecantError: rows lack labels or negatives, or are too few or too closely related.
@@ -69,18 +66,15 @@ def carve(rows: Sequence[Row], sizes: Mapping[str, int], seed: int, source: str)
     for number, row in enumerate(rows):
         graph.add_node(number)
         graph.add_edges_from((number, normalise(text)) for text in (row.query, *row.positive))
-    groups = {}
+    group_of: dict[int, str] = {}
     for component in nx.connected_components(graph):
-        members = sorted(node for node in component if isinstance(node, int))
-        groups[f"{members[0]:09d}"] = members
-    allotted = allot_groups(
-        {name: len(members) for name, members in groups.items()},
-        {**dict.fromkeys(SPLITS, 0), **sizes, "train": rest},
-        seed,
-    )
+        members = [node for node in component if isinstance(node, int)]
+        group_of |= dict.fromkeys(members, f"{min(members):09d}")
+    shares = {**dict.fromkeys(SPLITS, 0), **sizes, "train": rest}
+    allotted = allot_groups(Counter(group_of.values()), shares, seed)
     carved: dict[str, list[Row]] = {split: [] for split in ("train", *sizes)}
-    for number, split in sorted((number, allotted[name]) for name, members in groups.items() for number in members):
-        carved[split].append(rows[number])
+    for number, row in enumerate(rows):
+        carved[allotted[group_of[number]]].append(row)
     if empty := [split for split, members in carved.items() if not members]:
         raise DecantError(
             f"{source}: nothing is left for {' and '.join(empty)}, since nearly all rows share queries or positives",
