@@ -28,28 +28,23 @@ def validate(
         duplicates: of a query: keep both rows, merge their candidates (a positive label wins), or refuse the set.
         labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
 
-    Returns:
-        the rows, and the counts.
-
     Raises:
         DecantError: at the first record that breaks the contract.
     """
     rows: dict[str, Row] = {}
-    repeated = conflicting = seen_again = total = 0
     kept: list[Row] = []
+    seen_again = repeated = conflicting = 0
     for place, record in records:
         row, repeats = _row(place, record, labelled)
-        total += 1
         if kept and kept[0].labelled != row.labelled:
             raise DecantError(
                 f"{place}: the row is {'' if row.labelled else 'not '}labelled, unlike the rows before it",
                 "label all rows of the split (`positive`, `negative`) or none (`candidates`, or the query alone)",
             )
+        kept.append(row)
         repeated += repeats
-        earlier = rows.get(row.query)
-        if earlier is None:
+        if row.query not in rows:
             rows[row.query] = row
-            kept.append(row)
             continue
         seen_again += 1
         if duplicates == "refuse":
@@ -57,24 +52,27 @@ def validate(
                 f"{place}: the query {_short(row.query)} is in an earlier row too",
                 "remove one of them, or set the data set's `duplicates` to `merge` or `keep`",
             )
-        if duplicates == "keep":
-            kept.append(row)
-            continue
-        positive = list(dict.fromkeys(earlier.positive + row.positive))
-        both = list(dict.fromkeys(earlier.negative + row.negative))
-        negative = [text for text in both if text not in set(positive)]
-        conflicting += len(both) - len(negative)
-        if both and not negative:
-            raise DecantError(
-                f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
-                "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
-            )
-        merged = Row(row.query, positive, negative, list(dict.fromkeys(earlier.unlabelled + row.unlabelled)))
-        rows[row.query] = merged
-    if not total:
+        if duplicates == "merge":
+            rows[row.query], conflicts = _merge(place, rows[row.query], row)
+            conflicting += conflicts
+    if not kept:
         raise DecantError("the split holds no row", "check the source's file or split name")
-    faults = Faults(seen_again, repeated, conflicting)
-    return (list(rows.values()) if duplicates == "merge" else kept), faults
+    return list(rows.values()) if duplicates == "merge" else kept, Faults(seen_again, repeated, conflicting)
+
+
+def _merge(place: str, earlier: Row, row: Row) -> tuple[Row, int]:
+    """Two rows of a query as one, and how many of its negatives are positives in one of them."""
+    positive, both, unlabelled = (
+        list(dict.fromkeys(getattr(earlier, name) + getattr(row, name)))
+        for name in ("positive", "negative", "unlabelled")
+    )
+    negative = [text for text in both if text not in set(positive)]
+    if both and not negative:
+        raise DecantError(
+            f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
+            "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
+        )
+    return Row(row.query, positive, negative, unlabelled), len(both) - len(negative)
 
 
 def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, int]:
@@ -88,11 +86,12 @@ def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, in
             "name the columns query, positive, negative",
         )
     query = _text(place, "query", record["query"])
-    if record.get("candidates") is not None and record.get("positive") is not None:
-        raise DecantError(
-            f"{place}: the row has both `candidates` and `positive`", "give positive and negative, or candidates alone"
-        )
     if record.get("candidates") is not None:
+        if record.get("positive") is not None:
+            raise DecantError(
+                f"{place}: the row has both `candidates` and `positive`",
+                "give positive and negative, or candidates alone",
+            )
         if labelled:
             raise DecantError(
                 f"{place}: the candidates have no labels, which dev and test rows need",

@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from decant.errors import DecantError
@@ -43,11 +43,14 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
 def _download(reference: str, folder: Path, name: str, revision: str, kind: Kind, patterns: Sequence[str]) -> None:
     import modelscope_hub
 
+    api = modelscope_hub.HubApi()
+    # The client has no switch for its bars and its log.
+    silence = contextlib.redirect_stderr(io.StringIO()) if quiet() else contextlib.nullcontext()
+    if quiet():
+        logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
     try:
-        with _quietly():
-            modelscope_hub.HubApi().download_repo(
-                name, kind, revision=revision, local_dir=folder, allow_patterns=list(patterns)
-            )
+        with silence:
+            api.download_repo(name, kind, revision=revision, local_dir=folder, allow_patterns=list(patterns))
     except modelscope_hub.NotExistError as error:
         raise DecantError(
             f"{reference}: ModelScope has no such {kind}, or no revision {revision} of it",
@@ -70,17 +73,6 @@ def _download(reference: str, folder: Path, name: str, revision: str, kind: Kind
             "check the network, the proxy and MODELSCOPE_ENDPOINT (a mirror), and run again: "
             "files that are whole are not downloaded again",
         ) from error
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep ModelScope's client, which has no switch for it, from drawing bars and logging where nobody watches."""
-    if not quiet():
-        yield
-        return
-    logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _note(folder: Path) -> Path:

@@ -50,7 +50,7 @@ def resolve(
         reference: such as `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
         revision: the pinned commit of a repository.
         kind: of a repository.
-        extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
+        extra: patterns of files that are wanted besides the usual ones of a repository of this kind.
         leave: those of the usual ones that are not wanted.
 
     Raises:
@@ -69,8 +69,8 @@ def resolve(
             f"{reference}: the revision is {revision!r}, not a pinned commit",
             "set `revision` to the commit's 40 hexadecimal digits",
         )
-    usual = [pattern for pattern in (MODEL_FILES if kind == "model" else DATA_FILES) if pattern not in leave]
-    patterns = [*usual, *extra]
+    usual = MODEL_FILES if kind == "model" else DATA_FILES
+    patterns = [*(pattern for pattern in usual if pattern not in leave), *extra]
     find: Find = importlib.import_module(scheme.module).find
     path = find(reference, revision or "", kind, patterns)
     if scheme.pinned and kind == "dataset" and not any(path.rglob("*")):

@@ -39,15 +39,12 @@ def records(
     queries: Texts,
     corpus: Texts,
 ) -> Iterator[Record]:
-    """A record a query: of its candidates, those that are positives, and all others as negatives.
+    """A record a query: its positives, and as negatives those of its ranked candidates that are none of these.
 
     Args:
-        root: of the set, for messages.
-        split: likewise.
-        positives: query-id → corpus-ids; one that `ranked` leaves out is added to the candidates.
+        root: of the set; it and `split` are for messages.
+        positives: query-id → corpus-ids, which `ranked` may leave out.
         ranked: query-id → the corpus-ids of its candidates.
-        queries: by query-id.
-        corpus: by corpus-id.
     """
     if unlisted := sorted(positives.keys() - ranked.keys()):
         raise DecantError(
