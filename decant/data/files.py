@@ -128,12 +128,9 @@ def _cell(place: str, key: str, cell: str) -> Any:
 
 def _read_parquet(path: Path) -> Iterator[Record]:
     try:
-        file = pq.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{path}, row {number}", record
+        batches = pq.ParquetFile(path).iter_batches()
+        for number, record in enumerate((record for batch in batches for record in batch.to_pylist()), start=1):
+            yield f"{path}, row {number}", record
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
             raise

@@ -43,13 +43,13 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
 def _download(reference: str, folder: Path, name: str, revision: str, kind: Kind, patterns: Sequence[str]) -> None:
     import modelscope_hub
 
-    api = modelscope_hub.HubApi()
     # The client has no switch for its bars and its log.
     silence = contextlib.redirect_stderr(io.StringIO()) if quiet() else contextlib.nullcontext()
     if quiet():
         logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
     try:
         with silence:
+            api = modelscope_hub.HubApi()
             api.download_repo(name, kind, revision=revision, local_dir=folder, allow_patterns=list(patterns))
     except modelscope_hub.NotExistError as error:
         raise DecantError(

@@ -99,9 +99,6 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
         code: whether Python files are wanted too, for `trust_remote_code`; without, a folder that loads only by
             running code is refused.
 
-    Returns:
-        the local folder.
-
     Raises:
         DecantError: nothing is there, there are no safetensors, the checksum differs, or the folder is not safe.
     """
