@@ -17,11 +17,7 @@ NO_TRACEBACK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM.
-
-    Args:
-        signum: of the signal.
-    """
+    """Ctrl-C or SIGTERM."""
 
     def __init__(self, signum: int) -> None:
         super().__init__()
@@ -65,11 +61,7 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent has ended, even if that was killed and could tell nobody.
-
-    Args:
-        parent: the parent's process id, as `os.getppid` gives it at the start.
-    """
+    """End this process when its parent, as `os.getppid` gives it at the start, has ended, even if it was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
