@@ -125,24 +125,14 @@ def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
         for rows in file.iter_batches(ROWS_AT_ONCE):
             parts = [(rows.column(name), {"positive": 1, "negative": 0}.get(name)) for name in names]
             parents = np.concatenate([column.value_parent_indices().to_numpy() for column, _ in parts])
-            texts = pa.concat_arrays([column.flatten() for column, _ in parts])
-            labels = pa.concat_arrays([pa.array([mark], pa.int8()).take(_zeros(column)) for column, mark in parts])
+            flat = [(column.flatten(), pa.scalar(mark, pa.int8())) for column, mark in parts]
+            texts = pa.concat_arrays([column for column, _ in flat])
+            labels = pa.concat_arrays([pa.repeat(mark, len(column)) for column, mark in flat])
             order = pa.array(np.argsort(parents, kind="stable"))
             parent = pa.array(parents).take(order)
-            yield pa.record_batch(
-                [
-                    pa.array(parent.to_numpy() + first, pa.int32()),
-                    rows.column("query").take(parent),
-                    texts.take(order),
-                    labels.take(order),
-                ],
-                schema=PAIRS,
-            )
+            numbers, queries = pa.array(parent.to_numpy() + first, pa.int32()), rows.column("query").take(parent)
+            yield pa.record_batch([numbers, queries, texts.take(order), labels.take(order)], schema=PAIRS)
             first += len(rows)
-
-
-def _zeros(column: pa.ListArray) -> pa.Array:
-    return pa.array(np.zeros(len(column.flatten()), dtype=np.int64))
 
 
 def _task(schema: pa.Schema) -> str:

@@ -35,7 +35,6 @@ class Read(Protocol):
             split: what the set's `train`, `dev` or `test` names.
             repository: whether the root is a hub's repository, whose splits may lie in any files.
         """
-        ...
 
 
 class Build(Protocol):
@@ -49,7 +48,6 @@ class Build(Protocol):
         Raises:
             DecantError: the source lacks a file, or a split cannot be filled.
         """
-        ...
 
 
 def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import datasets
 from decant.data.files import Record
 from decant.errors import DecantError
 from decant.fetch.readers.ranked import Texts, is_positive, records
+from decant.fetch.readers.rows import load
 
 
 def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
@@ -54,9 +55,8 @@ def _configs(folder: Path) -> list[str]:
 
 def _texts(folder: Path, config: str, split: str) -> dict[str, str]:
     """A config's texts by id. Sets with one corpus for all splits give its only split another name."""
-    splits = _splits(folder, config)
     texts = {}
-    for row in _rows(folder, config, splits[0] if len(splits) == 1 else split, ("text",)):
+    for row in _rows(folder, config, split, ("text",), only=True):
         identifier = row.get("_id", row.get("id"))
         if identifier is None or not isinstance(row["text"], str):
             raise DecantError(f"{folder}: a row of {config} has no id or no text: {row}", "mend or remove the row")
@@ -65,28 +65,21 @@ def _texts(folder: Path, config: str, split: str) -> dict[str, str]:
     return texts
 
 
-def _splits(folder: Path, config: str) -> list[str]:
-    return [str(split) for split in datasets.get_dataset_split_names(str(folder), config)]
-
-
-def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...]) -> Any:
-    """The rows of a config's split, each a dictionary with these columns at least."""
-    splits = _splits(folder, config)
+def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...], *, only: bool = False) -> Any:
+    """The rows of a config's split, or of its only one, each a dictionary with these columns at least."""
+    splits = [str(name) for name in datasets.get_dataset_split_names(str(folder), config)]
+    if only and len(splits) == 1:
+        split = splits[0]
     if split not in splits:
         raise DecantError(
             f"{folder}: the config {config} has no split {split!r} (found: {', '.join(splits)})",
             "correct the split's name in the set's `train`, `dev` or `test`",
         )
-    try:
-        loaded = datasets.load_dataset(str(folder), config, split=split)
-    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
-        raise DecantError(
-            f"{folder}: the split {split!r} of {config} cannot be read ({error})", "download the data set again"
-        ) from error
+    loaded = load(folder, split, config)
     if missing := [column for column in columns if column not in loaded.column_names]:
+        found = ", ".join(loaded.column_names)
         raise DecantError(
-            f"{folder}: the config {config} has no column {' and '.join(missing)} "
-            f"(found: {', '.join(loaded.column_names)})",
+            f"{folder}: the config {config} has no column {' and '.join(missing)} (found: {found})",
             "name a reranking set in MTEB's layout",
         )
     return loaded
