@@ -221,9 +221,8 @@ def load_params(path: Path) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DecantError(
-            f"{path}: there is no such file", "run in the project's folder, or `git checkout -- params.yaml`"
-        ) from error
+        remedy = "run in the project's folder, or `git checkout -- params.yaml`"
+        raise DecantError(f"{path}: there is no such file", remedy) from error
     except UnicodeDecodeError as error:
         raise DecantError(f"{path}: not UTF-8 ({error.reason})", "save the file as UTF-8") from error
     return parse_params(text, str(path))
@@ -244,9 +243,8 @@ def check_params(content: dict[str, Any], name: str = "params.yaml") -> Params:
     except ValidationError as error:
         faults = [_explain(fault, content) for fault in error.errors(include_url=False)]
         listed = "\n".join(f"  {fault}" for fault in dict.fromkeys(filter(None, faults)))
-        raise DecantError(
-            f"{name}:\n{listed}", "correct the keys named above; docs/params.md lists them all"
-        ) from error
+        remedy = "correct the keys named above; docs/params.md lists them all"
+        raise DecantError(f"{name}:\n{listed}", remedy) from error
 
 
 def _explain(fault: Any, content: dict[str, Any]) -> str | None:

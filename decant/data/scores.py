@@ -34,11 +34,9 @@ def open_scores(folder: Path, name: str) -> pq.ParquetFile:
     Raises:
         DecantError: the file is not there, or is not the one that the manifest describes.
     """
-    path, track = folder / f"{name}.parquet", folder.name
+    path, stage = folder / f"{name}.parquet", f"score@{folder.name}"
     if not path.is_file():
-        raise DecantError(
-            f"{path}: the teacher's scores are not there", f"`dvc pull score@{track}`, or `dvc repro score@{track}`"
-        )
+        raise DecantError(f"{path}: the teacher's scores are not there", f"`dvc pull {stage}`, or `dvc repro {stage}`")
     return _open(path, read_json(folder / "manifest.json")["files"][path.name]["sha256"])
 
 
@@ -104,10 +102,8 @@ def open_embeddings(folder: Path) -> pq.ParquetFile:
     path, track = folder / EMBEDDINGS, folder.name
     described = read_json(folder / "manifest.json").get("embeddings") if path.is_file() else None
     if described is None:
-        raise DecantError(
-            f"{path}: the teacher's embeddings are not there",
-            f"set {track}.teacher.embeddings to true, then `dvc repro score@{track}`",
-        )
+        remedy = f"set {track}.teacher.embeddings to true, then `dvc repro score@{track}`"
+        raise DecantError(f"{path}: the teacher's embeddings are not there", remedy)
     return _open(path, described["sha256"])
 
 

@@ -43,7 +43,7 @@ class Build(Protocol):
     def __call__(
         self, source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
     ) -> Splits:
-        """Build the three splits, of so many queries each; the same packages and seed give the same rows.
+        """Build the splits, `sizes` queries each; the same packages and seed give the same rows.
 
         Raises:
             DecantError: the source lacks a file, or a split cannot be filled.
@@ -74,9 +74,7 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
         card = {
             "name": name,
             **settings.model_dump(include={"source", "revision", "format", "packages", "task"}),
-            "splits": {
-                split: _describe(rows, faults[split], partial / f"{split}.parquet") for split, rows in splits.items()
-            },
+            "splits": {split: _describe(rows, faults[split], partial, split) for split, rows in splits.items()},
             **({"carved_from_train": carved} if carved else {}),
             "overlap": shared,
         }
@@ -84,16 +82,15 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
     return card
 
 
-def _describe(rows: Sequence[Row], faults: Faults, path: Path) -> dict[str, Any]:
-    texts = [text for row in rows for text in (row.query, *row.candidates)]
+def _describe(rows: Sequence[Row], faults: Faults, folder: Path, split: str) -> dict[str, Any]:
     return {
         "queries": len(rows),
         "pairs": sum(len(row.candidates) for row in rows),
         "positives": sum(len(row.positive) for row in rows),
         "negatives": sum(len(row.negative) for row in rows),
-        "unique_texts": len(set(texts)),
+        "unique_texts": len({text for row in rows for text in (row.query, *row.candidates)}),
         **asdict(faults),
-        "sha256": sha256(path),
+        "sha256": sha256(folder / f"{split}.parquet"),
     }
 
 

@@ -75,7 +75,7 @@ def mine_split(
         return
     train = read_split(source)
     if settings.corpus is None:
-        texts: Iterable[str] = chain.from_iterable((row.query, *row.candidates) for row in train.rows)
+        texts: Iterable[str] = (text for row in train.rows for text in (row.query, *row.candidates))
     else:
         reference = settings.corpus.startswith(("path:", "package:"))
         texts = read_texts(resolve(settings.corpus if reference else f"path:{paths.OWN / settings.corpus}"))

@@ -54,7 +54,10 @@ class Texts:
         near |= {
             words
             for words in other.sketches.keys() - near
-            if any(_jaccard(words, candidate) >= THRESHOLD for candidate in self.index.query(other.sketches[words]))
+            if any(
+                len(words & found) / len(words | found) >= THRESHOLD
+                for found in self.index.query(other.sketches[words])
+            )
         }
         return {text for text, words in other.words.items() if words in near}
 
@@ -111,7 +114,3 @@ def overlap(train: Texts, other: Texts) -> dict[str, Any]:
         "queries": counts(other.queries),
         "candidates": counts(other.candidates),
     }
-
-
-def _jaccard(one: Words, other: Words) -> float:
-    return len(one & other) / len(one | other)

@@ -17,12 +17,12 @@ def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], se
     largest before the others; the rest follows in seeded random order. Each goes to the split furthest from its share.
 
     Args:
-        group_sizes: group name → number of rows or texts in it.
-        shares: split name → its share; the proportions count, not the totals.
+        group_sizes: group → number of rows or texts in it.
+        shares: split → its share; the proportions count, not the totals.
         seed: of the order in which the groups are taken.
 
     Returns:
-        group name → split name.
+        group → split.
     """
     total = sum(group_sizes.values())
     names = sorted(group_sizes)

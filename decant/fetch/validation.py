@@ -1,5 +1,6 @@
 """The one validator through which every reranking set passes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.fetch.settings import Duplicates
+
+COLUMNS = "query, positive and negative"
 
 
 @dataclass(frozen=True)
@@ -77,26 +80,18 @@ def _merge(place: str, earlier: Row, row: Row) -> tuple[Row, int]:
 
 def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, int]:
     if not isinstance(record, Mapping):
-        raise DecantError(
-            f"{place}: a row is {_short(record)}, not an object", "write one object with query, positive and negative"
-        )
+        raise DecantError(f"{place}: a row is {_short(record)}, not an object", f"write one object with {COLUMNS}")
     if "query" not in record:
-        raise DecantError(
-            f"{place}: there is no `query` (found: {', '.join(map(str, record)) or 'nothing'})",
-            "name the columns query, positive, negative",
-        )
+        found = ", ".join(map(str, record)) or "nothing"
+        raise DecantError(f"{place}: there is no `query` (found: {found})", f"name the columns {COLUMNS}")
     query = _text(place, "query", record["query"])
     if record.get("candidates") is not None:
         if record.get("positive") is not None:
-            raise DecantError(
-                f"{place}: the row has both `candidates` and `positive`",
-                "give positive and negative, or candidates alone",
-            )
+            fault = f"{place}: the row has both `candidates` and `positive`"
+            raise DecantError(fault, "give positive and negative, or candidates alone")
         if labelled:
-            raise DecantError(
-                f"{place}: the candidates have no labels, which dev and test rows need",
-                "give `positive` and `negative` instead of `candidates`",
-            )
+            fault = f"{place}: the candidates have no labels, which dev and test rows need"
+            raise DecantError(fault, "give `positive` and `negative` instead of `candidates`")
         candidates, repeats = _texts(place, "candidates", record["candidates"])
         if len(candidates) < 2:
             raise DecantError(f"{place}: `candidates` holds fewer than two texts", "add candidates or remove the row")
@@ -118,7 +113,7 @@ def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, in
 
 def _texts(place: str, key: str, value: Any) -> tuple[list[str], int]:
     if value is None:
-        raise DecantError(f"{place}: there is no `{key}`", "name the columns query, positive, negative")
+        raise DecantError(f"{place}: there is no `{key}`", f"name the columns {COLUMNS}")
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise DecantError(f"{place}: `{key}` is {_short(value)}", f"write `{key}` as a list of strings")
@@ -134,12 +129,8 @@ def _text(place: str, key: str, value: Any) -> str:
         raise DecantError(f"{place}: `{key}` is {_short(value)}, not a string", "write it as a string")
     if not value.strip():
         raise DecantError(f"{place}: `{key}` is an empty string", "write a text, or remove the row")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DecantError(
-            f"{place}: `{key}` holds half of a surrogate pair, which is no text", "write the file as UTF-8"
-        ) from error
+    if re.search(r"[\ud800-\udfff]", value):
+        raise DecantError(f"{place}: `{key}` holds half of a surrogate pair", "write the file as UTF-8")
     return value
 
 

@@ -23,9 +23,8 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
     try:
         import modelscope_hub
     except ImportError as error:
-        raise DecantError(
-            f"{reference}: ModelScope's client is not installed", "run `pip install '.[modelscope]'`"
-        ) from error
+        fault = f"{reference}: ModelScope's client is not installed"
+        raise DecantError(fault, "run `pip install '.[modelscope]'`") from error
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", name):
         raise DecantError(f"{reference}: {name} is not a repository's name", "write modelscope:owner/name")
     # Where the client keeps this commit. The folder is named, because the client otherwise takes one of its older

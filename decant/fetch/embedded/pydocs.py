@@ -80,9 +80,8 @@ def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, set[str]]
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         for name, documented in _walk(importlib.import_module(import_name)):
-            doc = inspect.getdoc(documented)
             try:
-                parsed = NumpyDocString(doc or "")
+                parsed = NumpyDocString(inspect.getdoc(documented) or "")
             except Exception:  # a docstring that numpydoc cannot parse says nothing reliable
                 continue
             summary = " ".join(" ".join(parsed["Summary"]).split())
