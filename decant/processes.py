@@ -27,10 +27,7 @@ class Interrupted(KeyboardInterrupt):
 def run_main(name: str, main: Callable[[], None], advice: str = "") -> NoReturn:
     """Run a command's main function and exit: 0, 1 with a message, or 130/143 when interrupted.
 
-    Args:
-        name: of the command; its message begins with it.
-        main: raises DecantError for what its user can mend.
-        advice: what the message of a failure ends with.
+    The message begins with the command's name and ends with the advice. What is no DecantError keeps its traceback.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     signal.signal(signal.SIGINT, _interrupt)

@@ -40,10 +40,7 @@ def run_track(stage: str, main: Callable[[str], None], description: str | None) 
 def run(stage: str, main: Callable[[], None]) -> NoReturn:
     """Run a stage's main function and exit; see `decant.processes.run_main`.
 
-    Args:
-        stage: its address in dvc.yaml, for the messages that say how to make its inputs, and how to bring earlier
-            outputs back.
-        main: which raises DecantError for what its user can mend.
+    Messages name the stage's address in dvc.yaml: they say how to make its inputs, and bring earlier outputs back.
     """
 
     def with_inputs() -> None:

@@ -55,14 +55,7 @@ def mine_split(
 ) -> None:
     """Write a train split with mined candidates or, without settings, the split as it is.
 
-    Args:
-        track: its name, for messages.
-        source: the train split's file.
-        target: the file to write.
-        settings: None mines nothing.
-        held_out: splits whose texts must not be mined.
-        make_model: makes the bi-encoder that searches, for the methods that need one.
-        tell: prints a line for the user.
+    Texts of the splits in `held_out` are not mined. `make_model` makes the bi-encoder for the methods that need one.
 
     Raises:
         DecantError: rows lack candidates and nothing is mined, the corpus cannot be read, or it holds too little.
@@ -141,14 +134,8 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
 
     A row never gets its query, one of the query's positives or a candidate that it has, nor a text that differs from
     one of these in case, punctuation and white space alone. A text's positives are those of all rows, and hold in both
-    directions. Several searches take turns.
-
-    Args:
-        rows: of train.
-        corpus: the texts to choose from.
-        searches: of this corpus.
-        candidates: added to a row at most.
-        skip: how many of each search's best texts are left out, counted among those that could be added.
+    directions. Several searches take turns. The best `skip` texts of each are left out, counted among those that could
+    be added.
 
     Raises:
         DecantError: no row has enough candidates.

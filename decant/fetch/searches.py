@@ -49,12 +49,9 @@ def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) 
     query_prompt, document_prompt = choose_prompts(model.prompts, None, None)
 
     def embed(some: Sequence[str], prompt: str) -> "Tensor":
+        bar = not quiet() and some is texts
         embedded: Tensor = model.encode(
-            list(some),
-            prompt=prompt,
-            normalize_embeddings=True,
-            convert_to_tensor=True,
-            show_progress_bar=not quiet() and some is texts,
+            list(some), prompt=prompt, normalize_embeddings=True, convert_to_tensor=True, show_progress_bar=bar
         )
         return embedded
 

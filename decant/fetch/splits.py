@@ -11,7 +11,7 @@ from decant.errors import DecantError
 
 
 def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Assign each group to a split, so that the splits come near their shares.
+    """The split of each group, so that the splits come near their shares.
 
     Groups that alone outweigh a twentieth of everything, and would otherwise swamp a small split, are taken first, the
     largest before the others; the rest follows in seeded random order. Each goes to the split furthest from its share.
@@ -20,9 +20,6 @@ def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], se
         group_sizes: group → number of rows or texts in it.
         shares: split → its share; the proportions count, not the totals.
         seed: of the order in which the groups are taken.
-
-    Returns:
-        group → split.
     """
     total = sum(group_sizes.values())
     names = sorted(group_sizes)

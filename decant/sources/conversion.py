@@ -24,13 +24,8 @@ def converted_folder(folder: Path, pickled_sha256: str, patterns: Sequence[str])
 def convert(reference: str, pickled: Path, patterns: Sequence[str], target: Path) -> None:
     """Write the model that `pickled` belongs to with its weights as `model.safetensors`, whole or not at all.
 
-    The weights are read by torch's unpickler for tensors alone, which runs nothing that the file names.
-
-    Args:
-        reference: of the model, for messages.
-        pickled: its `pytorch_model.bin`, whose checksum was compared.
-        patterns: of the files beside it that are copied, those in subfolders too.
-        target: the folder to write.
+    The weights are read by torch's unpickler for tensors alone, which runs nothing that the file names. The files
+    beside `pickled` that match a pattern are copied, those in subfolders too.
 
     Raises:
         DecantError: the file holds something other than tensors.

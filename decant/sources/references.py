@@ -142,11 +142,7 @@ def _check_sha256(reference: str, weights: Path, expected: str) -> None:
 
 
 def check_versions(packages: Mapping[str, str]) -> None:
-    """Make sure that the installed packages are the ones that the data set is defined by.
-
-    Raises:
-        DecantError: a package is missing or has another version.
-    """
+    """Raise a DecantError unless the installed packages have the versions that the data set is defined by."""
     for package, version in packages.items():
         try:
             installed = importlib.metadata.version(package)
