@@ -1,7 +1,7 @@
 """What all blocks of params.yaml are made of."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -25,31 +25,18 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
-def _null_is_empty(value: Any) -> Any:
-    return {} if value is None else value
-
-
-NullIsEmpty = BeforeValidator(_null_is_empty)
+NullIsEmpty = BeforeValidator(lambda value: {} if value is None else value)
 """Reads `block: null` as a block without keys: DVC needs the key of every block that a stage depends on."""
 
 
 class OneOf:
-    """A validator of a name that must be a key of a registry.
-
-    Args:
-        names: the registry.
-        what: a word for its entries, such as "format".
-    """
+    """A validator of a name that must be a key of a registry; `what` is a word for its entries, such as "format"."""
 
     def __init__(self, names: Iterable[str], what: str) -> None:
         self.names, self.what = names, what
 
     def __call__(self, value: str) -> str:
-        """The name itself.
-
-        Raises:
-            ValueError: the registry does not have it.
-        """
+        """The name itself; a ValueError where the registry lacks it."""
         if value not in self.names:
             raise ValueError(f"{value!r} is no {self.what}: choose {' or '.join(self.names)}")
         return value

@@ -45,20 +45,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         while partial.exists():
-            if path.exists():  # moved aside before it is removed, so that a kill in between loses neither
-                with suppress(FileNotFoundError):  # another process moved it first
-                    path.rename(old)
-            try:
-                partial.rename(path)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process put its own there
-                    raise
+            with suppress(FileNotFoundError):  # there is none, or another process moved it first
+                path.rename(old)  # before it is removed, so that a kill in between loses neither
+            _rename(partial, path)
+            if partial.exists():
                 shutil.rmtree(old, ignore_errors=True)
     finally:
         if old.exists() and not path.exists():
-            old.rename(path)
+            _rename(old, path)
         for folder in (partial, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rename(folder: Path, path: Path) -> None:
+    """Rename a folder, unless another process has put its own at `path`."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
@@ -50,62 +51,51 @@ class Track(Block):
     """How it is learnt: `train`, and what this track sets differently."""
 
     @model_validator(mode="after")
-    def _guard(self) -> "Track":
+    def _consistent(self) -> "Track":
+        for fault in self._faults():
+            raise ValueError(fault)
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        kind, train, loss = self.kind, self.train, LOSSES[self.loss.name]
         if self.guard is None and self.replay > 0:
-            raise ValueError(f"`replay` is {self.replay}, and `guard` names no set to replay: name one, or set 0")
-        if self.guard is None and self.train.interpolate:
-            raise ValueError("`train.interpolate` is true, and `guard` names no set to keep up with: name one")
+            yield f"`replay` is {self.replay}, and `guard` names no set to replay: name one, or set 0"
+        if self.guard is None and train.interpolate:
+            yield "`train.interpolate` is true, and `guard` names no set to keep up with: name one"
         named = [name for name in (self.in_domain, self.out_of_domain, self.guard) if name is not None]
         if len(set(named)) < len(named):
-            raise ValueError(
+            yield (
                 "in_domain, out_of_domain and guard must be three different sets, or null: training sees the guard "
                 "set, and must not see the others' test splits"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _loss(self) -> "Track":
-        loss = LOSSES[self.loss.name]
-        if self.kind.name not in loss.kinds:
-            able = [name for name, other in LOSSES.items() if self.kind.name in other.kinds]
-            raise ValueError(
-                f"loss.name is {self.loss.name}, no loss of a {self.kind.name}: choose {' or '.join(able)}"
-            )
+        if kind.name not in loss.kinds:
+            able = [name for name, other in LOSSES.items() if kind.name in other.kinds]
+            yield f"loss.name is {self.loss.name}, no loss of a {kind.name}: choose {' or '.join(able)}"
         if loss.embeddings and not self.teacher.embeddings:
-            raise ValueError(
-                f"loss.name is {self.loss.name}, which needs the teacher's embeddings: set teacher.embeddings to true"
-            )
-        if not self.kind.embeds and self.loss.in_batch:
-            raise ValueError(f"loss.in_batch is true, and a {self.kind.name} makes no embeddings: set it to false")
-        if not self.kind.embeds and self.mine is not None and self.mine.method != "bm25":
-            raise ValueError(
-                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a "
-                f"{self.kind.name} makes none: set it to bm25"
+            yield f"loss.name is {self.loss.name}, which needs the teacher's embeddings: set teacher.embeddings to true"
+        if not kind.embeds and self.loss.in_batch:
+            yield f"loss.in_batch is true, and a {kind.name} makes no embeddings: set it to false"
+        if not kind.embeds and self.mine is not None and self.mine.method != "bm25":
+            yield (
+                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "
+                "makes none: set it to bm25"
             )
         if self.triplets.strategy == "teacher_top_k" and self.loss.label_weight > 0:
-            raise ValueError("loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0")
-        return self
-
-    @model_validator(mode="after")
-    def _processes(self) -> "Track":
-        train = self.train
+            yield "loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"
         if train.batch_size % train.processes:
-            raise ValueError(
+            yield (
                 f"train.processes: {train.processes} processes cannot share a batch of {train.batch_size}: "
                 "make train.batch_size a multiple"
             )
-        return self
 
 
 def _track_settings(name: str) -> type[Track]:
     """The settings of a track, by the kind of its student."""
     kind = TRACKS[name]
     student: Any = (kind.student, FieldInfo(description=Track.model_fields["student"].description))
-    settings = create_model(
-        f"Track_{name}", __base__=Track, __module__=__name__, __doc__=Track.__doc__, student=student
-    )
-    settings.kind = kind
-    return settings
+    made = create_model(f"Track_{name}", __base__=Track, __module__=__name__, __doc__=Track.__doc__, student=student)
+    made.kind = kind
+    return made
 
 
 class Params(Block):
@@ -145,10 +135,8 @@ class Params(Block):
         merged = dict(content)
         for name in TRACKS:
             block = content.get(name)
-            if isinstance(block, dict) and "train" in block and isinstance(block["train"] or {}, dict):
-                own = {
-                    key: value for key, value in (block["train"] or {}).items() if key != "epochs" or shared.get(key)
-                }
+            if isinstance(block, dict) and "train" in block and isinstance(own := block["train"] or {}, dict):
+                own = {key: value for key, value in own.items() if key != "epochs" or shared.get(key)}
                 merged[name] = {**block, "train": {**shared, **own}}
         return merged
 
@@ -161,9 +149,8 @@ class Params(Block):
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)
                 if name is not None and name not in self.datasets:
-                    raise ValueError(
-                        f"{track}.{domain}: no data set is named {name!r}; there are {', '.join(self.datasets)}"
-                    )
+                    known = ", ".join(self.datasets)
+                    raise ValueError(f"{track}.{domain}: no data set is named {name!r}; there are {known}")
             if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
@@ -193,9 +180,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"found duplicate key {key.value!r}", key.start_mark
-                    )
+                    fault = f"found duplicate key {key.value!r}"
+                    raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -213,11 +199,7 @@ for _tag, _pattern, _first in (
 
 
 def read_yaml(text: str, name: str) -> Any:
-    """The content of YAML text, its numbers as YAML 1.2 has them.
-
-    Raises:
-        DecantError: it is not valid YAML.
-    """
+    """The content of YAML text, its numbers as YAML 1.2 has them; a DecantError where it is not valid."""
     try:
         return yaml.load(text, _Loader)
     except RecursionError as error:
@@ -239,9 +221,8 @@ def load_params(path: Path) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DecantError(
-            f"{path}: there is no such file", "run in the project's folder, or `git checkout -- params.yaml`"
-        ) from error
+        remedy = "run in the project's folder, or `git checkout -- params.yaml`"
+        raise DecantError(f"{path}: there is no such file", remedy) from error
     except UnicodeDecodeError as error:
         raise DecantError(f"{path}: not UTF-8 ({error.reason})", "save the file as UTF-8") from error
     return parse_params(text, str(path))
@@ -262,24 +243,21 @@ def check_params(content: dict[str, Any], name: str = "params.yaml") -> Params:
     except ValidationError as error:
         faults = [_explain(fault, content) for fault in error.errors(include_url=False)]
         listed = "\n".join(f"  {fault}" for fault in dict.fromkeys(filter(None, faults)))
-        raise DecantError(
-            f"{name}:\n{listed}", "correct the keys named above; docs/params.md lists them all"
-        ) from error
+        remedy = "correct the keys named above; docs/params.md lists them all"
+        raise DecantError(f"{name}:\n{listed}", remedy) from error
 
 
 def _explain(fault: Any, content: dict[str, Any]) -> str | None:
     """A fault in one line; None for one that is told at its own place, in the shared training settings."""
     location = fault["loc"]
     path = ".".join(str(part) for part in location)
-    if fault["type"] == "extra_forbidden":
-        if location[1:2] == ("train",) and location[2] not in (content[location[0]]["train"] or {}):
-            return None
-        close = difflib.get_close_matches(str(location[-1]), _keys_at(location[:-1]), n=1)
-        return f"{path}: unknown key" + (f"; did you mean `{close[0]}`?" if close else "")
     if fault["type"] == "missing":
         return f"{path}: missing; docs/params.md says what it may be"
     if location[1:2] == ("train",) and len(location) > 2 and location[2] not in (content[location[0]]["train"] or {}):
         return None
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(location[-1]), _keys_at(location[:-1]), n=1)
+        return f"{path}: unknown key" + (f"; did you mean `{close[0]}`?" if close else "")
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if fault["type"] == "value_error":
         return f"{path}: {message}" if path else message
@@ -291,10 +269,6 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     block: type[BaseModel] = schema()
     for part in location:
         field = block.model_fields.get(part)
-        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = (
-            [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)] if field else [DataSet]
-        )
-        if inner:
-            block = inner[0]
+        kinds = [DataSet] if field is None else [field.annotation, *get_args(field.annotation)]
+        block = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), block)
     return list(block.model_fields)

@@ -17,11 +17,7 @@ NO_TRACEBACK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM.
-
-    Args:
-        signum: of the signal.
-    """
+    """Ctrl-C or SIGTERM."""
 
     def __init__(self, signum: int) -> None:
         super().__init__()
@@ -31,10 +27,7 @@ class Interrupted(KeyboardInterrupt):
 def run_main(name: str, main: Callable[[], None], advice: str = "") -> NoReturn:
     """Run a command's main function and exit: 0, 1 with a message, or 130/143 when interrupted.
 
-    Args:
-        name: of the command; its message begins with it.
-        main: raises DecantError for what its user can mend.
-        advice: what the message of a failure ends with.
+    The message begins with the command's name and ends with the advice. What is no DecantError keeps its traceback.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     signal.signal(signal.SIGINT, _interrupt)
@@ -65,11 +58,7 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent has ended, even if that was killed and could tell nobody.
-
-    Args:
-        parent: the parent's process id, as `os.getppid` gives it at the start.
-    """
+    """End this process when its parent, as `os.getppid` gives it at the start, has ended, even if it was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,11 +1,13 @@
 """What all stages share at their edges: the params, and how a failure is told."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from decant import paths
 from decant.errors import DecantError
+from decant.kinds import TRACKS
 from decant.params import Params, load_params
 from decant.processes import run_main
 
@@ -27,13 +29,18 @@ def params() -> Params:
     return load_params(paths.PARAMS)
 
 
+def run_track(stage: str, main: Callable[[str], None], description: str | None) -> NoReturn:
+    """Run a stage's main function for the track that the command line names; see `run`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("track", choices=TRACKS)
+    track = parser.parse_args().track
+    run(f"{stage}@{track}", lambda: main(track))
+
+
 def run(stage: str, main: Callable[[], None]) -> NoReturn:
     """Run a stage's main function and exit; see `decant.processes.run_main`.
 
-    Args:
-        stage: its address in dvc.yaml, for the messages that say how to make its inputs, and how to bring earlier
-            outputs back.
-        main: which raises DecantError for what its user can mend.
+    Messages name the stage's address in dvc.yaml: they say how to make its inputs, and bring earlier outputs back.
     """
 
     def with_inputs() -> None:

@@ -3,13 +3,17 @@
 import argparse
 
 from decant import paths
+from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from stages import cli
 
 
 def main(name: str) -> None:
     """Write data/sets/<name>/."""
-    settings = cli.params().datasets[name]
+    datasets = cli.params().datasets
+    if name not in datasets:
+        raise DecantError(f"params.yaml has no data set {name!r}", f"name {' or '.join(datasets)}, or add it there")
+    settings = datasets[name]
     card = fetch_set(name, settings, paths.SETS / name)
     for split, counts in card["splits"].items():
         sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"

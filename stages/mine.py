@@ -1,6 +1,5 @@
 """Mine candidates for a track's train rows if its params say so; else copy the train split as it is."""
 
-import argparse
 from typing import Any
 
 from decant import paths
@@ -23,19 +22,9 @@ def main(track: str) -> None:
     held_out = [paths.split(block.in_domain, "dev"), paths.split(block.in_domain, "test")]
     if block.out_of_domain is not None:
         held_out.append(paths.split(block.out_of_domain, "test"))
-    mine_split(
-        track,
-        paths.split(block.in_domain, "train"),
-        paths.MINED / f"{track}.parquet",
-        block.mine,
-        held_out,
-        make_student,
-        print,
-    )
+    source, target = paths.split(block.in_domain, "train"), paths.MINED / f"{track}.parquet"
+    mine_split(track, source, target, block.mine, held_out, make_student, print)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=TRACKS)
-    arguments = parser.parse_args()
-    cli.run(f"mine@{arguments.track}", lambda: main(arguments.track))
+    cli.run_track("mine", main, __doc__)

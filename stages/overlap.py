@@ -1,11 +1,8 @@
 """The texts that splits share: of each of a track's sets, and of in-domain train with the out-of-domain test split."""
 
-import argparse
-
 from decant import paths
 from decant.fetch.overlap import track_overlap
 from decant.files import write_json
-from decant.kinds import TRACKS
 from stages import cli
 
 
@@ -17,14 +14,9 @@ def main(track: str) -> None:
     write_json(paths.METRICS / track / "overlap.json", overlap)
     for name, pairs in overlap.items():
         for pair, counts in pairs.items():
-            shared = ", ".join(
-                f"{counts[role]['near']} of {counts[role]['texts']} {role}" for role in ("queries", "candidates")
-            )
-            print(f"{track}: {name}, {pair}: {shared} are in the first split too, exactly or nearly")
+            near = (f"{counts[role]['near']} of {counts[role]['texts']} {role}" for role in ("queries", "candidates"))
+            print(f"{track}: {name}, {pair}: {', '.join(near)} are in the first split too, exactly or nearly")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=TRACKS)
-    arguments = parser.parse_args()
-    cli.run(f"overlap@{arguments.track}", lambda: main(arguments.track))
+    cli.run_track("overlap", main, __doc__)

@@ -5,11 +5,8 @@ What the score store holds is taken from there, then what lies in data/scores/<t
 the store, shard by shard. `decant plan` says what that takes, `decant import` takes in scores that exist already.
 """
 
-import argparse
-
 from decant import paths
 from decant.files import write_json
-from decant.kinds import TRACKS
 from decant.score.run import score_track
 from decant.score.work import Job
 from stages import cli
@@ -22,7 +19,4 @@ def main(track: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("track", choices=TRACKS)
-    arguments = parser.parse_args()
-    cli.run(f"score@{arguments.track}", lambda: main(arguments.track))
+    cli.run_track("score", main, __doc__)

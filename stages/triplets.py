@@ -1,9 +1,6 @@
 """Draw a track's n-tuples from its teacher's scores and the labels."""
 
-import argparse
-
 from decant import paths
-from decant.kinds import TRACKS
 from decant.triplets.run import write_tuples
 from stages import cli
 
@@ -26,7 +23,4 @@ def main(track: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=TRACKS)
-    arguments = parser.parse_args()
-    cli.run(f"triplets@{arguments.track}", lambda: main(arguments.track))
+    cli.run_track("triplets", main, __doc__)

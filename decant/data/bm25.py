@@ -14,11 +14,7 @@ K1, B = 1.2, 0.75
 
 
 class BM25:
-    """An index of a corpus.
-
-    Args:
-        corpus: its texts, each once: how often a word stands in them decides its weight.
-    """
+    """An index of a corpus, whose texts are given once each: how often a word stands in them decides its weight."""
 
     def __init__(self, corpus: Sequence[str]) -> None:
         import bm25s  # and with it numba, where that is installed, which vLLM cannot have in its process when it starts

@@ -27,13 +27,10 @@ def read_file(path: Path) -> Iterator[Record]:
     """
     if not path.is_file():
         raise DecantError(f"{path}: there is no such file", "correct the set's block, or `mine.corpus`, in params.yaml")
-    name = path.name.lower()
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        return _read_jsonl(path)
-    if name.endswith(".csv"):
-        return _read_csv(path)
-    if name.endswith(".parquet"):
-        return _read_parquet(path)
+    readers = {".jsonl": _read_jsonl, ".jsonl.gz": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    for suffix, read in readers.items():
+        if path.name.lower().endswith(suffix):
+            return read(path)
     raise DecantError(
         f"{path}: {path.suffix or 'a file without a suffix'} is not read", "use .jsonl, .jsonl.gz, .csv or .parquet"
     )
@@ -104,9 +101,8 @@ def _read_csv(path: Path) -> Iterator[Record]:
         for number, cells in enumerate(reader, start=1):
             place = f"{path}, row {number} (line {reader.line_num})"
             if None in cells or None in cells.values():
-                raise DecantError(
-                    f"{place}: the row does not have as many cells as the header", "quote cells that hold commas"
-                )
+                fault = f"{place}: the row does not have as many cells as the header"
+                raise DecantError(fault, "quote cells that hold commas")
             yield place, {key: cell if key == "query" else _cell(place, key, cell) for key, cell in cells.items()}
     except csv.Error as error:
         line = reader.reader.line_num  # DictReader's own count stands still until a row is whole
@@ -128,12 +124,9 @@ def _cell(place: str, key: str, cell: str) -> Any:
 
 def _read_parquet(path: Path) -> Iterator[Record]:
     try:
-        file = pq.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches():
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{path}, row {number}", record
+        batches = pq.ParquetFile(path).iter_batches()
+        for number, record in enumerate((record for batch in batches for record in batch.to_pylist()), start=1):
+            yield f"{path}, row {number}", record
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
             raise

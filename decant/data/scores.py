@@ -10,22 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import Row
+from decant.data.sets import PAIRS, Row
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 
 Scores = npt.NDArray[np.float32]
 
 # `row` is the number of the set's row that a pair comes from; the pairs of a row follow one another, positives first.
-SCHEMA = pa.schema(
-    [
-        ("row", pa.int32()),
-        ("query", pa.string()),
-        ("candidate", pa.string()),
-        ("label", pa.int8()),
-        ("score", pa.float32()),
-    ]
-)
+SCHEMA = PAIRS.append(pa.field("score", pa.float32()))
 
 EMBEDDINGS = "embeddings.parquet"  # role, text, embedding
 
@@ -42,12 +34,9 @@ def open_scores(folder: Path, name: str) -> pq.ParquetFile:
     Raises:
         DecantError: the file is not there, or is not the one that the manifest describes.
     """
-    path = folder / f"{name}.parquet"
-    track = folder.name
+    path, stage = folder / f"{name}.parquet", f"score@{folder.name}"
     if not path.is_file():
-        raise DecantError(
-            f"{path}: the teacher's scores are not there", f"`dvc pull score@{track}`, or `dvc repro score@{track}`"
-        )
+        raise DecantError(f"{path}: the teacher's scores are not there", f"`dvc pull {stage}`, or `dvc repro {stage}`")
     return _open(path, read_json(folder / "manifest.json")["files"][path.name]["sha256"])
 
 
@@ -67,18 +56,12 @@ class Embeddings:
         roles: "query" or "document", shape (texts,).
         texts: shape (texts,).
         vectors: shape (texts, dimension), in the precision that they are kept in.
-
-    Attributes:
-        vectors: as given.
-        rows: role → the places of its texts in `vectors`.
-        texts: role → the texts at these places.
     """
 
     def __init__(self, roles: pa.Array, texts: pa.Array, vectors: npt.NDArray[np.floating[Any]]) -> None:
         self.vectors = vectors
-        self.rows = {
-            role: np.flatnonzero(pc.equal(roles, role).to_numpy(zero_copy_only=False)) for role in ("query", "document")
-        }
+        masks = {role: pc.equal(roles, role).to_numpy(zero_copy_only=False) for role in ("query", "document")}
+        self.rows = {role: np.flatnonzero(mask) for role, mask in masks.items()}
         self.texts = {role: texts.take(pa.array(rows)) for role, rows in self.rows.items()}
 
     def find(self, role: str, texts: pa.Array) -> npt.NDArray[np.int64]:
@@ -119,10 +102,8 @@ def open_embeddings(folder: Path) -> pq.ParquetFile:
     path, track = folder / EMBEDDINGS, folder.name
     described = read_json(folder / "manifest.json").get("embeddings") if path.is_file() else None
     if described is None:
-        raise DecantError(
-            f"{path}: the teacher's embeddings are not there",
-            f"set {track}.teacher.embeddings to true, then `dvc repro score@{track}`",
-        )
+        remedy = f"set {track}.teacher.embeddings to true, then `dvc repro score@{track}`"
+        raise DecantError(f"{path}: the teacher's embeddings are not there", remedy)
     return _open(path, described["sha256"])
 
 
@@ -140,8 +121,8 @@ def scores_for(table: pa.Table, rows: Sequence[Row], quarantined: int = 0) -> Sc
     Raises:
         DecantError: the table is of another split.
     """
-    columns = [table.column(name).to_pylist() for name in ("row", "query", "candidate", "score")]
-    known = {(number, query, candidate): score for number, query, candidate, score in zip(*columns, strict=True)}
+    *keys, scores = (table.column(name).to_pylist() for name in ("row", "query", "candidate", "score"))
+    known = dict(zip(zip(*keys, strict=True), scores, strict=True))
     by_row: list[list[float | None]] = [
         [known.get((number, row.query, text)) for text in row.candidates] for number, row in enumerate(rows)
     ]

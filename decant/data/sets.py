@@ -77,25 +77,15 @@ def write_split(path: Path, split: Split) -> None:
         raise DecantError(
             f"{path}: {unlabelled} of {len(split.rows)} rows have no labels", "label all rows of the split or none"
         )
-    if unlabelled:
-        columns: dict[str, list[object]] = {
-            "query": [row.query for row in split.rows],
-            "candidates": [row.unlabelled for row in split.rows],
-        }
-        table = pa.table(columns, schema=UNLABELLED)
-    else:
-        columns = {name: [getattr(row, name) for row in split.rows] for name in LABELLED.names}
-        table = pa.table(columns, schema=LABELLED)
+    schema = UNLABELLED if unlabelled else LABELLED
+    columns = {name: [getattr(row, name) for row in split.rows] for name in schema.names}
+    table = pa.table(columns, schema=schema)
     with atomic_file(path) as partial:
         pq.write_table(table.replace_schema_metadata({"task": split.task}), partial, compression="zstd")
 
 
 def read_split(path: Path) -> Split:
-    """Read a split that `write_split` wrote.
-
-    Raises:
-        DecantError: the file is not there.
-    """
+    """Read a split that `write_split` wrote; a DecantError where it is not there."""
     task = read_task(path)
     return Split([_row(record) for record in pq.read_table(path).to_pylist()], task)
 
@@ -114,17 +104,11 @@ def read_rows(path: Path, wanted: Collection[int]) -> Split:
 
 
 def _row(record: dict[str, Any]) -> Row:
-    if "candidates" in record:
-        return Row(record["query"], unlabelled=record["candidates"])
-    return Row(**record)
+    return Row(record["query"], unlabelled=record["candidates"]) if "candidates" in record else Row(**record)
 
 
 def read_task(path: Path) -> str:
-    """The task text of a split that `write_split` wrote.
-
-    Raises:
-        DecantError: the file is not there.
-    """
+    """The task text of a split that `write_split` wrote; a DecantError where it is not there."""
     if not path.is_file():
         raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
     return _task(pq.read_schema(path))
@@ -141,24 +125,14 @@ def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
         for rows in file.iter_batches(ROWS_AT_ONCE):
             parts = [(rows.column(name), {"positive": 1, "negative": 0}.get(name)) for name in names]
             parents = np.concatenate([column.value_parent_indices().to_numpy() for column, _ in parts])
-            texts = pa.concat_arrays([column.flatten() for column, _ in parts])
-            labels = pa.concat_arrays([pa.array([mark], pa.int8()).take(_zeros(column)) for column, mark in parts])
+            flat = [(column.flatten(), pa.scalar(mark, pa.int8())) for column, mark in parts]
+            texts = pa.concat_arrays([column for column, _ in flat])
+            labels = pa.concat_arrays([pa.repeat(mark, len(column)) for column, mark in flat])
             order = pa.array(np.argsort(parents, kind="stable"))
             parent = pa.array(parents).take(order)
-            yield pa.record_batch(
-                [
-                    pa.array(parent.to_numpy() + first, pa.int32()),
-                    rows.column("query").take(parent),
-                    texts.take(order),
-                    labels.take(order),
-                ],
-                schema=PAIRS,
-            )
+            numbers, queries = pa.array(parent.to_numpy() + first, pa.int32()), rows.column("query").take(parent)
+            yield pa.record_batch([numbers, queries, texts.take(order), labels.take(order)], schema=PAIRS)
             first += len(rows)
-
-
-def _zeros(column: pa.ListArray) -> pa.Array:
-    return pa.array(np.zeros(len(column.flatten()), dtype=np.int64))
 
 
 def _task(schema: pa.Schema) -> str:

@@ -2,7 +2,7 @@
 
 import importlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +35,6 @@ class Read(Protocol):
             split: what the set's `train`, `dev` or `test` names.
             repository: whether the root is a hub's repository, whose splits may lie in any files.
         """
-        ...
 
 
 class Build(Protocol):
@@ -44,39 +43,29 @@ class Build(Protocol):
     def __call__(
         self, source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
     ) -> Splits:
-        """Build the three splits, of so many queries each; the same packages and seed give the same rows.
+        """Build the splits, `sizes` queries each; the same packages and seed give the same rows.
 
         Raises:
             DecantError: the source lacks a file, or a split cannot be filled.
         """
-        ...
 
 
 def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
-    """Build a set and write its splits and `card.json` into `folder`, all or nothing.
-
-    Args:
-        name: of the set, for messages and the card.
-        settings: its block of params.
-        folder: which is replaced.
-
-    Returns:
-        the card.
+    """Build a set, replace `folder` by its splits and `card.json`, all or nothing, and return the card.
 
     Raises:
         DecantError: the source cannot be read, breaks the contract, or its splits overlap too much.
     """
     check_versions(settings.packages)
     root = resolve(settings.source, settings.revision, "dataset")
-    read = _build if FORMATS[settings.format].embedded else _read
-    splits, faults, carved = read(settings, root)
+    splits, faults, carved = _read(settings, root)
     shared = overlaps(splits)
     for pair, counts in shared.items():
         if counts["share"] > settings.max_overlap:
+            one, other = pair.split("-")
             raise DecantError(
-                f"{name}: {counts['folded']} queries and positives ({counts['share']:.1%}) of "
-                f"{pair.split('-')[1]} stand in {pair.split('-')[0]} too; datasets.{name}.max_overlap allows "
-                f"{settings.max_overlap:.1%}",
+                f"{name}: {counts['folded']} queries and positives ({counts['share']:.1%}) of {other} stand in {one} "
+                f"too; datasets.{name}.max_overlap allows {settings.max_overlap:.1%}",
                 "take them out of one of the splits, let Decant carve the split (a number), or raise the limit",
             )
     with atomic_folder(folder) as partial:
@@ -84,14 +73,8 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
             write_split(partial / f"{split}.parquet", Split(rows, settings.task))
         card = {
             "name": name,
-            "source": settings.source,
-            "revision": settings.revision,
-            "format": settings.format,
-            "packages": settings.packages,
-            "task": settings.task,
-            "splits": {
-                split: _describe(rows, faults[split], partial / f"{split}.parquet") for split, rows in splits.items()
-            },
+            **settings.model_dump(include={"source", "revision", "format", "packages", "task"}),
+            "splits": {split: _describe(rows, faults[split], partial, split) for split, rows in splits.items()},
             **({"carved_from_train": carved} if carved else {}),
             "overlap": shared,
         }
@@ -99,51 +82,49 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
     return card
 
 
-def _describe(rows: Sequence[Row], faults: Faults, path: Path) -> dict[str, Any]:
-    texts = [text for row in rows for text in (row.query, *row.candidates)]
+def _describe(rows: Sequence[Row], faults: Faults, folder: Path, split: str) -> dict[str, Any]:
     return {
         "queries": len(rows),
         "pairs": sum(len(row.candidates) for row in rows),
         "positives": sum(len(row.positive) for row in rows),
         "negatives": sum(len(row.negative) for row in rows),
-        "unique_texts": len(set(texts)),
+        "unique_texts": len({text for row in rows for text in (row.query, *row.candidates)}),
         **asdict(faults),
-        "sha256": sha256(path),
+        "sha256": sha256(folder / f"{split}.parquet"),
     }
-
-
-def _build(settings: DataSet, root: Path) -> tuple[Splits, dict[str, Faults], list[str]]:
-    """An embedded set's splits, what the validator found in each, and the names of those that are carved: none."""
-    assert settings.negatives is not None  # the settings refuse it
-    build: Build = importlib.import_module(FORMATS[settings.format].module).build
-    sizes = {split: getattr(settings, split) for split in SPLITS}
-    built = build(root, list(settings.packages), sizes, settings.negatives, settings.seed)
-    splits: Splits = {}
-    faults: dict[str, Faults] = {}
-    for split in SPLITS:
-        records = ((f"{split}, row {number}", vars(row)) for number, row in enumerate(built[split], start=1))
-        splits[split], faults[split] = validate(records, settings.duplicates, labelled=True)
-    return splits, faults, []
 
 
 def _read(settings: DataSet, root: Path) -> tuple[Splits, dict[str, Faults], list[str]]:
     """The splits of a source, what the validator found in each, and the names of those that are carved."""
-    read: Read = importlib.import_module(FORMATS[settings.format].module).read
-    repository = SCHEMES[settings.source.partition(":")[0]].pinned
     splits: Splits = {}
     faults = dict.fromkeys(SPLITS, Faults(0, 0, 0))
     sizes: dict[str, int] = {}
+    records, embedded = _reader(settings, root), FORMATS[settings.format].embedded
     for split in SPLITS:
         named = getattr(settings, split)
-        if isinstance(named, str):
-            records = read(root, named, repository=repository)
-            splits[split], faults[split] = validate(records, settings.duplicates, labelled=split != "train")
+        if embedded or isinstance(named, str):
+            labelled = embedded or split != "train"
+            splits[split], faults[split] = validate(records(split), settings.duplicates, labelled=labelled)
         else:
             sizes[split] = named or max(1, min(LARGEST_DEV, len(splits["train"]) // 10))
     if sizes:
         splits |= carve(splits["train"], sizes, settings.seed, settings.source)
     limits: dict[Any, int] = {**settings.limits, **sizes}
     return {split: _sample(splits[split], limits.get(split), settings.seed) for split in SPLITS}, faults, list(sizes)
+
+
+def _reader(settings: DataSet, root: Path) -> Callable[[str], Iterable[Record]]:
+    """A function from `train`, `dev` or `test` to the records of this split, as its format reads or builds them."""
+    module = importlib.import_module(FORMATS[settings.format].module)
+    if not FORMATS[settings.format].embedded:
+        read: Read = module.read
+        repository = SCHEMES[settings.source.partition(":")[0]].pinned
+        return lambda split: read(root, getattr(settings, split), repository=repository)
+    build: Build = module.build
+    assert settings.negatives is not None  # the settings refuse it
+    sizes = {split: getattr(settings, split) for split in SPLITS}
+    built = build(root, list(settings.packages), sizes, settings.negatives, settings.seed)
+    return lambda split: ((f"{split}, row {number}", vars(row)) for number, row in enumerate(built[split], start=1))
 
 
 def _sample(rows: list[Row], size: int | None, seed: int) -> list[Row]:

@@ -27,14 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The texts that may become candidates.
-
-    Args:
-        texts: no two of them the same but for case, punctuation and white space.
-        place: of each, by the text as `decant.data.sets.normalise` folds it.
-        duplicates: texts left out as such.
-        held_out: texts left out since they stand in a split that is not for training.
-    """
+    """The texts that may become candidates, the place of each by its folded form, and counts of those left out."""
 
     texts: list[str]
     place: dict[str, int]
@@ -44,13 +37,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Mined:
-    """Rows with their candidates, and counts.
-
-    Args:
-        rows: all of them fit to be scored.
-        added: candidates, to all rows together.
-        left_out: rows for which the search gave too few.
-    """
+    """Rows that are fit to be scored, and counts of candidates added to them and of rows left out."""
 
     rows: list[Row]
     added: int
@@ -68,14 +55,7 @@ def mine_split(
 ) -> None:
     """Write a train split with mined candidates or, without settings, the split as it is.
 
-    Args:
-        track: its name, for messages.
-        source: the train split's file.
-        target: the file to write.
-        settings: None mines nothing.
-        held_out: splits whose texts must not be mined.
-        make_model: makes the bi-encoder that searches, for the methods that need one.
-        tell: is given each line for the user.
+    Texts of the splits in `held_out` are not mined. `make_model` makes the bi-encoder for the methods that need one.
 
     Raises:
         DecantError: rows lack candidates and nothing is mined, the corpus cannot be read, or it holds too little.
@@ -88,7 +68,7 @@ def mine_split(
         return
     train = read_split(source)
     if settings.corpus is None:
-        texts: Iterable[str] = chain.from_iterable((row.query, *row.candidates) for row in train.rows)
+        texts: Iterable[str] = (text for row in train.rows for text in (row.query, *row.candidates))
     else:
         reference = settings.corpus.startswith(("path:", "package:"))
         texts = read_texts(resolve(settings.corpus if reference else f"path:{paths.OWN / settings.corpus}"))
@@ -108,8 +88,7 @@ def mine_split(
 
 def check_candidates(path: Path, track: str) -> None:
     """Raise a DecantError unless every row of a split has negatives or candidates, which the track's `mine` adds."""
-    lacking = total = 0
-    first = ""
+    lacking, total, first = 0, 0, ""
     with pq.ParquetFile(path) as file:
         name = "negative" if "negative" in file.schema_arrow.names else "candidates"
         for rows in file.iter_batches(ROWS_AT_ONCE, columns=["query", name]):
@@ -125,11 +104,7 @@ def check_candidates(path: Path, track: str) -> None:
 
 
 def make_corpus(texts: Iterable[str], held_out: Iterable[Row]) -> Corpus:
-    """Choose the texts that may be mined: each once, and none that is in a row of dev or test, in any role.
-
-    Args:
-        texts: to choose from; the first of equal ones is kept.
-        held_out: the rows of dev and test.
+    """Choose the texts that may be mined: the first of equal ones, and none that a row of dev or test has in any role.
 
     Raises:
         DecantError: no text is left.
@@ -159,14 +134,8 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
 
     A row never gets its query, one of the query's positives or a candidate that it has, nor a text that differs from
     one of these in case, punctuation and white space alone. A text's positives are those of all rows, and hold in both
-    directions. Several searches take turns.
-
-    Args:
-        rows: of train.
-        corpus: the texts to choose from.
-        searches: of this corpus.
-        candidates: added to a row at most.
-        skip: how many of each search's best texts are left out, counted among those that could be added.
+    directions. Several searches take turns. The best `skip` texts of each are left out, counted among those that could
+    be added.
 
     Raises:
         DecantError: no row has enough candidates.
@@ -187,7 +156,8 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
             rankings = [search([row.query for row in block], depth) for search in searches]
             for row, own, *ranked in zip(block, known, *rankings, strict=True):
                 chosen = _choose([[place for place in each if place not in own] for each in ranked], candidates, skip)
-                filled = _with_candidates(row, [corpus.texts[place] for place in chosen])
+                key = "negative" if row.labelled else "unlabelled"
+                filled = replace(row, **{key: getattr(row, key) + [corpus.texts[place] for place in chosen]})
                 if filled.negative or len(filled.unlabelled) > 1:
                     complete.append(filled)
                     added += len(chosen)
@@ -202,8 +172,7 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
 
 def _places(row: Row, related: dict[str, set[str]], corpus: Corpus) -> set[int]:
     """Where the corpus has what must not be added to a row."""
-    query = normalise(row.query)
-    own = {query, *related.get(query, ()), *map(normalise, row.candidates)}
+    own = {*related.get(normalise(row.query), ()), *map(normalise, (row.query, *row.candidates))}
     return {corpus.place[text] for text in own if text in corpus.place}
 
 
@@ -213,9 +182,3 @@ def _choose(rankings: Sequence[Sequence[int]], count: int, skip: int) -> list[in
     left = [[place for place in ranking if place not in passed] for ranking in rankings]
     by_turns = dict.fromkeys(chain.from_iterable(zip_longest(*left)))
     return [place for place in by_turns if place is not None][:count]
-
-
-def _with_candidates(row: Row, texts: list[str]) -> Row:
-    if row.labelled:
-        return replace(row, negative=row.negative + texts)
-    return replace(row, unlabelled=row.unlabelled + texts)

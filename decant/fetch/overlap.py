@@ -23,11 +23,7 @@ Words = frozenset[str]
 
 
 class Texts:
-    """The distinct texts of a split, to be compared with another's.
-
-    Args:
-        rows: of the split.
-    """
+    """The distinct texts of a split, to be compared with another's."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.queries = {row.query for row in rows}
@@ -54,19 +50,20 @@ class Texts:
 
     def near(self, other: "Texts") -> set[str]:
         """The texts of `other` to which a text of this split is near, or equal."""
-        near = {words for words in other.sketches if words in self.sketches}
-        for words in other.sketches.keys() - near:
-            if any(_jaccard(words, candidate) >= THRESHOLD for candidate in self.index.query(other.sketches[words])):
-                near.add(words)
+        near = other.sketches.keys() & self.sketches.keys()
+        near |= {
+            words
+            for words in other.sketches.keys() - near
+            if any(
+                len(words & found) / len(words | found) >= THRESHOLD
+                for found in self.index.query(other.sketches[words])
+            )
+        }
         return {text for text, words in other.words.items() if words in near}
 
 
 def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict[str, Any]]:
-    """What the splits of a track's sets share.
-
-    Args:
-        in_domain: the fetched set's folder.
-        out_of_domain: likewise; None for none.
+    """What the splits in the folders of a track's sets share.
 
     Returns:
         set → pair of its splits → `overlap`'s counts, from the sets' cards; then, under `<in> → <out>`, those of the
@@ -75,23 +72,14 @@ def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict
     folders = [folder for folder in (in_domain, out_of_domain) if folder is not None]
     counts: dict[str, dict[str, Any]] = {folder.name: read_json(folder / "card.json")["overlap"] for folder in folders}
     if out_of_domain is not None:
-        train, test = (
-            Texts(read_split(in_domain / "train.parquet").rows),
-            Texts(read_split(out_of_domain / "test.parquet").rows),
-        )
+        paths = in_domain / "train.parquet", out_of_domain / "test.parquet"
+        train, test = (Texts(read_split(path).rows) for path in paths)
         counts[f"{in_domain.name} → {out_of_domain.name}"] = {"train-test": overlap(train, test)}
     return counts
 
 
 def overlaps(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
-    """What each pair of a set's splits shares.
-
-    Args:
-        splits: train, dev and test by name.
-
-    Returns:
-        `train-dev`, `train-test` and `dev-test`, each with `overlap`'s counts.
-    """
+    """`overlap`'s counts of each pair of a set's splits: `train-dev`, `train-test` and `dev-test`."""
     texts = {split: Texts(splits[split]) for split in SPLITS}
     return {f"{one}-{other}": overlap(texts[one], texts[other]) for one, other in combinations(SPLITS, 2)}
 
@@ -108,28 +96,21 @@ def overlap(train: Texts, other: Texts) -> dict[str, Any]:
     """
     asked = {train.folded[text] for text in train.asked}
     folded = sum(other.folded[text] in asked for text in other.asked)
-    held = set(train.folded.values())
-    near = train.near(other)
+    train_folded, near = set(train.folded.values()), train.near(other)
+
+    def counts(texts: Collection[str]) -> dict[str, int]:
+        return {
+            "texts": len(texts),
+            "exact": sum(text in train.all for text in texts),
+            "folded": sum(other.folded[text] in train_folded for text in texts),
+            "near": sum(text in near for text in texts),
+        }
+
     return {
         "exact": len(train.asked & other.asked),
         "folded": folded,
         "share": round(folded / len(other.asked), 6) if other.asked else 0.0,
         "any_role": sum(other.folded[text] in asked for text in other.all),
-        "queries": _counts(other.queries, other, train.all, held, near),
-        "candidates": _counts(other.candidates, other, train.all, held, near),
+        "queries": counts(other.queries),
+        "candidates": counts(other.candidates),
     }
-
-
-def _counts(
-    texts: Collection[str], of: Texts, exact: Collection[str], folded: Collection[str], near: Collection[str]
-) -> dict[str, int]:
-    return {
-        "texts": len(texts),
-        "exact": sum(text in exact for text in texts),
-        "folded": sum(of.folded[text] in folded for text in texts),
-        "near": sum(text in near for text in texts),
-    }
-
-
-def _jaccard(one: Words, other: Words) -> float:
-    return len(one & other) / len(one | other)

@@ -43,24 +43,15 @@ def bm25_search(texts: Sequence[str]) -> Search:
 
 
 def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) -> Search:
-    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts.
-
-    Args:
-        texts: of the corpus.
-        model: usually the student before training.
-        task: fills `{task}` in the query prompt.
-    """
+    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts; `task` fills `{task}` in the query's."""
     from sentence_transformers import util  # slow to import
 
     query_prompt, document_prompt = choose_prompts(model.prompts)
 
     def embed(some: Sequence[str], prompt: str) -> "Tensor":
+        bar = not quiet() and some is texts
         embedded: Tensor = model.encode(
-            list(some),
-            prompt=prompt,
-            normalize_embeddings=True,
-            convert_to_tensor=True,
-            show_progress_bar=not quiet() and some is texts,
+            list(some), prompt=prompt, normalize_embeddings=True, convert_to_tensor=True, show_progress_bar=bar
         )
         return embedded
 

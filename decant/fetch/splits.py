@@ -1,6 +1,7 @@
 """Allot groups of texts to splits, so that no text of one split stands in another."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import networkx as nx
@@ -10,18 +11,15 @@ from decant.errors import DecantError
 
 
 def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Assign each group to a split, so that the splits come near their shares.
+    """The split of each group, so that the splits come near their shares.
 
     Groups that alone outweigh a twentieth of everything, and would otherwise swamp a small split, are taken first, the
     largest before the others; the rest follows in seeded random order. Each goes to the split furthest from its share.
 
     Args:
-        group_sizes: group name → number of rows or texts in it.
-        shares: split name → its share; the proportions count, not the totals.
+        group_sizes: group → number of rows or texts in it.
+        shares: split → its share; the proportions count, not the totals.
         seed: of the order in which the groups are taken.
-
-    Returns:
-        group name → split name.
     """
     total = sum(group_sizes.values())
     names = sorted(group_sizes)
@@ -31,9 +29,8 @@ def allot_groups(group_sizes: Mapping[str, int], shares: Mapping[str, float], se
     filled = dict.fromkeys(wanted, 0)
     allotted = {}
     for name in names:
-        split = max(wanted, key=lambda s: (wanted[s] - filled[s]) / wanted[s])
+        allotted[name] = split = max(wanted, key=lambda s: (wanted[s] - filled[s]) / wanted[s])
         filled[split] += group_sizes[name]
-        allotted[name] = split
     return allotted
 
 
@@ -45,9 +42,6 @@ def carve(rows: Sequence[Row], sizes: Mapping[str, int], seed: int, source: str)
         sizes: dev, test or both → about how many rows; a group of related rows may exceed it.
         seed: of the order in which groups are allotted.
         source: of the set, for messages.
-
-    Returns:
-        train and the carved splits.
 
     Raises:
         DecantError: rows lack labels or negatives, or are too few or too closely related.
@@ -69,18 +63,15 @@ def carve(rows: Sequence[Row], sizes: Mapping[str, int], seed: int, source: str)
     for number, row in enumerate(rows):
         graph.add_node(number)
         graph.add_edges_from((number, normalise(text)) for text in (row.query, *row.positive))
-    groups = {}
+    group_of: dict[int, str] = {}
     for component in nx.connected_components(graph):
-        members = sorted(node for node in component if isinstance(node, int))
-        groups[f"{members[0]:09d}"] = members
-    allotted = allot_groups(
-        {name: len(members) for name, members in groups.items()},
-        {**dict.fromkeys(SPLITS, 0), **sizes, "train": rest},
-        seed,
-    )
+        members = [node for node in component if isinstance(node, int)]
+        group_of |= dict.fromkeys(members, f"{min(members):09d}")
+    shares = {**dict.fromkeys(SPLITS, 0), **sizes, "train": rest}
+    allotted = allot_groups(Counter(group_of.values()), shares, seed)
     carved: dict[str, list[Row]] = {split: [] for split in ("train", *sizes)}
-    for number, split in sorted((number, allotted[name]) for name, members in groups.items() for number in members):
-        carved[split].append(rows[number])
+    for number, row in enumerate(rows):
+        carved[allotted[group_of[number]]].append(row)
     if empty := [split for split, members in carved.items() if not members]:
         raise DecantError(
             f"{source}: nothing is left for {' and '.join(empty)}, since nearly all rows share queries or positives",

@@ -1,5 +1,6 @@
 """The one validator through which every reranking set passes."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.fetch.settings import Duplicates
+
+COLUMNS = "query, positive and negative"
 
 
 @dataclass(frozen=True)
@@ -28,28 +31,23 @@ def validate(
         duplicates: of a query: keep both rows, merge their candidates (a positive label wins), or refuse the set.
         labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
 
-    Returns:
-        the rows, and the counts.
-
     Raises:
         DecantError: at the first record that breaks the contract.
     """
     rows: dict[str, Row] = {}
-    repeated = conflicting = seen_again = total = 0
     kept: list[Row] = []
+    seen_again = repeated = conflicting = 0
     for place, record in records:
         row, repeats = _row(place, record, labelled)
-        total += 1
         if kept and kept[0].labelled != row.labelled:
             raise DecantError(
                 f"{place}: the row is {'' if row.labelled else 'not '}labelled, unlike the rows before it",
                 "label all rows of the split (`positive`, `negative`) or none (`candidates`, or the query alone)",
             )
+        kept.append(row)
         repeated += repeats
-        earlier = rows.get(row.query)
-        if earlier is None:
+        if row.query not in rows:
             rows[row.query] = row
-            kept.append(row)
             continue
         seen_again += 1
         if duplicates == "refuse":
@@ -57,47 +55,43 @@ def validate(
                 f"{place}: the query {_short(row.query)} is in an earlier row too",
                 "remove one of them, or set the data set's `duplicates` to `merge` or `keep`",
             )
-        if duplicates == "keep":
-            kept.append(row)
-            continue
-        positive = list(dict.fromkeys(earlier.positive + row.positive))
-        both = list(dict.fromkeys(earlier.negative + row.negative))
-        negative = [text for text in both if text not in set(positive)]
-        conflicting += len(both) - len(negative)
-        if both and not negative:
-            raise DecantError(
-                f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
-                "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
-            )
-        merged = Row(row.query, positive, negative, list(dict.fromkeys(earlier.unlabelled + row.unlabelled)))
-        rows[row.query] = merged
-    if not total:
+        if duplicates == "merge":
+            rows[row.query], conflicts = _merge(place, rows[row.query], row)
+            conflicting += conflicts
+    if not kept:
         raise DecantError("the split holds no row", "check the source's file or split name")
-    faults = Faults(seen_again, repeated, conflicting)
-    return (list(rows.values()) if duplicates == "merge" else kept), faults
+    return list(rows.values()) if duplicates == "merge" else kept, Faults(seen_again, repeated, conflicting)
+
+
+def _merge(place: str, earlier: Row, row: Row) -> tuple[Row, int]:
+    """Two rows of a query as one, and how many of its negatives are positives in one of them."""
+    positive, both, unlabelled = (
+        list(dict.fromkeys(getattr(earlier, name) + getattr(row, name)))
+        for name in ("positive", "negative", "unlabelled")
+    )
+    negative = [text for text in both if text not in set(positive)]
+    if both and not negative:
+        raise DecantError(
+            f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
+            "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
+        )
+    return Row(row.query, positive, negative, unlabelled), len(both) - len(negative)
 
 
 def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, int]:
     if not isinstance(record, Mapping):
-        raise DecantError(
-            f"{place}: a row is {_short(record)}, not an object", "write one object with query, positive and negative"
-        )
+        raise DecantError(f"{place}: a row is {_short(record)}, not an object", f"write one object with {COLUMNS}")
     if "query" not in record:
-        raise DecantError(
-            f"{place}: there is no `query` (found: {', '.join(map(str, record)) or 'nothing'})",
-            "name the columns query, positive, negative",
-        )
+        found = ", ".join(map(str, record)) or "nothing"
+        raise DecantError(f"{place}: there is no `query` (found: {found})", f"name the columns {COLUMNS}")
     query = _text(place, "query", record["query"])
-    if record.get("candidates") is not None and record.get("positive") is not None:
-        raise DecantError(
-            f"{place}: the row has both `candidates` and `positive`", "give positive and negative, or candidates alone"
-        )
     if record.get("candidates") is not None:
+        if record.get("positive") is not None:
+            fault = f"{place}: the row has both `candidates` and `positive`"
+            raise DecantError(fault, "give positive and negative, or candidates alone")
         if labelled:
-            raise DecantError(
-                f"{place}: the candidates have no labels, which dev and test rows need",
-                "give `positive` and `negative` instead of `candidates`",
-            )
+            fault = f"{place}: the candidates have no labels, which dev and test rows need"
+            raise DecantError(fault, "give `positive` and `negative` instead of `candidates`")
         candidates, repeats = _texts(place, "candidates", record["candidates"])
         if len(candidates) < 2:
             raise DecantError(f"{place}: `candidates` holds fewer than two texts", "add candidates or remove the row")
@@ -119,7 +113,7 @@ def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, in
 
 def _texts(place: str, key: str, value: Any) -> tuple[list[str], int]:
     if value is None:
-        raise DecantError(f"{place}: there is no `{key}`", "name the columns query, positive, negative")
+        raise DecantError(f"{place}: there is no `{key}`", f"name the columns {COLUMNS}")
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
         raise DecantError(f"{place}: `{key}` is {_short(value)}", f"write `{key}` as a list of strings")
@@ -135,12 +129,8 @@ def _text(place: str, key: str, value: Any) -> str:
         raise DecantError(f"{place}: `{key}` is {_short(value)}, not a string", "write it as a string")
     if not value.strip():
         raise DecantError(f"{place}: `{key}` is an empty string", "write a text, or remove the row")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DecantError(
-            f"{place}: `{key}` holds half of a surrogate pair, which is no text", "write the file as UTF-8"
-        ) from error
+    if re.search(r"[\ud800-\udfff]", value):
+        raise DecantError(f"{place}: `{key}` holds half of a surrogate pair", "write the file as UTF-8")
     return value
 
 

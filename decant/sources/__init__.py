@@ -6,15 +6,10 @@ Kind = Literal["model", "dataset"]
 
 
 class Scheme(NamedTuple):
-    """What a reference may begin with.
+    """What a reference may begin with."""
 
-    Args:
-        module: with its function `find`; see `decant.sources.references.Find`.
-        pinned: whether a reference names a repository, which needs a commit.
-    """
-
-    module: str
-    pinned: bool
+    module: str  # with its function `find`: see `decant.sources.references.Find`
+    pinned: bool  # whether a reference names a repository, which needs a commit
 
 
 SCHEMES = {

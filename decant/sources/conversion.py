@@ -14,13 +14,7 @@ PICKLE = "pytorch_model.bin"
 
 
 def converted_folder(folder: Path, pickled_sha256: str, patterns: Sequence[str]) -> Path:
-    """Where the converted model is, or will be: named after its weights and after the files that go with them.
-
-    Args:
-        folder: of the model as it was published.
-        pickled_sha256: of its `pytorch_model.bin`.
-        patterns: of the files that go with the weights.
-    """
+    """Where the converted model is, or will be: named after its weights and after the files that go with them."""
     beside = hashlib.sha256()
     for path in _beside(folder, patterns):
         beside.update(f"{path.relative_to(folder)} {sha256(path)}\n".encode())
@@ -30,13 +24,8 @@ def converted_folder(folder: Path, pickled_sha256: str, patterns: Sequence[str])
 def convert(reference: str, pickled: Path, patterns: Sequence[str], target: Path) -> None:
     """Write the model that `pickled` belongs to with its weights as `model.safetensors`, whole or not at all.
 
-    The weights are read by torch's unpickler for tensors alone, which runs nothing that the file names.
-
-    Args:
-        reference: of the model, for messages.
-        pickled: its `pytorch_model.bin`, whose checksum was compared.
-        patterns: of the files beside it that are copied, those in subfolders too.
-        target: the folder to write.
+    The weights are read by torch's unpickler for tensors alone, which runs nothing that the file names. The files
+    beside `pickled` that match a pattern are copied, those in subfolders too.
 
     Raises:
         DecantError: the file holds something other than tensors.
@@ -48,7 +37,7 @@ def convert(reference: str, pickled: Path, patterns: Sequence[str], target: Path
     try:
         state = torch.load(pickled, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DecantError(f"{reference}: {pickled} cannot be read as tensors alone ({reason})", mend) from error
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise DecantError(f"{reference}: {pickled} holds something else than named tensors", mend)

@@ -15,13 +15,7 @@ from decant.sources import Kind
 def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> Path:
     """See `decant.sources.references.Find`."""
     import httpx2
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import errors, snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if quiet():
@@ -29,13 +23,13 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
     name = reference.removeprefix("hub:")
     try:
         return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise DecantError(f"{reference}: {name} is not a repository's name", "write hub:owner/name") from error
-    except GatedRepoError as error:
+    except errors.GatedRepoError as error:
         raise DecantError(f"{reference}: the repository is gated", "accept its terms and set HF_TOKEN") from error
-    except RevisionNotFoundError as error:
+    except errors.RevisionNotFoundError as error:
         raise DecantError(f"{reference}: there is no revision {revision}", "correct `revision`") from error
-    except RepositoryNotFoundError as error:
+    except errors.RepositoryNotFoundError as error:
         raise DecantError(
             f"{reference}: the hub has no such {kind}, or your token may not see it",
             "correct the name, or set HF_TOKEN",

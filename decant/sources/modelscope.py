@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from decant.errors import DecantError
@@ -23,9 +23,8 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
     try:
         import modelscope_hub
     except ImportError as error:
-        raise DecantError(
-            f"{reference}: ModelScope's client is not installed", "run `pip install '.[modelscope]'`"
-        ) from error
+        fault = f"{reference}: ModelScope's client is not installed"
+        raise DecantError(fault, "run `pip install '.[modelscope]'`") from error
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", name):
         raise DecantError(f"{reference}: {name} is not a repository's name", "write modelscope:owner/name")
     # Where the client keeps this commit. The folder is named, because the client otherwise takes one of its older
@@ -43,11 +42,14 @@ def find(reference: str, revision: str, kind: Kind, patterns: Sequence[str]) -> 
 def _download(reference: str, folder: Path, name: str, revision: str, kind: Kind, patterns: Sequence[str]) -> None:
     import modelscope_hub
 
+    # The client has no switch for its bars and its log.
+    silence = contextlib.redirect_stderr(io.StringIO()) if quiet() else contextlib.nullcontext()
+    if quiet():
+        logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
     try:
-        with _quietly():
-            modelscope_hub.HubApi().download_repo(
-                name, kind, revision=revision, local_dir=folder, allow_patterns=list(patterns)
-            )
+        with silence:
+            api = modelscope_hub.HubApi()
+            api.download_repo(name, kind, revision=revision, local_dir=folder, allow_patterns=list(patterns))
     except modelscope_hub.NotExistError as error:
         raise DecantError(
             f"{reference}: ModelScope has no such {kind}, or no revision {revision} of it",
@@ -70,17 +72,6 @@ def _download(reference: str, folder: Path, name: str, revision: str, kind: Kind
             "check the network, the proxy and MODELSCOPE_ENDPOINT (a mirror), and run again: "
             "files that are whole are not downloaded again",
         ) from error
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep ModelScope's client, which has no switch for it, from drawing bars and logging where nobody watches."""
-    if not quiet():
-        yield
-        return
-    logging.getLogger("modelscope_hub").setLevel(logging.CRITICAL)
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _note(folder: Path) -> Path:

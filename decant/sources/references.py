@@ -14,7 +14,9 @@ from decant.sources.conversion import PICKLE, convert, converted_folder
 from decant.sources.safety import check_safe
 
 WEIGHTS = "*.safetensors"
-MODEL_FILES = ["*.json", WEIGHTS, "*.txt", "*.model", "*.jinja"]
+TOKENIZER_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
+MODEL_FILES = [*TOKENIZER_FILES, WEIGHTS]
+CODE = ["*.py"]
 DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
 
 
@@ -33,16 +35,10 @@ class Find(Protocol):
         Returns:
             the file or folder; a model's folder may lack where its repository has no such file.
         """
-        ...
 
 
 def resolve(
-    reference: str,
-    revision: str | None = None,
-    kind: Kind = "model",
-    *,
-    extra: Sequence[str] = (),
-    leave: Sequence[str] = (),
+    reference: str, revision: str | None = None, kind: Kind = "model", patterns: Sequence[str] | None = None
 ) -> Path:
     """Find or download what a reference names; see `Find`.
 
@@ -50,8 +46,7 @@ def resolve(
         reference: such as `package:…`, `path:…`, `hub:owner/name` or `modelscope:owner/name`.
         revision: the pinned commit of a repository.
         kind: of a repository.
-        extra: patterns of files of a repository that are wanted besides the usual ones of its kind.
-        leave: those of the usual ones that are not wanted.
+        patterns: of a repository's files that are wanted; None stands for the usual ones of its kind.
 
     Raises:
         DecantError: the scheme is unknown, a repository is not pinned to a commit, nothing is there, or the hub cannot
@@ -69,8 +64,7 @@ def resolve(
             f"{reference}: the revision is {revision!r}, not a pinned commit",
             "set `revision` to the commit's 40 hexadecimal digits",
         )
-    usual = [pattern for pattern in (MODEL_FILES if kind == "model" else DATA_FILES) if pattern not in leave]
-    patterns = [*usual, *extra]
+    patterns = patterns or (MODEL_FILES if kind == "model" else DATA_FILES)
     find: Find = importlib.import_module(scheme.module).find
     path = find(reference, revision or "", kind, patterns)
     if scheme.pinned and kind == "dataset" and not any(path.rglob("*")):
@@ -80,7 +74,7 @@ def resolve(
 
 def tokenizer_folder(reference: str, revision: str | None, *, code: bool = False) -> Path:
     """Resolve the configuration and tokenizer of a model whose weights are elsewhere; see `model_folder`."""
-    folder = resolve(reference, revision, extra=["*.py"] if code else [], leave=[WEIGHTS])
+    folder = resolve(reference, revision, patterns=[*TOKENIZER_FILES, *(CODE if code else ())])
     if not code:
         check_safe(reference, folder)
     return folder
@@ -99,14 +93,11 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
         code: whether Python files are wanted too, for `trust_remote_code`; without, a folder that loads only by
             running code is refused.
 
-    Returns:
-        the local folder.
-
     Raises:
         DecantError: nothing is there, there are no safetensors, the checksum differs, or the folder is not safe.
     """
-    extra = ["*.py"] if code else []
-    folder = resolve(reference, revision, extra=extra)
+    patterns = [*MODEL_FILES, *(CODE if code else ())]
+    folder = resolve(reference, revision, patterns=patterns)
     if folder.is_file():
         raise DecantError(f"{reference}: {folder} is not a model's folder", "name the folder that holds config.json")
     if not code:
@@ -121,12 +112,11 @@ def model_folder(reference: str, revision: str | None, expected_sha256: str | No
             f"name a model published as safetensors, or set `sha256` to the SHA-256 that its {PICKLE} is published "
             "with, to have that converted once (pickled weights are never loaded otherwise)",
         )
-    patterns = [*MODEL_FILES, *extra]
     target = converted_folder(folder, expected_sha256, patterns)
     if not target.is_dir():
         with locked(target):
             if not target.is_dir():
-                pickled = resolve(reference, revision, extra=[*extra, PICKLE]) / PICKLE
+                pickled = resolve(reference, revision, patterns=[*patterns, PICKLE]) / PICKLE
                 if not pickled.is_file():
                     raise DecantError(
                         f"{reference}: {folder} holds neither safetensors nor {PICKLE}",
@@ -152,11 +142,7 @@ def _check_sha256(reference: str, weights: Path, expected: str) -> None:
 
 
 def check_versions(packages: Mapping[str, str]) -> None:
-    """Make sure that the installed packages are the ones that the data set is defined by.
-
-    Raises:
-        DecantError: a package is missing or has another version.
-    """
+    """Raise a DecantError unless the installed packages have the versions that the data set is defined by."""
     for package, version in packages.items():
         try:
             installed = importlib.metadata.version(package)

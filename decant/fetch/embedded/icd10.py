@@ -9,16 +9,15 @@ from the query's own split alone.
 
 import random
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
-from decant.fetch.embedded import SHARES, check_size
+from decant.fetch.embedded import SHARES, first_rows
+from decant.fetch.embedded.nearest import make_search
 from decant.fetch.splits import allot_groups
 
 TABULAR_LIST = "icd10c-tabular-April-1-2026.xml"
@@ -46,23 +45,17 @@ def build(
     path = source / TABULAR_LIST
     if not path.is_file():
         raise DecantError(
-            f"{path}: the ICD-10-CM tabular list is not there",
-            "install the version of simple-icd-10-cm that params.yaml names",
+            f"{path}: the tabular list is not there", "install the simple-icd-10-cm that params.yaml names"
         )
     codes = list(read_codes(ElementTree.parse(path).getroot()))
-    per_category: dict[str, int] = {}
-    for code in codes:
-        per_category[code.category] = per_category.get(code.category, 0) + 1
-    allotted = allot_groups(per_category, SHARES, seed)
+    allotted = allot_groups(Counter(code.category for code in codes), SHARES, seed)
     seen: set[str] = set()
     splits: dict[str, list[Row]] = {}
     for split in reversed(SPLITS):  # test first: what it holds is taken out of dev and train
-        members = [c for c in codes if allotted[c.category] == split]
-        taken = {normalise(t) for c in members for t in (c.title, *c.synonyms)}
+        members = [code for code in codes if allotted[code.category] == split]
         rows = _rows(members, seen, negatives, random.Random(f"{seed}-{split}"), sizes[split])
-        check_size("icd10", split, rows, sizes[split])
-        splits[split] = rows
-        seen |= taken
+        splits[split] = first_rows("icd10", split, rows, sizes[split])
+        seen |= {normalise(text) for code in members for text in (code.title, *code.synonyms)}
     return splits
 
 
@@ -77,11 +70,10 @@ def read_codes(root: ElementTree.Element) -> Iterator[Code]:
 
 def _rows(codes: list[Code], seen: set[str], negatives: int, rng: random.Random, count: int) -> list[Row]:
     """Rows for one synonym each of `count` codes; codes whose words too few titles share are passed over."""
-    titles = {c.title: c for c in codes if normalise(c.title) not in seen}
-    pool = list(titles)
-    vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w\w+\b")
-    matrix = vectorizer.fit_transform(pool).T.tocsr()
-    askable = [c for c in codes if c.synonyms]
+    titles = {code.title: code for code in codes if normalise(code.title) not in seen}
+    pool = list(titles.values())
+    search = make_search(list(titles))
+    askable = [code for code in codes if code.synonyms]
     rng.shuffle(askable)
     rows: list[Row] = []
     queries: set[str] = set()
@@ -93,15 +85,13 @@ def _rows(codes: list[Code], seen: set[str], negatives: int, rng: random.Random,
         named.pop(normalise(query))
         if not named or normalise(query) in seen | queries or seen & named.keys():
             continue
-        similarity = (vectorizer.transform([query]) @ matrix).toarray()[0]
         near: dict[str, str] = {}
-        for index in np.argsort(-similarity, kind="stable"):
-            if similarity[index] <= 0 or len(near) == negatives:
+        for place, similarity in search(query):
+            if similarity <= 0 or len(near) == negatives:
                 break
-            other = titles[pool[index]]
-            key = normalise(other.title)
-            if key not in named and key != normalise(query) and other.name != code.name:
-                near.setdefault(key, other.title)
+            key = normalise(pool[place].title)
+            if key not in named and key != normalise(query) and pool[place].name != code.name:
+                near.setdefault(key, pool[place].title)
         if len(near) == negatives:
             queries.add(normalise(query))
             rows.append(Row(query, sorted(named.values()), list(near.values())))

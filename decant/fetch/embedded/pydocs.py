@@ -15,6 +15,7 @@ import random
 import re
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,7 @@ import networkx as nx
 from numpydoc.docscrape import NumpyDocString
 
 from decant.data.sets import SPLITS, Row, normalise
-from decant.fetch.embedded import SHARES, check_size
+from decant.fetch.embedded import SHARES, first_rows
 from decant.fetch.splits import allot_groups
 
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
@@ -37,60 +38,50 @@ def build(
     """See `decant.fetch.build.Build`. The packages are what is read."""
     del source
     graph = nx.Graph()
-    links: dict[str, list[str]] = {}
+    links: dict[str, set[str]] = defaultdict(set)
     package_of: dict[str, str] = {}
     canonical: dict[str, str] = {}
     for package in packages:
         summaries, see_also = _read_package(IMPORT_NAMES.get(package, package))
-        for name in sorted(summaries):
-            text = canonical.setdefault(normalise(summaries[name]), summaries[name])
+        for _, summary in sorted(summaries.items()):
+            text = canonical.setdefault(normalise(summary), summary)
             package_of.setdefault(text, package)
             graph.add_node(text)
-        for name in sorted(see_also):
+        for name, targets in see_also.items():
             text = canonical[normalise(summaries[name])]
-            for target in see_also[name]:
-                other = canonical[normalise(summaries[target])]
-                if text != other:
-                    graph.add_edge(text, other)
-                    if other not in links.setdefault(text, []):
-                        links[text].append(other)
+            others = {canonical[normalise(summaries[target])] for target in targets} - {text}
+            graph.add_edges_from((text, other) for other in others)
+            links[text] |= others
     groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
     allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
     split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
     splits = {}
     for split in SPLITS:
         rng = random.Random(f"{seed}-{split}")
-        texts = sorted(t for t in split_of if split_of[t] == split)
-        pools: dict[str, list[str]] = {}
-        for text in texts:
-            pools.setdefault(package_of[text], []).append(text)
-        queries = [t for t in texts if links.get(t)]
+        texts = sorted(text for text in split_of if split_of[text] == split)
+        queries = [text for text in texts if links[text]]
         rng.shuffle(queries)
         rows: list[Row] = []
         for query in queries:
             if len(rows) == sizes[split]:
                 break
             near = {query, *graph.neighbors(query)}
-            pool = [t for t in pools[package_of[query]] if t not in near]
+            pool = [text for text in texts if package_of[text] == package_of[query] and text not in near]
             if len(pool) >= negatives:
                 rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
-        check_size("pydocs", split, rows, sizes[split])
-        splits[split] = rows
+        splits[split] = first_rows("pydocs", split, rows, sizes[split])
     return splits
 
 
-def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, set[str]]]:
     """The summary line of every documented object, and the objects its `See Also` resolves to."""
     summaries: dict[str, str] = {}
     raw_links: dict[str, list[str]] = {}
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         for name, documented in _walk(importlib.import_module(import_name)):
-            doc = inspect.getdoc(documented)
-            if not doc:
-                continue
             try:
-                parsed = NumpyDocString(doc)
+                parsed = NumpyDocString(inspect.getdoc(documented) or "")
             except Exception:  # a docstring that numpydoc cannot parse says nothing reliable
                 continue
             summary = " ".join(" ".join(parsed["Summary"]).split())
@@ -98,22 +89,17 @@ def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, list[str]
                 continue
             summaries[name] = summary
             raw_links[name] = [target for entry in parsed["See Also"] for target, _ in entry[0]]
-    links = {}
-    for name, targets in raw_links.items():
-        resolved = [_resolve(target, name, summaries) for target in targets]
-        if known := [target for target in resolved if target is not None]:
-            links[name] = list(dict.fromkeys(known))
-    return summaries, links
+    return summaries, {
+        name: {known for target in targets if (known := _resolve(target, name, summaries))}
+        for name, targets in raw_links.items()
+    }
 
 
 def _resolve(target: str, name: str, known: Mapping[str, str]) -> str | None:
     """Find the object that a `See Also` entry of `name` means, from its nearest scope outwards."""
     scope = name.split(".")
-    for depth in range(len(scope) - 1, 0, -1):
-        candidate = ".".join([*scope[:depth], target])
-        if candidate in known:
-            return candidate
-    return target if target in known else None
+    candidates = (".".join([*scope[:depth], target]) for depth in reversed(range(len(scope))))
+    return next((candidate for candidate in candidates if candidate in known), None)
 
 
 def _walk(package: ModuleType) -> Iterator[tuple[str, Any]]:

@@ -4,15 +4,10 @@ from typing import NamedTuple
 
 
 class Format(NamedTuple):
-    """What params must know of a format.
+    """What params must know of a format."""
 
-    Args:
-        module: with its function `read` or, of an embedded set, `build`; see `decant.fetch.build.Read` and `Build`.
-        embedded: whether the set is built from an installed package, in the sizes that params ask for.
-    """
-
-    module: str
-    embedded: bool = False
+    module: str  # with its function `read` or, of an embedded set, `build`: see `decant.fetch.build.Read` and `Build`
+    embedded: bool = False  # whether the set is built from an installed package, in the sizes that params ask for
 
 
 FORMATS = {

@@ -1,10 +1,12 @@
 """A BEIR-style folder with a candidate list."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from decant.data.files import Record, lines, read_file, with_title
 from decant.errors import DecantError
+from decant.fetch.readers.ranked import Texts, is_positive, records
 
 
 def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
@@ -16,40 +18,23 @@ def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record
     a positive that the candidate list leaves out is added to it.
     """
     del repository
-    corpus = dict(_texts_by_id(root / "corpus.jsonl"))
-    queries = dict(_texts_by_id(root / "queries.jsonl"))
-    positives: dict[str, dict[str, None]] = {}
-    for place, (query, document, *score) in _read_tsv(
-        root / "qrels" / f"{split}.tsv", ("query-id", "corpus-id", "score")
-    ):
-        _known(place, query, queries, "queries.jsonl")
-        _known(place, document, corpus, "corpus.jsonl")
-        try:
-            relevant = float(score[0]) > 0
-        except ValueError as error:
-            raise DecantError(f"{place}: the score {score[0]!r} is not a number", "write 0, 1 or a grade") from error
-        if relevant:
-            positives.setdefault(query, {})[document] = None
-    candidates: dict[str, dict[str, None]] = {}
-    for place, (query, document) in _read_tsv(root / "candidates" / f"{split}.tsv", ("query-id", "corpus-id")):
-        _known(place, query, queries, "queries.jsonl")
-        _known(place, document, corpus, "corpus.jsonl")
-        candidates.setdefault(query, {})[document] = None
-    if unlisted := sorted(positives.keys() - candidates.keys()):
-        raise DecantError(
-            f"{root}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
-            f"add its candidates to candidates/{split}.tsv, or remove its qrels",
-        )
-    for query, listed in candidates.items():
-        positive = positives.get(query, {})
-        yield (
-            f"{root}, query-id {query} of {split}",
-            {
-                "query": queries[query],
-                "positive": [corpus[document] for document in positive],
-                "negative": [corpus[document] for document in listed if document not in positive],
-            },
-        )
+    queries, corpus = (Texts(file, dict(_texts_by_id(root / file))) for file in ("queries.jsonl", "corpus.jsonl"))
+
+    def pairs(folder: str, *columns: str) -> Iterator[tuple[str, list[str]]]:
+        path = root / folder / f"{split}.tsv"
+        for place, cells in _read_tsv(path, ("query-id", "corpus-id", *columns)):
+            queries.find(place, cells[0])
+            corpus.find(place, cells[1])
+            yield place, cells
+
+    positives: dict[str, dict[str, None]] = defaultdict(dict)
+    for place, (query, document, score) in pairs("qrels", "score"):
+        if is_positive(place, score):
+            positives[query][document] = None
+    ranked: dict[str, dict[str, None]] = defaultdict(dict)
+    for _, (query, document) in pairs("candidates"):
+        ranked[query][document] = None
+    return records(root, split, positives, ranked, queries, corpus)
 
 
 def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
@@ -61,25 +46,15 @@ def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_tsv(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    header = ", ".join(columns)
     if not path.is_file():
-        raise DecantError(
-            f"{path}: there is no such file", f"write a tab-separated file with the header {', '.join(columns)}"
-        )
+        raise DecantError(f"{path}: there is no such file", f"write a tab-separated file with the header {header}")
     for number, line in lines(path):
         cells = line.rstrip("\r\n").split("\t")
         if number == 1:
             if tuple(cells) != columns:
-                raise DecantError(
-                    f"{path}, line 1: the header is {cells}", f"write the header {', '.join(columns)}, tab-separated"
-                )
+                raise DecantError(f"{path}, line 1: the header is {cells}", f"write {header}, separated by tabs")
         elif line.strip():
             if len(cells) != len(columns):
-                raise DecantError(
-                    f"{path}, line {number}: {len(cells)} cells", f"write {len(columns)}: {', '.join(columns)}"
-                )
+                raise DecantError(f"{path}, line {number}: {len(cells)} cells", f"write {len(columns)}: {header}")
             yield f"{path}, line {number}", cells
-
-
-def _known(place: str, identifier: str, known: dict[str, str], file: str) -> None:
-    if identifier not in known:
-        raise DecantError(f"{place}: the id {identifier!r} is not in {file}", f"add it to {file}, or remove the line")

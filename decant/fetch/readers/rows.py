@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from decant.data.files import Record, read_file
 from decant.errors import DecantError
@@ -10,7 +11,7 @@ from decant.errors import DecantError
 def read(root: Path, split: str, *, repository: bool) -> Iterable[Record]:
     """See `decant.fetch.build.Read`. A source that is one file has one split, of the file's name."""
     if repository:
-        return _read_repository(root, split)
+        return ((f"split {split}, row {number}", row) for number, row in enumerate(load(root, split), start=1))
     if root.is_file() and split != root.name:
         raise DecantError(
             f"{root}: the source is one file, and a split names {split!r}",
@@ -19,16 +20,15 @@ def read(root: Path, split: str, *, repository: bool) -> Iterable[Record]:
     return read_file(root if root.is_file() else root / split)
 
 
-def _read_repository(folder: Path, split: str) -> Iterable[Record]:
-    """Yield (place, record) from a downloaded repository, whatever files its split is kept in."""
+def load(folder: Path, split: str, config: str | None = None) -> Any:
+    """The rows of a downloaded repository's split, and config if it has several, whatever files they are kept in."""
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        loaded = datasets.load_dataset(str(folder), split=split)
+        return datasets.load_dataset(str(folder), config, split=split)
     except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
         raise DecantError(
-            f"{folder}: the split {split!r} cannot be read ({error})",
-            "correct the split's name in the set's `train`, `dev` or `test`",
+            f"{folder}: the split {split!r} {f'of {config} ' if config else ''}cannot be read ({error})",
+            "correct the split's name in the set's `train`, `dev` or `test`, or download the data set again",
         ) from error
-    return ((f"split {split}, row {number}", record) for number, record in enumerate(loaded, start=1))
