@@ -25,10 +25,18 @@ def test_a_set_of_the_users_own_is_possible():
     "changes, path, fault",
     [
         # an embedded set has no sizes but those asked for
-        ({"datasets__icd10__train": "train"}, "datasets.icd10", "`train` is train, and the format icd10 needs a number"),
+        (
+            {"datasets__icd10__train": "train"},
+            "datasets.icd10",
+            "`train` is train, and the format icd10 needs a number",
+        ),
         ({"datasets__icd10__dev": None}, "datasets.icd10", "`dev` is None, and the format icd10 needs a number"),
         ({"datasets__pydocs__test": "test"}, "datasets.pydocs", "`test` is test, and the format pydocs needs a number"),
-        ({"datasets__pydocs__negatives": None}, "datasets.pydocs", "`negatives` is None, and the format pydocs needs a number"),
+        (
+            {"datasets__pydocs__negatives": None},
+            "datasets.pydocs",
+            "`negatives` is None, and the format pydocs needs a number",
+        ),
         # an embedded set is defined by versions
         ({"datasets__pydocs__packages": {}}, "datasets.pydocs", "`packages` is empty"),
         # train cannot be carved from train
