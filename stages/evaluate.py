@@ -6,7 +6,8 @@ from decant import paths
 from decant.data.sets import read_split
 from decant.evaluate.bm25 import BM25Scorer
 from decant.evaluate.run import DOMAINS, evaluate, teacher_runs, write_results
-from decant.evaluate.speed import write_speed
+from decant.evaluate.speed import measure_speed
+from decant.files import write_json
 from decant.kinds import TRACKS, kind_of
 from decant.models.scorer import Scorer
 from decant.params import Params
@@ -18,29 +19,27 @@ from stages import cli
 def main(track: str, model: str) -> None:
     """Write metrics/<track>/<model>.json and data/runs/<track>/<model>.parquet, or data/cost/<track>/speed.json."""
     params = cli.params()
+    if model == "speed":
+        block, student = params.track(track), _scorer(params, track, "before")
+        teacher, test = timed_teacher(block.teacher, params.store), read_split(paths.split(block.in_domain, "test"))
+        write_json(paths.COST / track / "speed.json", measure_speed(teacher, student, test))
+        return
     tracks = {name: block for name, block in params.tracks.items() if track in (name, "all")}
     sets = {name: {d: dataset for d in DOMAINS if (dataset := getattr(block, d))} for name, block in tracks.items()}
     splits = {name: read_split(paths.split(name, "test")) for of_track in sets.values() for name in of_track.values()}
-    if model == "speed":
-        teacher, split = timed_teacher(tracks[track].teacher, params.store), splits[tracks[track].in_domain]
-        write_speed(paths.COST / track / "speed.json", teacher, make_scorer(params, track, "before"), split)
-        return
     if params.baselines.is_off(model):
         runs = {}
     elif model == "teacher":
         runs = teacher_runs(paths.SCORES / track, sets[track], splits, tracks[track].teacher.kind)
     else:
-        scorer = make_scorer(params, track, model)
+        scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
         runs = {name: evaluate(scorer, split) for name, split in splits.items()}
     for name, of_track in sets.items():
         print(f"{name} {model}: {write_results(name, model, of_track, runs)}")
 
 
-def make_scorer(params: Params, track: str, model: str) -> Scorer:
-    """The scorer of a model."""
+def _scorer(params: Params, track: str, model: str) -> Scorer:
     baselines, batch_size = params.baselines, params.evaluate.batch_size
-    if model == "bm25":
-        return BM25Scorer()
     if model == "baseline":
         folder = model_folder(str(baselines.model), baselines.revision, None)
         return kind_of(folder).scorer(folder, batch_size)

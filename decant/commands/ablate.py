@@ -1,8 +1,11 @@
 """`decant ablate`: a grid of experiments, run through DVC's queue, and its tables."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
+
+from decant.processes import run_main
 
 
 def ablate(
@@ -18,28 +21,23 @@ def ablate(
 
     Examples: decant ablate --jobs 2; decant ablate --grid thorough --list
     """
-    from decant.processes import run_main
 
-    run_main("decant ablate", lambda: _ablate(grid, only, jobs, list_, render))
+    def main() -> None:
+        from decant.errors import DecantError
+        from decant.experiments.ablations import FOLDER, Ablations
 
+        grids = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+        if grid not in grids:
+            known = f"{', '.join(grids)}, the files in {FOLDER}"
+            raise DecantError(f"--grid {grid}: there is none", f"choose one of {known}")
+        if list_ and render:
+            raise DecantError("--list and --render were given", "give one of them")
+        ablations = Ablations(grid, jobs, partial(print, flush=True))
+        if list_:
+            ablations.list_all()
+        elif render:
+            ablations.show()
+        else:
+            ablations.run(only.split(",") if only else ())
 
-def _ablate(grid: str, only: str | None, jobs: int, list_all: bool, render: bool) -> None:
-    from decant.errors import DecantError
-    from decant.experiments.ablations import FOLDER, Ablations
-
-    grids = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    if grid not in grids:
-        raise DecantError(f"--grid {grid}: there is none", f"choose one of {', '.join(grids)}, the files in {FOLDER}")
-    if list_all and render:
-        raise DecantError("--list and --render were given", "give one of them")
-    ablations = Ablations(grid, jobs, _tell)
-    if list_all:
-        ablations.list_all()
-    elif render:
-        ablations.show()
-    else:
-        ablations.run(only.split(",") if only else ())
-
-
-def _tell(text: str) -> None:
-    print(text, flush=True)
+    run_main("decant ablate", main)

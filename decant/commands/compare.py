@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from decant.processes import run_main
+
 
 def compare(
     first: Annotated[str, typer.Argument(help="A revision, or several seeds' revisions joined by commas.")],
@@ -18,24 +20,22 @@ def compare(
 
     Examples: decant compare main workspace; decant compare a0,a1,a2 b0,b1,b2 --metric all
     """
-    from decant.processes import run_main
 
-    run_main("decant compare", lambda: _compare(first, second, track, model, metric))
+    def main() -> None:
+        from decant import paths
+        from decant.errors import DecantError
+        from decant.evaluate.metrics import METRICS
+        from decant.experiments.comparing import compare_revisions
+        from decant.params import load_params
+        from decant.report.comparison import NAMES
 
+        params = load_params(paths.PARAMS)
+        allowed = {"track": list(params.tracks), "model": list(NAMES), "metric": [*METRICS, "all"]}
+        for option, value in (("track", track), ("model", model), ("metric", metric)):
+            if value is not None and value not in allowed[option]:
+                raise DecantError(f"--{option} {value}: there is none", f"choose one of {', '.join(allowed[option])}")
+        tracks = list(params.tracks) if track is None else [track]
+        metrics = list(METRICS) if metric == "all" else [metric]
+        print(compare_revisions(first, second, tracks, model, metrics, params))
 
-def _compare(first: str, second: str, track: str | None, model: str, metric: str) -> None:
-    from decant import paths
-    from decant.errors import DecantError
-    from decant.evaluate.metrics import METRICS
-    from decant.experiments.comparing import compare_revisions
-    from decant.params import load_params
-    from decant.report.comparison import NAMES
-
-    params = load_params(paths.PARAMS)
-    allowed = {"track": list(params.tracks), "model": list(NAMES), "metric": [*METRICS, "all"]}
-    for option, value in (("track", track), ("model", model), ("metric", metric)):
-        if value is not None and value not in allowed[option]:
-            raise DecantError(f"--{option} {value}: there is none", f"choose one of {', '.join(allowed[option])}")
-    tracks = list(params.tracks) if track is None else [track]
-    metrics = list(METRICS) if metric == "all" else [metric]
-    print(compare_revisions(first, second, tracks, model, metrics, params))
+    run_main("decant compare", main)

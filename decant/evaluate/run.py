@@ -1,6 +1,6 @@
 """Evaluate a scorer on a reranking set: a run, its metrics per query, and their means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,17 @@ from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS, query_metrics
 from decant.files import atomic_file, read_json, write_json
-from decant.models.scorer import Scorer
+from decant.models.scorer import Scorer, Scores
 
 DOMAINS = ("in_domain", "out_of_domain")
+
+COLUMNS = [
+    ("domain", pa.string()),
+    ("dataset", pa.string()),
+    ("query", pa.string()),
+    ("labels", pa.list_(pa.int8())),
+    ("scores", pa.list_(pa.float32())),
+]  # and one a metric
 
 Values = npt.NDArray[np.float64]
 
@@ -29,7 +37,7 @@ class Run:
 
     queries: list[str]
     labels: list[list[int]]
-    scores: list[npt.NDArray[np.float32]]
+    scores: list[Scores]
     metrics: list[dict[str, float]]
 
     def means(self) -> dict[str, float]:
@@ -38,23 +46,18 @@ class Run:
         return {name: round(float(mean), 6) for name, mean in zip(METRICS, values.mean(axis=0), strict=True)}
 
 
-Runs = Mapping[str, Mapping[str, Run]]
-"""Domain → name of the data set → the model's run; empty for a baseline that is off."""
-
-
 def evaluate(scorer: Scorer, split: Split) -> Run:
-    """Score every candidate of every query and rank them.
-
-    Args:
-        scorer: the model.
-        split: a labelled split.
-    """
-    queries = [row.query for row in split.rows for _ in row.candidates]
-    candidates = [text for row in split.rows for text in row.candidates]
-    return run_from_scores(split.rows, scorer.score(queries, candidates, split.task), scorer.kind)
+    """Score every candidate of every query of a labelled split and rank them."""
+    return run_from_scores(split.rows, score_rows(scorer, split.rows, split.task), scorer.kind)
 
 
-def run_from_scores(rows: Sequence[Row], scores: npt.NDArray[np.float32], kind: str) -> Run:
+def score_rows(scorer: Scorer, rows: Sequence[Row], task: str) -> Scores:
+    """The scores of all candidates of all rows, in their order, shape (pairs,)."""
+    queries = [row.query for row in rows for _ in row.candidates]
+    return scorer.score(queries, [text for row in rows for text in row.candidates], task)
+
+
+def run_from_scores(rows: Sequence[Row], scores: Scores, kind: str) -> Run:
     """Make a run of scores that exist already.
 
     Args:
@@ -63,28 +66,24 @@ def run_from_scores(rows: Sequence[Row], scores: npt.NDArray[np.float32], kind: 
         kind: of the model that scored.
 
     Raises:
-        DecantError: a score is not a finite number, or a row has no labels.
+        DecantError: a score is missing or not a finite number, or a row has no labels.
     """
-    if len(scores) != sum(len(row.candidates) for row in rows):
-        raise DecantError(
-            f"{len(scores)} scores for {sum(len(row.candidates) for row in rows)} pairs", "run `dvc repro score`"
-        )
+    counts = [len(row.candidates) for row in rows]
+    if len(scores) != sum(counts):
+        raise DecantError(f"{len(scores)} scores for {sum(counts)} pairs", "run `dvc repro score`")
     if not np.isfinite(scores).all():
         raise DecantError(
             f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite numbers",
             "look at the model: its weights or its dtype overflow",
         )
-    split = np.split(scores, np.cumsum([len(row.candidates) for row in rows])[:-1])
-    labels = []
-    for row in rows:
-        if row.unlabelled:
-            raise DecantError(f"the query {row.query[:60]!r} has no labels", "evaluate on a labelled split")
-        labels.append([1] * len(row.positive) + [0] * len(row.negative))
+    if unlabelled := next((row.query for row in rows if row.unlabelled), None):
+        raise DecantError(f"the query {unlabelled[:60]!r} has no labels", "evaluate on a labelled split")
+    labels = [[1] * len(row.positive) + [0] * len(row.negative) for row in rows]
+    parts = np.split(scores, np.cumsum(counts)[:-1])
     metrics = [
-        query_metrics(np.asarray(query_labels, dtype=np.float64), part, kind)
-        for query_labels, part in zip(labels, split, strict=True)
+        query_metrics(np.array(marks, np.float64), part, kind) for marks, part in zip(labels, parts, strict=True)
     ]
-    return Run([row.query for row in rows], labels, split, metrics)
+    return Run([row.query for row in rows], labels, parts, metrics)
 
 
 def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Split], kind: str) -> dict[str, Run]:
@@ -124,48 +123,35 @@ def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping
     return means
 
 
-def write_runs(path: Path, runs: Runs) -> None:
-    """Write the runs of one model, a row a query."""
-    schema = pa.schema(
-        [
-            ("domain", pa.string()),
-            ("dataset", pa.string()),
-            ("query", pa.string()),
-            ("labels", pa.list_(pa.int8())),
-            ("scores", pa.list_(pa.float32())),
-            *((name, pa.float64()) for name in METRICS),
-        ]
-    )
-    tables = [schema.empty_table()]
-    for domain, sets in runs.items():
-        for dataset, run in sets.items():
-            count = len(run.queries)
-            columns = [
-                [domain] * count,
-                [dataset] * count,
-                run.queries,
-                run.labels,
-                [scores.tolist() for scores in run.scores],
-                *([query[name] for query in run.metrics] for name in METRICS),
-            ]
-            tables.append(pa.table(columns, schema=schema))
+def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]]) -> None:
+    """Write the runs of one model, a row a query.
+
+    Args:
+        path: of the Parquet file.
+        runs: domain → name of the data set → run.
+    """
+    rows = [
+        {"domain": domain, "dataset": dataset, "query": query, "labels": labels, "scores": scores.tolist(), **metrics}
+        for domain, sets in runs.items()
+        for dataset, run in sets.items()
+        for query, labels, scores, metrics in zip(run.queries, run.labels, run.scores, run.metrics, strict=True)
+    ]
+    schema = pa.schema([*COLUMNS, *((name, pa.float64()) for name in METRICS)])
     with atomic_file(path) as partial:
-        pq.write_table(pa.concat_tables(tables), partial, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
 
 
-def by_test_set(table: pa.Table) -> dict[str, dict[str, pa.Table]]:
-    """The rows of what `write_runs` wrote, by domain and data set."""
+def by_test_set(table: pa.Table) -> Iterator[tuple[str, str, pa.Table, dict[str, Values]]]:
+    """Domain, data set, rows, and metric → one value a query, of each test set in what `write_runs` wrote."""
     domains, datasets = (table[name].to_numpy(zero_copy_only=False) for name in ("domain", "dataset"))
-    parts: dict[str, dict[str, pa.Table]] = {}
     for domain, dataset in dict.fromkeys(zip(domains.tolist(), datasets.tolist(), strict=True)):
-        parts.setdefault(domain, {})[dataset] = table.filter((domains == domain) & (datasets == dataset))
-    return parts
+        part = table.filter((domains == domain) & (datasets == dataset))
+        yield domain, dataset, part, {name: part[name].to_numpy() for name in METRICS}
 
 
 def read_metrics(path: Path) -> dict[str, dict[str, dict[str, Values]]]:
     """Read what `write_runs` wrote, as domain → data set → metric → one value a query."""
-    table = pq.read_table(path, columns=["domain", "dataset", *METRICS])
-    return {
-        domain: {dataset: {name: part[name].to_numpy() for name in METRICS} for dataset, part in sets.items()}
-        for domain, sets in by_test_set(table).items()
-    }
+    metrics: dict[str, dict[str, dict[str, Values]]] = {}
+    for domain, dataset, _, values in by_test_set(pq.read_table(path, columns=["domain", "dataset", *METRICS])):
+        metrics.setdefault(domain, {})[dataset] = values
+    return metrics

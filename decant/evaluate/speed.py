@@ -4,22 +4,16 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import cycle
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from decant.data.sets import Row, Split
 from decant.errors import DecantError
-from decant.files import write_json
+from decant.evaluate.run import score_rows
 from decant.models.scorer import Scorer
 
 SAMPLE_PAIRS = 1000
 ROUNDS = 5
-
-
-def write_speed(path: Path, teacher: AbstractContextManager[Scorer] | str, student: Scorer, split: Split) -> None:
-    """Write what `measure_speed` measures."""
-    write_json(path, measure_speed(teacher, student, split))
 
 
 def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer, split: Split) -> dict[str, Any]:
@@ -47,9 +41,7 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
 
 
 def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
-    rows = cycle(
-        split.rows
-    )  # each round has pairs of its own where the set has enough: an engine may keep what it read
+    rows = cycle(split.rows)  # an engine may keep what it read: each round has other pairs where the set has enough
     speeds: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
         _time(model, split.rows[:1], split.task)
@@ -66,11 +58,9 @@ def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
 
 def _time(model: Scorer, rows: Sequence[Row], task: str) -> float:
     """Pairs a second."""
-    queries = [row.query for row in rows for _ in row.candidates]
-    candidates = [text for row in rows for text in row.candidates]
     start = time.perf_counter()
-    model.score(queries, candidates, task)
-    return len(queries) / (time.perf_counter() - start)
+    pairs = len(score_rows(model, rows, task))
+    return pairs / (time.perf_counter() - start)
 
 
 def _spread(values: Sequence[float], digits: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +72,9 @@ class Ablations:
         if unknown := [name for name in only if name not in self.grid.cells]:
             has = f"{FOLDER / self.name}.yaml has {', '.join(self.grid.cells)}"
             raise DecantError(f"--only {', '.join(unknown)}: no such cell", has)
-        missing, failed = self._missing(only), []
+        results, failed = current(self.grid, read_results(self.results), self.digests), []
+        done = {job for job, result in results.items() if not result.fault}
+        missing = [job for job in self._jobs(only or self.grid.cells) if job not in done]
         if missing:
             queue = ExperimentQueue(self.jobs)
             try:
@@ -91,14 +93,12 @@ class Ablations:
 
     def show(self) -> None:
         """Write the tables of what there is into docs/ablations.md."""
-        tables = render(
-            self.grid,
-            read_results(self.results),
-            self.digests,
-            lambda result: read_queries(self.queries(Job(result.cell, result.seed))),
-            self.params.report,
-            self.params.seed,
-        )
+
+        def read(result: Result) -> Mapping[str, Queries]:
+            return read_queries(self.queries(Job(result.cell, result.seed)))
+
+        results, settings = read_results(self.results), self.params.report
+        tables = render(self.grid, results, self.digests, read, settings, self.params.seed)
         page = between_marks(PAGE.read_text(encoding="utf-8"), tables, self.name, str(PAGE))
         with atomic_file(PAGE) as partial:
             partial.write_text(page, encoding="utf-8")
@@ -108,7 +108,7 @@ class Ablations:
         results = read_results(self.results)
         done = current(self.grid, results, self.digests)
         earlier = {(result.cell, result.seed) for result in results}
-        for job in (Job(cell, seed) for cell in self.grid.cells for seed in self.grid.seeds):
+        for job in self._jobs(self.grid.cells):
             state = "changed since it was run" if job in earlier else "not run"
             self.tell(f"{job}: {_outcome(done[job]) if job in done else state}")
 
@@ -116,12 +116,9 @@ class Ablations:
         """Where the values of a job's queries are kept."""
         return FOLDER / "queries" / self.name / f"{job}.parquet"
 
-    def _missing(self, only: Sequence[str]) -> list[Job]:
-        """What is to be run: all seeds of one cell after the other."""
-        results = current(self.grid, read_results(self.results), self.digests)
-        done = {key for key, result in results.items() if not result.fault}
-        jobs = [Job(cell, seed) for cell in (only or self.grid.cells) for seed in self.grid.seeds]
-        return [job for job in jobs if job not in done]
+    def _jobs(self, cells: Iterable[str]) -> list[Job]:
+        """All seeds of one cell after the other."""
+        return [Job(cell, seed) for cell in cells for seed in self.grid.seeds]
 
     def _experiment(self, job: Job) -> str:
         return f"{self.name}-{job}"
@@ -204,21 +201,13 @@ class Ablations:
                 raise DecantError(experiment.fault(), "")
             revision = Revision(experiment.revision)
             runs, teachers = revision.runs(track, "after"), revision.runs(track, "teacher")
-            queries = {
-                domain: Queries(
-                    split_digest(run.queries, run.labels), run.metrics["map"], teachers[domain].metrics["map"]
-                )
-                for domain, run in runs.items()
-            }
+            queries, metrics = {}, {}
+            for domain, run in runs.items():
+                split, teacher = split_digest(run.queries, run.labels), teachers[domain].metrics["map"]
+                queries[domain] = Queries(split, run.metrics["map"], teacher)
+                metrics[domain] = {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
             write_queries(self.queries(job), queries)
-            result = replace(
-                result,
-                metrics={
-                    domain: {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
-                    for domain, run in runs.items()
-                },
-                seconds=revision.training_seconds(track),
-            )
+            result = replace(result, metrics=metrics, seconds=revision.training_seconds(track))
         except DecantError as error:
             result = replace(result, fault=error.problem)
         write_results(self.results, put_result(read_results(self.results), result))

@@ -1,7 +1,7 @@
 """Compare the checkpoints of any two revisions query by query, in-domain and out-of-domain."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from decant.evaluate.metrics import METRICS
 from decant.evaluate.run import DOMAINS
 from decant.experiments.revisions import Revision, TestRun
 from decant.params import Params
-from decant.report.comparison import NAMES
+from decant.report.comparison import NAMES, won_lost_tied
 from decant.report.figures import interval, p_value, percent
 from decant.report.seeds import SeedDifference, seed_difference
 from decant.report.settings import ReportSettings
@@ -18,8 +18,7 @@ from decant.report.statistics import Values, holm
 from decant.report.table import table
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """One row: two models on one test set, by one metric; values of the shape (seeds, queries)."""
 
     place: list[str]
@@ -74,25 +73,28 @@ def _check_split(place: str, runs: Sequence[TestRun], revisions: dict[str, Revis
     """Make sure that all runs ranked the same candidates of the same queries, in the same order."""
     first = runs[0]
     for other in runs[1:]:
-        wrong = None
-        if len(first.queries) != len(other.queries):
-            wrong = f"{len(first.queries)} and {len(other.queries)} queries"
-        elif differing := [pair for pair in zip(first.queries, other.queries, strict=True) if pair[0] != pair[1]]:
-            here, there = (query[:60] for query in differing[0])
-            wrong = f"{len(differing)} queries differ, the first of them {here!r} and {there!r}"
-        elif first.labels != other.labels:
-            wrong = "the same queries with other labels"
-        elif first.split != other.split or first.split is None:
-            ranked = [revisions[run.revision].test_rows(run.dataset) for run in (first, other)]
-            if ranked[0] != ranked[1]:
-                wrong = "the same queries with other candidates"
-        if wrong:
+        if wrong := _difference(first, other, revisions):
             raise DecantError(
                 f"{place}: the test split of {first.dataset} at {first.revision} is not that of {other.dataset} at "
                 f"{other.revision}: {wrong}",
                 "compare revisions with the same test split: `decant evaluate --model PATH --dataset NAME` "
                 "evaluates a checkpoint on the set of the workspace",
             )
+
+
+def _difference(first: TestRun, other: TestRun, revisions: dict[str, Revision]) -> str | None:
+    """How the test splits of two runs differ; None where they are the same."""
+    if len(first.queries) != len(other.queries):
+        return f"{len(first.queries)} and {len(other.queries)} queries"
+    if differing := [pair for pair in zip(first.queries, other.queries, strict=True) if pair[0] != pair[1]]:
+        here, there = (query[:60] for query in differing[0])
+        return f"{len(differing)} queries differ, the first of them {here!r} and {there!r}"
+    if first.labels != other.labels:
+        return "the same queries with other labels"
+    if first.split is None or first.split != other.split:
+        rows, others = (revisions[run.revision].test_rows(run.dataset) for run in (first, other))
+        return None if rows == others else "the same queries with other candidates"
+    return None
 
 
 def _compare(
@@ -104,11 +106,9 @@ def _compare(
 
 
 def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:
-    adjusted = holm([row.difference.p_value for row in rows])
     lines = []
-    for row, p_holm in zip(rows, adjusted, strict=True):
+    for row, p_holm in zip(rows, holm([row.difference.p_value for row in rows]), strict=True):
         change = row.difference
-        changes = np.sign(np.round((row.second - row.first).mean(axis=0), 9))  # rounding dust is a tie
         lines.append(
             [
                 *row.place,
@@ -117,7 +117,7 @@ def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:
                 *([] if change.seed_deviation is None else [f"{change.seed_deviation:.4f}"]),
                 p_value(change.p_value, settings.resamples),
                 p_value(p_holm, settings.resamples, len(rows)),
-                " / ".join(str(int((changes == sign).sum())) for sign in (1, -1, 0)),
+                " / ".join(map(str, won_lost_tied((row.second - row.first).mean(axis=0)))),
             ]
         )
     difference = f"second − first ({percent(settings.confidence, digits=0)} interval)"
@@ -135,15 +135,14 @@ def _mean(values: Values) -> str:
 def _notes(rows: Sequence[Compared]) -> list[str]:
     seeds, tests = rows[0].difference.seeds, len(rows)
     shown = f"p (Holm) is adjusted for the {tests} rows shown." if tests > 1 else "One row is shown: nothing to adjust."
-    if seeds == 1:
-        return [
-            "This checkpoint, one seed, against that checkpoint, one seed: interval and p are over queries, and claim "
-            "nothing of the methods under other training seeds.",
-            shown,
-        ]
-    return [
+    claim = (
         f"{seeds} seeds a side, paired by their place. The interval is over seeds and queries, of the methods; p is "
         "over queries, of the mean of these seeds. Claim a difference of the methods only where the interval "
-        "excludes 0.",
-        shown,
-    ]
+        "excludes 0."
+    )
+    if seeds == 1:
+        claim = (
+            "This checkpoint, one seed, against that checkpoint, one seed: interval and p are over queries, and claim "
+            "nothing of the methods under other training seeds."
+        )
+    return [claim, shown]

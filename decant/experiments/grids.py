@@ -71,13 +71,11 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
         raise DecantError("\n".join([f"{path}:", *faults]), "docs/ablations.md says what a grid holds") from error
     digests = {}
     for name, cell in grid.cells.items():
-        changed_params = changed(params, grid.overrides(name, grid.seeds[0]), f"{path}, {name}")
-        if cell.track not in changed_params.tracks:
-            raise DecantError(
-                f"{path}: cells.{name}.track is {cell.track}, which is no track",
-                f"choose {' or '.join(changed_params.tracks)}",
-            )
-        digests[name] = digest(changed_params, cell.track)
+        content = changed(params, grid.overrides(name, grid.seeds[0]), f"{path}, {name}")
+        if cell.track not in content.tracks:
+            problem = f"{path}: cells.{name}.track is {cell.track}, which is no track"
+            raise DecantError(problem, f"choose {' or '.join(content.tracks)}")
+        digests[name] = digest(content, cell.track)
     for track in dict.fromkeys(cell.track for cell in grid.cells.values()):
         whole, *others = grid.of_track(track)
         if grid.cells[whole].set or any(not grid.cells[name].set for name in others):
@@ -94,15 +92,10 @@ def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, st
 
 
 def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) -> Params:
-    """The validated params with some keys set.
-
-    Args:
-        params: the content of params.yaml.
-        overrides: dotted path → value.
-        name: of the cell, for messages.
+    """The validated params with some keys, given by dotted path, set otherwise than in the content of params.yaml.
 
     Raises:
-        DecantError: a key is unknown, or the params are impossible.
+        DecantError: a key is unknown, or the params are impossible; `name` is that of the cell, for the message.
     """
     content = json.loads(json.dumps(params))
     for path, value in overrides.items():
@@ -113,16 +106,15 @@ def changed(params: Mapping[str, Any], overrides: Mapping[str, Any], name: str) 
                 block[parent] = {}
             block = block[parent]
             if not isinstance(block, dict):
-                raise DecantError(
-                    f"{name}: {path}: {parent} is no block of params.yaml", "docs/params.md lists all keys"
-                )
+                problem = f"{name}: {path}: {parent} is no block of params.yaml"
+                raise DecantError(problem, "docs/params.md lists all keys")
         block[key] = value
     return check_params(content, name)
 
 
 def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], cell: str, path: Path) -> None:
     """Refuse a key that changes a value and no result, as `train.lr` does where `embedding.train.lr` overrides it."""
-    overrides = grid.overrides(name, grid.seeds[0])
+    overrides, track = grid.overrides(name, grid.seeds[0]), grid.cells[name].track
     value = overrides.pop(key)
     if key in grid.base:
         overrides[key] = grid.base[key]
@@ -130,18 +122,14 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], ce
         without = changed(params, overrides, f"{path}, {name}")
     except DecantError:  # the cell needs the key
         return
-    if digest(without, grid.cells[name].track) == cell and _value(without, key) != value:
-        raise DecantError(
-            f"{path}: {name} sets {key}, which changes nothing of the {grid.cells[name].track} track",
-            f"leave it out, or set the track's own key (`{grid.cells[name].track}.train.…` overrides `train.…`)",
-        )
-
-
-def _value(params: Params, key: str) -> Any:
-    value: Any = params.model_dump()
+    before: Any = without.model_dump()
     for part in key.split("."):
-        value = (value or {}).get(part)
-    return value
+        before = (before or {}).get(part)
+    if digest(without, track) == cell and before != value:
+        raise DecantError(
+            f"{path}: {name} sets {key}, which changes nothing of the {track} track",
+            f"leave it out, or set the track's own key (`{track}.train.…` overrides `train.…`)",
+        )
 
 
 def digest(params: Params, track: str) -> str:

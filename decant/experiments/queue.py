@@ -27,21 +27,13 @@ PATIENCE = 60.0  # seconds that an interrupted stage may take to end
 
 @dataclass(frozen=True)
 class Experiment:
-    """An entry of the queue.
-
-    Args:
-        name: of the experiment.
-        state: of it.
-        revision: a commit that holds its params; of a finished one, its results too.
-        baseline: the commit that it started from.
-        log: what it has printed; there may be nothing yet.
-    """
+    """An entry of the queue."""
 
     name: str
     state: State
-    revision: str
-    baseline: str
-    log: Path
+    revision: str  # a commit that holds its params; of a finished one, its results too
+    baseline: str  # the commit that it started from
+    log: Path  # what it has printed; there may be nothing yet
 
     def read(self, path: str) -> str:
         """A file of the experiment's that git holds."""
@@ -54,19 +46,15 @@ class Experiment:
 
     def fault(self) -> str:
         """Why it failed: the first line of what its stage said, or the last line of all."""
-        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines()] if self.started else []
-        lines = [line for line in lines if line]
+        log = self.log.read_text(errors="replace") if self.started else ""
+        lines = [line for line in map(str.strip, log.splitlines()) if line]
         stage = next((line.split("'")[1] for line in reversed(lines) if "failed to reproduce '" in line), None)
         said = [line for line in lines if stage and line.startswith(f"{stage}: ")]
         return (said or lines or ["it ended without a word"])[-1]
 
 
 class ExperimentQueue:
-    """The queue of the project in the working folder.
-
-    Args:
-        jobs: experiments at a time.
-    """
+    """The queue of the project in the working folder, which runs `jobs` experiments at a time."""
 
     def __init__(self, jobs: int = 1) -> None:
         from dvc.repo import Repo  # slow to import
@@ -81,16 +69,13 @@ class ExperimentQueue:
     def entries(self) -> list[Experiment]:
         """All experiments of the queue."""
         queue = self._queue
-        states: list[tuple[State, Any]] = [("queued", queue.iter_queued()), ("running", queue.iter_active())]
-        experiments = [
-            self._experiment(entry, state, entry.stash_rev) for state, entries in states for entry in entries
-        ]
+        experiments = [self._experiment(entry, "queued", entry.stash_rev) for entry in queue.iter_queued()]
+        experiments += [self._experiment(entry, "running", entry.stash_rev) for entry in queue.iter_active()]
         for entry, result in queue.iter_done():
+            commit = ""
             if result and result.exp_hash and result.ref_info:
                 commit = _run("git", "rev-parse", "--verify", "--quiet", str(result.ref_info), check=False).strip()
-                experiments.append(self._experiment(entry, "done" if commit else "failed", commit or entry.stash_rev))
-            else:
-                experiments.append(self._experiment(entry, "failed", entry.stash_rev))
+            experiments.append(self._experiment(entry, "done" if commit else "failed", commit or entry.stash_rev))
         return experiments
 
     def put(self, name: str, overrides: Mapping[str, Any], targets: Sequence[str]) -> None:
@@ -108,18 +93,19 @@ class ExperimentQueue:
         if _run("git", "for-each-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}"):
             _dvc("exp", "remove", name)
         # `++` sets a key, or adds one that params.yaml leaves to its default.
-        sets = [part for key, value in overrides.items() for part in ("-S", f"++{key}={_written(value)}")]
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in overrides.items()}
+        sets = [part for key, text in texts.items() for part in ("-S", f"++{key}={text}")]
         _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
 
     def tend(self) -> None:
         """Give the queue a worker where it needs one; what a dead one left under way is given up, and has failed."""
-        entries = self.entries()
-        if not any(experiment.state in ("queued", "running") for experiment in entries) or self._has_worker():
+        states = {experiment.state for experiment in self.entries()}
+        if not states & {"queued", "running"} or self._has_worker():
             return
         for _ in range(2):  # the first kill ends a process that outlived its worker, the second one records that
             if left := self._running():
                 _dvc("queue", "kill", "--force", *left, check=False)
-        if any(experiment.state == "queued" for experiment in entries):
+        if "queued" in states:
             _dvc("queue", "start", "--jobs", str(self._jobs))
 
     def remove(self, names: Sequence[str]) -> None:
@@ -172,13 +158,8 @@ def _is_worker(pid: int) -> bool:
         return False
 
 
-def _written(value: Any) -> str:
-    """A value in the notation of `dvc exp run -S`."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _dvc(*arguments: str, check: bool = True) -> str:
-    return _run(sys.executable, "-m", "dvc", *arguments, check=check)
+def _dvc(*arguments: str, check: bool = True) -> None:
+    _run(sys.executable, "-m", "dvc", *arguments, check=check)
 
 
 def _run(*command: str, check: bool = True) -> str:

@@ -23,37 +23,24 @@ TEXTS = ("cell", "track", "digest", "revision", "fault")
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of one cell with one seed.
-
-    Args:
-        cell: its name.
-        seed: of the experiment.
-        track: of the cell.
-        digest: of the params that it ran with; see `digest`.
-        revision: the commit that it started from.
-        metrics: domain → metric → mean over the queries; empty where it failed.
-        seconds: of training; None where it failed.
-        fault: why it failed, or nothing.
-    """
+    """What came out of one cell with one seed; no `metrics` and no `seconds` where it failed."""
 
     cell: str
     seed: int
     track: str
-    digest: str
-    revision: str
-    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    seconds: float | None = None
-    fault: str = ""
+    digest: str  # of the params that it ran with; see `grids.digest`
+    revision: str  # the commit that it started from
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # domain → metric → mean over queries
+    seconds: float | None = None  # of training
+    fault: str = ""  # why it failed, or nothing
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Average precision of each query of a test split.
+    """Average precision of each query of a test split, in its order: the student's and its teacher's.
 
-    Args:
-        split: stands for the queries and their labels; only values of the same split can be paired.
-        values: the student's, in the split's order, shape (queries,).
-        teacher: its teacher's, likewise.
+    `split` stands for the queries and their labels: only values of the same split can be paired. Both arrays have the
+    shape (queries,).
     """
 
     split: str
@@ -77,16 +64,15 @@ def put_result(results: Sequence[Result], new: Result) -> list[Result]:
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
     """Write results as CSV, a row a cell and seed."""
-    figures = [(domain, metric) for domain in DOMAINS for metric in METRICS]
-    names = [f"{domain}.{metric}" for domain, metric in figures]
-    columns = ["cell", "track", "seed", *names, "training_seconds", "digest", "revision", "fault"]
+    figures = {f"{domain}.{metric}": (domain, metric) for domain in DOMAINS for metric in METRICS}
+    columns = ["cell", "track", "seed", *figures, "training_seconds", "digest", "revision", "fault"]
     with atomic_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for result in results:
-            row = {name: getattr(result, name) for name in ("seed", *TEXTS)}
-            means = [result.metrics.get(domain, {}).get(metric) for domain, metric in figures]
-            writer.writerow({**row, **dict(zip(names, means, strict=True)), "training_seconds": result.seconds})
+            means = {name: result.metrics.get(domain, {}).get(metric) for name, (domain, metric) in figures.items()}
+            texts = {name: getattr(result, name) for name in TEXTS}
+            writer.writerow({**texts, **means, "seed": result.seed, "training_seconds": result.seconds})
 
 
 def read_results(path: Path) -> list[Result]:
@@ -120,8 +106,9 @@ def _result(row: Mapping[str, str]) -> Result:
 def write_queries(path: Path, queries: Mapping[str, Queries]) -> None:
     """Write the values of each domain's queries, a row a query."""
     domains = [domain for domain, of_domain in queries.items() for _ in of_domain.values]
-    values = np.concatenate([of_domain.values for of_domain in queries.values()])
-    teacher = np.concatenate([of_domain.teacher for of_domain in queries.values()])
+    values, teacher = (
+        np.concatenate([getattr(of_domain, name) for of_domain in queries.values()]) for name in ("values", "teacher")
+    )
     table = pa.table({"domain": domains, "map": values, "teacher": teacher})
     splits = {domain: of_domain.split for domain, of_domain in queries.items()}
     with atomic_file(path) as partial:
@@ -139,11 +126,11 @@ def read_queries(path: Path) -> dict[str, Queries]:
             f"{path}: there is no such file", f"`git checkout -- {path}`, or remove its row from the results, to run it"
         )
     table = pq.read_table(path)
-    domains = table["domain"].to_numpy(zero_copy_only=False)
-    values, teacher = table["map"].to_numpy(), table["teacher"].to_numpy()
-    splits = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    domains, values, teacher = (table[name].to_numpy() for name in ("domain", "map", "teacher"))
     return {
-        domain: Queries(splits[domain], values[domains == domain], teacher[domains == domain])
+        domain: Queries(
+            table.schema.metadata[domain.encode()].decode(), values[domains == domain], teacher[domains == domain]
+        )
         for domain in dict.fromkeys(domains.tolist())
     }
 

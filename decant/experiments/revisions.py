@@ -3,9 +3,8 @@
 import hashlib
 import io
 import json
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow.parquet as pq
 
@@ -18,25 +17,15 @@ from decant.params import read_yaml
 WORKSPACE = "workspace"
 
 
-@dataclass(frozen=True)
-class TestRun:
-    """A checkpoint's run on one test split.
-
-    Args:
-        revision: that the checkpoint is of.
-        dataset: name of the set.
-        split: the MD5 of the test split that was ranked; None where dvc.lock does not record it.
-        queries: in the split's order.
-        labels: of each query's candidates.
-        metrics: metric → one value a query.
-    """
+class TestRun(NamedTuple):
+    """A checkpoint's run on one test split, the queries in the split's order."""
 
     revision: str
     dataset: str
-    split: str | None
+    split: str | None  # the MD5 of the test split that was ranked; None where dvc.lock does not record it
     queries: list[str]
     labels: list[list[int]]
-    metrics: dict[str, Values]
+    metrics: dict[str, Values]  # one value a query
 
 
 class Revision:
@@ -89,36 +78,31 @@ class Revision:
                 f"evaluate that revision's checkpoint anew: `dvc get . models/{track} --rev {self.name}`, then "
                 "`decant evaluate --model PATH --dataset NAME`",
             )
-        runs = {}
-        for domain, sets in by_test_set(table).items():
-            for dataset, part in sets.items():
-                metrics = {name: part[name].to_numpy() for name in METRICS}
-                queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
-                split = self._recorded_split(track, model, dataset)
-                runs[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
-        return runs
+        return {
+            domain: TestRun(
+                self.name,
+                dataset,
+                self._recorded_split(track, model, dataset),
+                part["query"].to_pylist(),
+                part["labels"].to_pylist(),
+                metrics,
+            )
+            for domain, dataset, part, metrics in by_test_set(table)
+        }
 
     def training_seconds(self, track: str) -> float:
-        """How long a track's training took.
-
-        Raises:
-            DecantError: it is neither in the cache nor on the remote.
-        """
+        """How long a track's training took; raises as `runs` does."""
         return float(json.loads(self._read(str(paths.COST / track / "train.json")))["seconds"])
 
     def test_rows(self, dataset: str) -> list[dict[str, Any]]:
-        """The rows of a set's test split.
-
-        Raises:
-            DecantError: it is neither in the cache nor on the remote.
-        """
-        split = pq.read_table(io.BytesIO(self._read(str(paths.SETS / dataset / "test.parquet"))))
+        """The rows of a set's test split; raises as `runs` does."""
+        split = pq.read_table(io.BytesIO(self._read(str(paths.split(dataset, "test")))))
         return cast("list[dict[str, Any]]", split.to_pylist())
 
     def _recorded_split(self, track: str, model: str, dataset: str) -> str | None:
         """The MD5 of the test split that dvc.lock records as ranked."""
         stage = self._lock.get("stages", {}).get(f"evaluate_{model}@{track}", {})
-        path = str(paths.SETS / dataset / "test.parquet")
+        path = str(paths.split(dataset, "test"))
         return next((dep.get("md5") for dep in stage.get("deps", []) if dep["path"] == path), None)
 
     @cached_property

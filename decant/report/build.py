@@ -16,25 +16,22 @@ Curve = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class TrackResults:
-    """What the stages have written of a track.
-
-    Args:
-        runs: model → domain → data set → metric → one value a query.
-        curves: `loss`, `dev` and `guard` → points; empty where nothing was trained.
-        cost: `teacher`, `train` and `speed` → the content of data/cost/<track>/.
-        overlap: the content of metrics/<track>/overlap.json.
-        guard: name of the guard set or None, and the MAP that the student may lose on it.
-        fresh_head: whether the student's head is drawn at random, so that `before` is chance.
-        baseline: the untouched model, and whether teacher and student are made of it; None where there is none.
-    """
+    """What the stages have written of a track."""
 
     runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]
+    """Model → domain → data set → metric → one value a query."""
     curves: Mapping[str, Curve]
+    """`loss`, `dev` and `guard` → points; empty where nothing was trained."""
     cost: Mapping[str, Any]
+    """`teacher`, `train` and `speed` → the content of data/cost/<track>/."""
     overlap: Mapping[str, Any]
+    """The content of metrics/<track>/overlap.json."""
     guard: Mapping[str, Any]
+    """Name of the guard set or None, and the MAP that the student may lose on it."""
     fresh_head: bool
+    """Whether the student's head is drawn at random, so that `before` is chance."""
     baseline: Mapping[str, Any] | None
+    """The untouched model, and whether teacher and student are made of it; None where there is none."""
 
 
 class Report(NamedTuple):
@@ -47,13 +44,7 @@ class Report(NamedTuple):
 
 
 def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int) -> Report:
-    """Compare the models of all tracks.
-
-    Args:
-        tracks: by name.
-        settings: of tests and intervals.
-        seed: of their resamples.
-    """
+    """Compare the models of all tracks, which are given by name; the seed is that of the tests' resamples."""
     comparison = {name: _compare(track, settings, seed) for name, track in tracks.items()}
     adjust(comparison)
     cost = {name: _cost(track.cost) for name, track in tracks.items()}
@@ -68,19 +59,18 @@ def read_curve(path: Path) -> list[dict[str, float]]:
 
 
 def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[str, Any]:
-    domains: dict[str, dict[str, Any]] = {}
-    for domain, sets in track.runs["after"].items():
-        for dataset in sets:
-            models = {
-                model: run[domain][dataset] for model, run in track.runs.items() if dataset in run.get(domain, {})
-            }
-            domains.setdefault(domain, {})[dataset] = compare(models, settings, seed)
+    def on(domain: str, dataset: str) -> dict[str, Metrics]:
+        return {model: run[domain][dataset] for model, run in track.runs.items() if dataset in run.get(domain, {})}
+
     points = [{"alpha": None, "in_domain": None, "guard": None, **point} for point in track.curves["guard"]]
     return {
         "fresh_head": track.fresh_head,
         "resamples": settings.resamples,
         "confidence": settings.confidence,
-        "domains": domains,
+        "domains": {
+            domain: {dataset: compare(on(domain, dataset), settings, seed) for dataset in sets}
+            for domain, sets in track.runs["after"].items()
+        },
         "baseline": track.baseline,
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
         "overlap": track.overlap,
@@ -88,8 +78,6 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
 
 
 def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
-    sizes = {
-        model: {key: cost[name][key] for key in ("parameters", "bytes")}
-        for model, name in (("teacher", "teacher"), ("student", "train"))
-    }
-    return {**sizes, "training_seconds": cost["train"]["seconds"], "speed": cost["speed"]}
+    teacher, student = ({key: cost[name][key] for key in ("parameters", "bytes")} for name in ("teacher", "train"))
+    seconds, speed = cost["train"]["seconds"], cost["speed"]
+    return {"teacher": teacher, "student": student, "training_seconds": seconds, "speed": speed}

@@ -46,37 +46,34 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
         `gap_closed` (the share of teacher − before that the student has made good; null where the teacher is not
         better than before), and `over_<baseline>` (after − baseline) for each baseline that ran.
     """
+
+    def over(other: str, metric: str) -> dict[str, float]:
+        difference = paired_difference(models["after"][metric], models[other][metric], settings, seed)
+        return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
+
     result: dict[str, Any] = {"queries": len(models["after"]["map"])}
     for metric in METRICS:
         means = {name: float(np.mean(values[metric])) for name, values in models.items()}
-        gap = means["teacher"] - means["before"] if "teacher" in means else 0.0
-        change = means["after"] - means["before"]
-        entry: dict[str, Any] = {
+        change, gap = (means.get(name, means["before"]) - means["before"] for name in ("after", "teacher"))
+        result[metric] = {
             **{name: round(mean, 6) for name, mean in means.items()},
-            "change": _tested(models["after"][metric], models["before"][metric], settings, seed),
+            "change": over("before", metric),
             "relative_change": round(change / means["before"], 6) if means["before"] else None,
             "gap_closed": round(change / gap, 6) if round(gap, 6) > 0 else None,
+            **{f"over_{name}": over(name, metric) for name in BASELINES if name in models},
         }
-        for name in BASELINES:
-            if name in models:
-                entry[f"over_{name}"] = _tested(models["after"][metric], models[name][metric], settings, seed)
-        result[metric] = entry
-    differences = np.sign(np.round(models["after"]["map"] - models["before"]["map"], 9))  # rounding dust is a tie
-    result["wins"], result["ties"], result["losses"] = (int((differences == sign).sum()) for sign in (1, 0, -1))
-    return result
+    rose, fell, stayed = won_lost_tied(models["after"]["map"] - models["before"]["map"])
+    return {**result, "wins": rose, "ties": stayed, "losses": fell}
 
 
-def _tested(first: Values, second: Values, settings: ReportSettings, seed: int) -> dict[str, float]:
-    difference = paired_difference(first, second, settings, seed)
-    return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
+def won_lost_tied(differences: Values) -> list[int]:
+    """How many queries' differences, shape (queries,), are above, below and at 0; rounding dust is at 0."""
+    signs = np.sign(np.round(differences, 9))
+    return [int((signs == sign).sum()) for sign in (1, -1, 0)]
 
 
 def adjust(comparison: Mapping[str, Any]) -> None:
-    """Add `p_holm` to every change: its p-value, adjusted for all changes that stand in one table.
-
-    Args:
-        comparison: track → its block, which is changed in place.
-    """
+    """Add to every change `p_holm`: its p-value, adjusted for all changes that stand in one table."""
     changes = [compared.entry[metric]["change"] for compared in compared_sets(comparison) for metric in METRICS]
     for change, adjusted in zip(changes, holm([change["p_value"] for change in changes]), strict=True):
         change["p_holm"] = round(adjusted, 6)

@@ -31,13 +31,7 @@ def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:
 
 
 def p_value(value: float, resamples: int, tests: int = 1) -> str:
-    """A p-value, bounded below by what the number of resamples can tell.
-
-    Args:
-        value: the p-value, adjusted for `tests` or not.
-        resamples: of the randomisation test.
-        tests: for how many it was adjusted.
-    """
+    """A p-value, adjusted for `tests` of them, bounded below by what the number of resamples can tell."""
     least = 2 * tests / (resamples + 1)
     return f"≤ {least:.4f}" if value <= least < 1 else f"{value:.4f}"
 

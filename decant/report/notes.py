@@ -1,32 +1,19 @@
 """What a reader of the tables would otherwise overlook: losses, free baselines, a slow student, an untrained start."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from decant.report.comparison import changes_shown, compared_sets, shown_models
+from decant.report.comparison import ComparedSet, changes_shown, compared_sets, shown_models
 from decant.report.figures import p_value, percent, spread
 
 FREE = {"baseline": "the untouched model", "bm25": "BM25"}  # baselines that take no training
 
 
 def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
-    """Plain sentences.
-
-    Args:
-        comparison: the content of metrics/comparison.json.
-        cost: the content of metrics/cost.json.
-    """
-    sentences: list[str] = []
-    for track, block in comparison.items():
-        sentences += _track_notes(track, block, cost[track])
-    tests = changes_shown(comparison)
-    for track, domain, dataset, entry in compared_sets(comparison):
-        place, block = f"{track}, {domain} ({dataset})", comparison[track]
-        is_teacher = block["baseline"] is not None and block["baseline"]["is_teacher"]  # the teacher's line says it
-        sentences += _set_notes(place, entry["map"], block, tests, {"bm25"} if is_teacher else set(FREE))
-        if domain == "out-of-domain" and -entry["map"]["change"]["mean"] > block["guard"]["max_loss"]:
-            allowed = block["guard"]["max_loss"]
-            sentences.append(f"{place}: that is more than the {allowed:g} that train.max_loss allows on the guard set.")
+    """Plain sentences, from metrics/comparison.json and metrics/cost.json."""
+    sentences = [note for track, block in comparison.items() for note in _track_notes(track, block, cost[track])]
+    for compared in compared_sets(comparison):
+        sentences += _set_notes(compared, comparison[compared.track], changes_shown(comparison))
     if "labels_only" not in shown_models(comparison):
         sentences.append(
             "No labels-only student was trained (`baselines.labels_only` is off): "
@@ -50,12 +37,9 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
             f"{track}: the student is {guard['alpha']:g} of the way from before to after training, as dev splits say: "
             f"MAP on the guard set {guard['dataset']} {guard['points'][0]['guard']:.4f} → {kept['guard']:.4f}."
         )
-    baseline = block["baseline"]
-    if baseline:
-        same = [name for name in ("teacher", "student") if baseline[f"is_{name}"]]
-        roles = {"teacher": "the teacher too", "student": "what the student is made of"}
-        if same:
-            yield f"{track}: the untouched model ({baseline['model']}) is {' and '.join(roles[name] for name in same)}."
+    roles = {"is_teacher": "the teacher too", "is_student": "what the student is made of"}
+    if (baseline := block["baseline"]) and (same := [words for role, words in roles.items() if baseline[role]]):
+        yield f"{track}: the untouched model ({baseline['model']}) is {' and '.join(same)}."
 
 
 def _speed(track: str, cost: Mapping[str, Any]) -> str:
@@ -69,20 +53,22 @@ def _speed(track: str, cost: Mapping[str, Any]) -> str:
     )
 
 
-def _set_notes(
-    place: str, values: Mapping[str, Any], block: Mapping[str, Any], tests: int, free: Collection[str]
-) -> Iterator[str]:
-    change = values["change"]
+def _set_notes(compared: ComparedSet, block: Mapping[str, Any], tests: int) -> Iterator[str]:
+    place, values = f"{compared.track}, {compared.domain} ({compared.dataset})", compared.entry["map"]
+    change, allowed = values["change"], block["guard"]["max_loss"]
+    is_teacher = block["baseline"] is not None and block["baseline"]["is_teacher"]
     if change["mean"] < 0:
         yield f"{place}: MAP fell by {-change['mean']:.4f} ({_significance(change, block, tests)})."
     if values["after"] < values.get("teacher", 0):
-        also = "" if "baseline" in free else ", which is the untouched model"
+        also = ", which is the untouched model" if is_teacher else ""
         yield f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher{also}."
     for name, words in FREE.items():
         over = values.get(f"over_{name}")
-        if name in free and over and over["mean"] < 0:
+        if over and over["mean"] < 0 and not (name == "baseline" and is_teacher):  # the teacher's line says it
             tested = _significance(over, block, tests)
             yield f"{place}: the student stays {-over['mean']:.4f} MAP below {words}, which is free ({tested})."
+    if compared.domain == "out-of-domain" and -change["mean"] > allowed:
+        yield f"{place}: that is more than the {allowed:g} that train.max_loss allows on the guard set."
 
 
 def _significance(difference: Mapping[str, float], block: Mapping[str, Any], tests: int) -> str:

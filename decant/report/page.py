@@ -16,17 +16,12 @@ Curve = Sequence[Mapping[str, float]]
 
 
 def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> str:
-    """Render the page.
-
-    Args:
-        comparison: the content of metrics/comparison.json.
-        cost: the content of metrics/cost.json.
-        curves: track → `loss` and `dev` → points.
-    """
+    """Render the page, from metrics/comparison.json, metrics/cost.json, and track → `loss` and `dev` → points."""
     environment = Environment(
         loader=PackageLoader("decant.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    first = next(iter(comparison.values()))
+    confidence = next(iter(comparison.values()))["confidence"]
+    guards = {track: block["guard"] for track, block in comparison.items()}
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
         cost=cost,
@@ -38,13 +33,9 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         tests=changes_shown(comparison),
         overlap_rows=overlap_rows(comparison),
         split_pairs=SPLIT_PAIRS,
-        confidence=percent(first["confidence"], digits=0),
+        confidence=percent(confidence, digits=0),
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
-        guard_charts={
-            track: guard_chart(block["guard"])
-            for track, block in comparison.items()
-            if len(block["guard"]["points"]) > 1
-        },
+        guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
         **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
     )

@@ -15,15 +15,9 @@ from decant.report.statistics import Values, mean_interval, randomisation_p_valu
 
 @dataclass(frozen=True)
 class Aggregate:
-    """A mean over seeds and queries.
+    """A mean over seeds and queries, and its confidence interval: over both, or over queries where there is one seed.
 
-    Args:
-        mean: over both.
-        low: lower end of the confidence interval: over seeds and queries, or over queries where there is one seed.
-        high: upper end.
-        seed_deviation: the standard deviation of the seeds' means; None of one seed.
-        seeds: their number.
-        queries: their number.
+    `seed_deviation` is the standard deviation of the seeds' means; None of one seed.
     """
 
     mean: float
@@ -36,11 +30,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class SeedDifference(Aggregate):
-    """The mean difference of two models, paired by seed and query; `seed_deviation` is that of the differences.
-
-    Args:
-        p_value: of the randomisation test over queries, on each query's mean difference over the seeds.
-    """
+    """The mean difference of two models, paired by seed and query; `seed_deviation` is that of the differences."""
 
     p_value: float
 
@@ -64,26 +54,20 @@ def aggregate(values: Values, settings: ReportSettings, seed: int) -> Aggregate:
     """
     if values.ndim != 2 or not values.size:
         raise DecantError(f"values of the shape {values.shape}", "give one row a seed and one column a query")
-    seeds, queries = values.shape
-    mean = float(values.mean())
-    if seeds == 1:
+    mean, deviation = float(values.mean()), None
+    if len(values) == 1:
         low, high = mean_interval(values[0], settings, seed)
-        return Aggregate(mean, low, high, None, seeds, queries)
-    half = _half_width(values, settings.confidence)
-    return Aggregate(mean, mean - half, mean + half, float(values.mean(axis=1).std(ddof=1)), seeds, queries)
+    else:
+        half = _half_width(values, settings.confidence)
+        low, high, deviation = mean - half, mean + half, _seed_deviation(values)
+    return Aggregate(mean, low, high, deviation, *values.shape)
 
 
 def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
-    """Compare two checkpoints query by query: `seed_difference` of one seed each.
+    """Compare two checkpoints query by query: `seed_difference` of one seed each, of values of the shape (queries,).
 
     The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
     et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
-
-    Args:
-        first: metric of each query, shape (queries,).
-        second: the other model's, shape (queries,).
-        settings: of test and interval; the smallest p-value is 2 / (resamples + 1).
-        seed: of both.
     """
     return seed_difference(first[None], second[None], settings, seed)
 
@@ -92,11 +76,11 @@ def seed_difference(first: Values, second: Values, settings: ReportSettings, see
     """Compare two models seed by seed and query by query.
 
     The interval is `aggregate`'s, of the method under other seeds and queries. The p-value holds for these seeds: it
-    asks whether other queries could have turned the difference of their means.
+    asks whether other queries could have turned the difference of their means; at least 2 / (resamples + 1).
 
     Args:
         first: metric of each query, shape (seeds, queries).
-        second: the other model's, of the same shape, its seeds in the same order.
+        second: the other model's, of the same shape, its seeds and queries in the same order.
         settings: of test and interval.
         seed: of both.
 
@@ -131,8 +115,12 @@ def ratio(values: Values, reference: Values, settings: ReportSettings, seed: int
     unit = float(reference.mean())
     times = float(values.mean()) / unit
     rest = aggregate(values - times * reference, settings, seed)
-    deviation = float(values.mean(axis=1).std(ddof=1)) / unit if len(values) > 1 else None
+    deviation = _seed_deviation(values) / unit if len(values) > 1 else None
     return Aggregate(times, times + rest.low / unit, times + rest.high / unit, deviation, rest.seeds, rest.queries)
+
+
+def _seed_deviation(values: Values) -> float:
+    return float(values.mean(axis=1).std(ddof=1))
 
 
 def _half_width(values: Values, confidence: float) -> float:

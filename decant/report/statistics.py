@@ -1,6 +1,7 @@
 """Paired statistics over queries, by SciPy's own routines, seeded, and Holm's correction for many of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,49 +13,26 @@ Values = npt.NDArray[np.float64]
 
 
 def randomisation_p_value(difference: Values, settings: ReportSettings, seed: int) -> float:
-    """The two-sided p-value of the paired randomisation test that the mean difference is 0.
-
-    Args:
-        difference: of each query, shape (queries,).
-        settings: the number of random exchanges.
-        seed: of these.
-    """
+    """The two-sided p-value of the paired randomisation test that the mean difference, shape (queries,), is 0."""
     if len(difference) < 2 or not difference.any():  # one query proves nothing, and SciPy refuses it
         return 1.0
     # Exchanging a query's two values flips the sign of its difference: SciPy does so for a single paired sample.
-    test = permutation_test(
-        (difference,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=settings.resamples,
-        batch=1000,
-        rng=np.random.default_rng(seed),
-    )
-    return float(test.pvalue)
+    options = _resampling(settings, seed)
+    return float(permutation_test((difference,), np.mean, permutation_type="samples", **options).pvalue)
 
 
 def mean_interval(values: Values, settings: ReportSettings, seed: int) -> tuple[float, float]:
-    """The percentile bootstrap interval of a mean over queries.
-
-    Args:
-        values: of each query, shape (queries,).
-        settings: the number of resamples and the confidence.
-        seed: of the resamples.
-    """
+    """The percentile bootstrap interval of a mean over queries, values of the shape (queries,)."""
     if len(values) < 2 or not values.any():
         return float(values.mean()), float(values.mean())
-    interval = bootstrap(
-        (values,),
-        np.mean,
-        vectorized=True,
-        method="percentile",
-        confidence_level=settings.confidence,
-        n_resamples=settings.resamples,
-        batch=1000,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    options = _resampling(settings, seed)
+    result = bootstrap((values,), np.mean, method="percentile", confidence_level=settings.confidence, **options)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _resampling(settings: ReportSettings, seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {"vectorized": True, "n_resamples": settings.resamples, "batch": 1000, "rng": rng}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -73,4 +51,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
-    return [float(value) for value in adjusted]
+    return adjusted.tolist()  # type: ignore[no-any-return]
