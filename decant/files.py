@@ -35,10 +35,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path` to fill; it takes `path`'s place on success, and goes on any failure.
-
-    Several processes may write one folder at once; see `atomic_file`.
-    """
+    """Yield an empty folder beside `path` to fill; it takes `path`'s place as a file does in `atomic_file`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = _partial(path), _partial(path)
     partial.mkdir()

@@ -74,8 +74,6 @@ class Mine(Block):
     @model_validator(mode="after")
     def _corpus(self) -> "Mine":
         if self.corpus is not None and self.corpus.startswith(("hub:", "modelscope:")):
-            raise ValueError(
-                f"`corpus` is {self.corpus}, and a corpus is a file on this machine: download it, and name a file in "
-                "data/own or path:…"
-            )
+            remedy = "download it, and name a file in data/own or path:…"
+            raise ValueError(f"`corpus` is {self.corpus}, and a corpus is a file on this machine: {remedy}")
         return self

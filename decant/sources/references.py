@@ -54,10 +54,8 @@ def resolve(
     """
     name = reference.partition(":")[0]
     if name not in SCHEMES:
-        raise DecantError(
-            f"{reference}: a reference cannot begin with `{name}:`",
-            f"write {' or '.join(f'{scheme}:…' for scheme in SCHEMES)}",
-        )
+        known = " or ".join(f"{scheme}:…" for scheme in SCHEMES)
+        raise DecantError(f"{reference}: a reference cannot begin with `{name}:`", f"write {known}")
     scheme = SCHEMES[name]
     if scheme.pinned and not re.fullmatch(r"[0-9a-f]{40}", revision or ""):
         raise DecantError(

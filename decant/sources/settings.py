@@ -11,9 +11,8 @@ from decant.sources import SCHEMES
 def _known_scheme(reference: str) -> str:
     scheme = reference.partition(":")[0]
     if scheme not in SCHEMES:
-        raise ValueError(
-            f"a reference cannot begin with `{scheme}:`: write {' or '.join(f'{name}:…' for name in SCHEMES)}"
-        )
+        known = " or ".join(f"{name}:…" for name in SCHEMES)
+        raise ValueError(f"a reference cannot begin with `{scheme}:`: write {known}")
     return reference
 
 

@@ -1,10 +1,9 @@
 """The `icd10` set: find the code's title for a synonym, among titles that share its words.
 
-Source: the ICD-10-CM tabular list (US CDC/NCHS, public domain), which the package
-`simple-icd-10-cm` ships as XML. Query: a synonym (inclusion term) of a code. Positives: the code's
-title and its other synonyms. Negatives: the titles of other codes (broader and narrower ones included)
-nearest to the query by TF-IDF over words. Splits are by three-character category, and candidates come
-from the query's own split alone.
+Source: the ICD-10-CM tabular list (US CDC/NCHS, public domain), which the package `simple-icd-10-cm` ships as XML.
+Query: a synonym (inclusion term) of a code. Positives: the code's title and its other synonyms. Negatives: the titles
+of other codes (broader and narrower ones included) nearest to the query by TF-IDF over words. Splits are by
+three-character category, and candidates come from the query's own split alone.
 """
 
 import random

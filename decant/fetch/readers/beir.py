@@ -12,10 +12,9 @@ from decant.fetch.readers.ranked import Texts, is_positive, records
 def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
     """See `decant.fetch.build.Read`.
 
-    The folder holds `corpus.jsonl` (`_id`, `title`, `text`), `queries.jsonl` (`_id`, `text`),
-    `qrels/<split>.tsv` (query-id, corpus-id, score) and `candidates/<split>.tsv` (query-id, corpus-id): the
-    candidates to be ranked. A candidate with a qrel above 0 is a positive, every other one a negative;
-    a positive that the candidate list leaves out is added to it.
+    The folder holds `corpus.jsonl` (`_id`, `title`, `text`), `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv`
+    (query-id, corpus-id, score) and `candidates/<split>.tsv` (query-id, corpus-id): the candidates to be ranked. A
+    candidate with a qrel above 0 is a positive, all others are negatives; a positive that is not listed is added.
     """
     del repository
     queries, corpus = (Texts(file, dict(_texts_by_id(root / file))) for file in ("queries.jsonl", "corpus.jsonl"))
