@@ -38,10 +38,7 @@ def run_track(stage: str, main: Callable[[str], None], description: str | None) 
 
 
 def run(stage: str, main: Callable[[], None]) -> NoReturn:
-    """Run a stage's main function and exit; see `decant.processes.run_main`.
-
-    Messages name the stage's address in dvc.yaml: they say how to make its inputs, and bring earlier outputs back.
-    """
+    """Run a stage, named by its address in dvc.yaml, and exit; messages say how to make its inputs and outputs."""
 
     def with_inputs() -> None:
         try:

@@ -39,9 +39,9 @@ def main(track: str, model: str) -> None:
 
 
 def _scorer(params: Params, track: str, model: str) -> Scorer:
-    baselines, batch_size = params.baselines, params.evaluate.batch_size
+    batch_size = params.evaluate.batch_size
     if model == "baseline":
-        folder = model_folder(str(baselines.model), baselines.revision, None)
+        folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
         return kind_of(folder).scorer(folder, batch_size)
     student, kind = params.track(track).student, TRACKS[track]
     if model == "before":
@@ -53,7 +53,9 @@ def _scorer(params: Params, track: str, model: str) -> Scorer:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("track", choices=(*TRACKS, "all"), help="all goes with baseline")
+    parser.add_argument("track", choices=(*TRACKS, "all"))
     parser.add_argument("model", choices=("before", "after", "labels_only", "bm25", "teacher", "baseline", "speed"))
     chosen = parser.parse_args()
+    if (chosen.track == "all") != (chosen.model == "baseline"):
+        parser.error("`all` and `baseline` go together")
     cli.run(f"evaluate_{chosen.model}@{chosen.track}".removesuffix("@all"), lambda: main(chosen.track, chosen.model))
