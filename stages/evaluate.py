@@ -5,7 +5,7 @@ import argparse
 from decant import paths
 from decant.data.sets import read_split
 from decant.evaluate.bm25 import BM25Scorer
-from decant.evaluate.run import DOMAINS, evaluate, teacher_runs, write_results
+from decant.evaluate.run import DOMAINS, Run, evaluate, teacher_runs, write_results
 from decant.evaluate.speed import measure_speed
 from decant.files import write_json
 from decant.kinds import TRACKS, kind_of
@@ -27,11 +27,10 @@ def main(track: str, model: str) -> None:
     tracks = {name: block for name, block in params.tracks.items() if track in (name, "all")}
     sets = {name: {d: dataset for d in DOMAINS if (dataset := getattr(block, d))} for name, block in tracks.items()}
     splits = {name: read_split(paths.split(name, "test")) for of_track in sets.values() for name in of_track.values()}
-    if params.baselines.is_off(model):
-        runs = {}
-    elif model == "teacher":
+    runs: dict[str, Run] = {}
+    if model == "teacher":
         runs = teacher_runs(paths.SCORES / track, sets[track], splits, tracks[track].teacher.kind)
-    else:
+    elif not params.baselines.is_off(model):
         scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
         runs = {name: evaluate(scorer, split) for name, split in splits.items()}
     for name, of_track in sets.items():
