@@ -19,26 +19,27 @@ def evaluate(
     Example: decant evaluate --model models/embedding --dataset pydocs
     """
 
-    def main() -> None:
-        from decant import paths
-        from decant.data.sets import read_split
-        from decant.errors import DecantError
-        from decant.evaluate.run import evaluate
-        from decant.kinds import kind_of
-        from decant.params import load_params
-        from decant.sources.references import model_folder
+    run_main("decant evaluate", lambda: _evaluate(model, revision, dataset, split))
 
-        params = load_params(paths.PARAMS)
-        if dataset not in params.datasets:
-            known = ", ".join(params.datasets)
-            raise DecantError(f"--dataset {dataset}: there is no such set", f"choose one of {known}")
-        if split not in ("dev", "test"):
-            raise DecantError(f"--split {split}: there is no such split", "choose dev or test")
-        path = paths.split(dataset, split)
-        if not path.is_file():
-            raise DecantError(f"{path} is not there", f"`dvc repro fetch@{dataset}` makes it")
-        folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
-        scorer = kind_of(folder).scorer(folder, params.evaluate.batch_size)
-        print(json.dumps(evaluate(scorer, read_split(path)).means(), indent=2))
 
-    run_main("decant evaluate", main)
+def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> None:
+    from decant import paths
+    from decant.data.sets import read_split
+    from decant.errors import DecantError
+    from decant.evaluate.run import evaluate
+    from decant.kinds import kind_of
+    from decant.params import load_params
+    from decant.sources.references import model_folder
+
+    params = load_params(paths.PARAMS)
+    if dataset not in params.datasets:
+        known = ", ".join(params.datasets)
+        raise DecantError(f"--dataset {dataset}: there is no such set", f"choose one of {known}")
+    if split not in ("dev", "test"):
+        raise DecantError(f"--split {split}: there is no such split", "choose dev or test")
+    path = paths.split(dataset, split)
+    if not path.is_file():
+        raise DecantError(f"{path} is not there", f"`dvc repro fetch@{dataset}` makes it")
+    folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
+    scorer = kind_of(folder).scorer(folder, params.evaluate.batch_size)
+    print(json.dumps(evaluate(scorer, read_split(path)).means(), indent=2))

@@ -184,7 +184,7 @@ def test_of_decants_code_a_fingerprint_is_of_the_rooms_that_train(
 
 @pytest.mark.slow
 def test_two_processes_go_on_as_well(tmp_path: Path) -> None:
-    project = TrainingProject(tmp_path, 0.1, processes=2, save_steps=2, lr=3e-5, epochs=60)
+    project = TrainingProject(tmp_path, 0.1, processes=2, save_steps=2, lr=3e-5, epochs=20)
     process = project.start("embedding")
     first = ".resume/train/embedding/*/checkpoint-4/checksums.json"
     while not list(tmp_path.glob(first)):
