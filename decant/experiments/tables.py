@@ -44,13 +44,7 @@ def render(
 ) -> str:
     """The table of each track, and its notes, as Markdown.
 
-    Args:
-        grid: the cells.
-        results: of any of them.
-        digests: of each cell's params; results of other params are not shown.
-        read: finds the values of a result's queries.
-        settings: of tests and intervals.
-        seed: of their resamples.
+    Results of other params than those of `digests` are not shown. `read` finds the values of a result's queries.
 
     Raises:
         DecantError: seeds of one cell were tested on different splits.
