@@ -20,13 +20,8 @@ from decant.models.scorer import Scorer, Scores
 
 DOMAINS = ("in_domain", "out_of_domain")
 
-COLUMNS = [
-    ("domain", pa.string()),
-    ("dataset", pa.string()),
-    ("query", pa.string()),
-    ("labels", pa.list_(pa.int8())),
-    ("scores", pa.list_(pa.float32())),
-]  # and one a metric
+LISTS = [("labels", pa.list_(pa.int8())), ("scores", pa.list_(pa.float32()))]
+COLUMNS = [*((name, pa.string()) for name in ("domain", "dataset", "query")), *LISTS]  # and one a metric
 
 Values = npt.NDArray[np.float64]
 

@@ -165,18 +165,19 @@ class Ablations:
         with progress(len(jobs), "experiments") as bar:
             while pending:
                 entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
-                ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
-                for experiment in ended:
-                    if experiment.state == "failed" and not experiment.started and experiment.name not in again:
-                        again.add(experiment.name)  # lost by a worker that ended as it took it
-                        queue.remove([experiment.name])
-                        self._put(queue, pending[experiment.name])
+                for name, experiment in entries.items():
+                    if experiment.state not in ("done", "failed"):
                         continue
-                    job = pending.pop(experiment.name)
+                    if experiment.state == "failed" and not experiment.started and name not in again:
+                        again.add(name)  # lost by a worker that ended as it took it
+                        queue.remove([name])
+                        self._put(queue, pending[name])
+                        continue
+                    job = pending.pop(name)
                     result = self._record(experiment, job)
+                    queue.remove([name])
                     if result.fault:
                         failed.append(job)
-                    queue.remove([experiment.name])
                     bar.clear()  # the line stands alone
                     self.tell(f"{job}: {_outcome(result)}")
                     bar.update()
