@@ -35,7 +35,8 @@ from decant.evaluate.run import read_metrics
 from decant.fetch.embedded.icd10 import TABULAR_LIST, Code, read_codes
 from decant.fetch.splits import allot_groups
 from decant.files import read_json
-from decant.report.statistics import paired_difference
+from decant.report.seeds import paired_difference
+from decant.report.settings import ReportSettings
 from decant.sources.references import resolve
 
 ROOT = Path(__file__).parent.parent
@@ -83,7 +84,7 @@ def main() -> None:
             published[rate], texts = _train(folder, changed, arguments.queries, f"published, rate {rate:g}")
     rate, best = max(published.items(), key=lambda item: float(item[1].mean()))
     for name, (values, our_texts) in ours.items():
-        found = paired_difference(values, best, resamples=9999, confidence=0.95, seed=0)
+        found = paired_difference(values, best, ReportSettings(), 0)
         print(
             f"{name}: 1 / {texts / our_texts:.1f} of the published texts; bar 1 / 10: {_met(our_texts <= texts / 10)}\n"
             f"{name}: MAP {found.mean:+.4f} ({found.low:+.4f} … {found.high:+.4f}), p {found.p_value:.4f}, against the "

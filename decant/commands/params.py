@@ -3,18 +3,20 @@
 import json
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import AfterValidator, BaseModel
+from pydantic.fields import FieldInfo
 
 from decant.blocks import OneOf
 from decant.processes import run_main
 
 PAGE = Path("docs/params.md")
 MARKS = "<!-- keys: by `decant params --write` -->", "<!-- end of keys -->"
+WORDS = {bool: "`true`, `false`", int: "a whole number", float: "a number", str: "a text", type(None): "null"}
 
 
 def params(
@@ -60,8 +62,8 @@ def _block(path: str, block: type[BaseModel], shown: dict[str, str]) -> Iterator
     """The table of a block, then those of the blocks in it; a block like an earlier one is named, not repeated."""
     fields = block.model_fields
     likeness = repr([(name, field.annotation) for name, field in fields.items()])
-    summary = " ".join((block.__doc__ or "").split("\n\n")[0].split())
-    yield from (f"## {f'`{path}`' if path else 'The whole file'}", "", summary)
+    yield from (f"## {f'`{path}`' if path else 'The whole file'}", "")
+    yield " ".join((block.__doc__ or "").split("\n\n")[0].split())
     if likeness in shown:
         yield from (f"Its keys are those of `{shown[likeness]}`.", "")
         return
@@ -70,23 +72,24 @@ def _block(path: str, block: type[BaseModel], shown: dict[str, str]) -> Iterator
     inner: dict[str, type[BaseModel]] = {}
     for name, field in fields.items():
         blocks = list(_blocks_in(field.annotation))
-        default = "required" if field.is_required() else f"default {_value(field)}"
         key = f"{path}.{name}".lstrip(".")
         inner |= {f"{key}.NAME" if get_origin(field.annotation) is dict else key: block for block in blocks}
         nullable = ", or null" if type(None) in get_args(field.annotation) else ""
         allowed = f"a block{nullable}" if blocks else _allowed(field.annotation, field.metadata)
-        text = f"- `{name}` ({allowed}; {default}). {field.description or ''}"
+        text = f"- `{name}` ({allowed}; {_default(field)}). {field.description or ''}"
         yield from textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     yield ""
     for key, one in inner.items():
         yield from _block(key, one, shown)
 
 
-def _value(field: Any) -> str:
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return "as below"
-    return f"`{json.dumps(value)}`" if not isinstance(value, str) else f"`{value}`"
+        return "default as below"
+    return f"default `{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _blocks_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -96,28 +99,21 @@ def _blocks_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _blocks_in(part)
 
 
-def _allowed(annotation: Any, metadata: Any = ()) -> str:
+def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     """What a value may be, in words."""
     origin, parts = get_origin(annotation), get_args(annotation)
-    if annotation is type(None):
-        return "null"
     if origin is Annotated:
         return _allowed(parts[0], parts[1:])
     if origin is Literal:
         return ", ".join(f"`{part}`" for part in parts)
     if origin in (Union, types.UnionType):
-        return ", ".join(_allowed(part) for part in parts)
-    if origin is list:
-        return f"a list of {_allowed(parts[0])}"
-    if origin is dict:
-        return f"a mapping to {_allowed(parts[1])}"
-    validators = [part.func for part in metadata if isinstance(part, AfterValidator)]
-    if names := [f"`{name}`" for validator in validators if isinstance(validator, OneOf) for name in validator.names]:
+        return ", ".join(map(_allowed, parts))
+    if origin in (list, dict):
+        return f"{'a list of' if origin is list else 'a mapping to'} {_allowed(parts[-1])}"
+    functions = [part.func for part in metadata if isinstance(part, AfterValidator)]
+    if names := [f"`{name}`" for function in functions if isinstance(function, OneOf) for name in function.names]:
         return ", ".join(names)
-    words = {bool: "`true`, `false`", int: "a whole number", float: "a number", str: "a text"}[annotation]
     limits = [part for limit in metadata for part in getattr(limit, "metadata", None) or [limit]]
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    bounds = [
-        f"{sign} {getattr(part, name):g}" for part in limits for name, sign in signs.items() if hasattr(part, name)
-    ]
-    return f"{words} {' and '.join(bounds)}".strip()
+    bounds = [f"{sign} {getattr(part, key):g}" for part in limits for key, sign in signs.items() if hasattr(part, key)]
+    return f"{WORDS[annotation]} {' and '.join(bounds)}".strip()

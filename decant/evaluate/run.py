@@ -20,13 +20,8 @@ from decant.models.scorer import Scorer, Scores
 
 DOMAINS = ("in_domain", "out_of_domain")
 
-COLUMNS = [
-    ("domain", pa.string()),
-    ("dataset", pa.string()),
-    ("query", pa.string()),
-    ("labels", pa.list_(pa.int8())),
-    ("scores", pa.list_(pa.float32())),
-]  # and one a metric
+LISTS = [("labels", pa.list_(pa.int8())), ("scores", pa.list_(pa.float32()))]
+COLUMNS = [*((name, pa.string()) for name in ("domain", "dataset", "query")), *LISTS]  # and one a metric
 
 Values = npt.NDArray[np.float64]
 
@@ -87,13 +82,10 @@ def run_from_scores(rows: Sequence[Row], scores: Scores, kind: str) -> Run:
 
 
 def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Split], kind: str) -> dict[str, Run]:
-    """The runs of a teacher's scores, by data set; quarantined pairs rank below all others of their query.
+    """The runs of a teacher of this kind, by data set, from its track's folder of scores.
 
-    Args:
-        folder: of a track's scores.
-        sets: domain → name of the data set.
-        splits: the sets' test splits, by their names.
-        kind: of the teacher.
+    `sets` is domain → name of the data set, `splits` the test splits by these names. Quarantined pairs rank below all
+    others of their query.
     """
     files = read_json(folder / "manifest.json")["files"]
     runs = {}
@@ -107,11 +99,7 @@ def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Spl
 def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping[str, Run]) -> Any:
     """Write data/runs/<track>/<model>.parquet and metrics/<track>/<model>.json.
 
-    Args:
-        track: whose model it is.
-        model: such as "after".
-        sets: domain → name of the data set.
-        runs: name of the data set → run; empty for a baseline that is off.
+    `sets` is domain → name of the data set; `runs` is by these names, and empty for a baseline that is off.
 
     Returns:
         the content of the metrics: domain → data set → metric → mean.
@@ -124,12 +112,7 @@ def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping
 
 
 def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]]) -> None:
-    """Write the runs of one model, a row a query.
-
-    Args:
-        path: of the Parquet file.
-        runs: domain → name of the data set → run.
-    """
+    """Write the runs of one model, domain → name of the data set → run, as Parquet, a row a query."""
     rows = [
         {"domain": domain, "dataset": dataset, "query": query, "labels": labels, "scores": scores.tolist(), **metrics}
         for domain, sets in runs.items()

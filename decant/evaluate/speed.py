@@ -20,11 +20,11 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
     """Time the reranking of a set by both models in turns in this process, about 1,000 pairs a round.
 
     Each model scores one query before the first round. A bi-encoder encodes each distinct text once, queries included;
-    a cross-encoder reads every pair.
+    a cross-encoder reads every pair. The student may be untrained: the weights' values do not change its speed.
 
     Args:
         teacher: opens it, or says why it cannot be timed.
-        student: trained or not: the weights' values do not change its speed.
+        student: of the same track.
         split: a test split.
 
     Returns:

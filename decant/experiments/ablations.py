@@ -45,12 +45,9 @@ class Job(NamedTuple):
 
 
 class Ablations:
-    """A grid, its results and its tables.
+    """A grid, its results and its tables; `jobs` experiments run at a time, `tell` takes each line of progress.
 
-    Args:
-        name: of the grid: of its YAML file, of the CSV file of its results beside it, and of its marks on the page.
-        jobs: experiments at a time.
-        tell: takes each line of progress.
+    The grid's name is that of its YAML file, of its results' CSV file beside it, and of its marks on the page.
 
     Raises:
         DecantError: the grid is not sound.
@@ -74,7 +71,7 @@ class Ablations:
             raise DecantError(f"--only {', '.join(unknown)}: no such cell", has)
         results, failed = current(self.grid, read_results(self.results), self.digests), []
         done = {job for job, result in results.items() if not result.fault}
-        missing = [job for job in self._jobs(only or self.grid.cells) if job not in done]
+        missing = [job for job in self._all_seeds(only or self.grid.cells) if job not in done]
         if missing:
             queue = ExperimentQueue(self.jobs)
             try:
@@ -108,7 +105,7 @@ class Ablations:
         results = read_results(self.results)
         done = current(self.grid, results, self.digests)
         earlier = {(result.cell, result.seed) for result in results}
-        for job in self._jobs(self.grid.cells):
+        for job in self._all_seeds(self.grid.cells):
             state = "changed since it was run" if job in earlier else "not run"
             self.tell(f"{job}: {_outcome(done[job]) if job in done else state}")
 
@@ -116,7 +113,7 @@ class Ablations:
         """Where the values of a job's queries are kept."""
         return FOLDER / "queries" / self.name / f"{job}.parquet"
 
-    def _jobs(self, cells: Iterable[str]) -> list[Job]:
+    def _all_seeds(self, cells: Iterable[str]) -> list[Job]:
         """All seeds of one cell after the other."""
         return [Job(cell, seed) for cell in cells for seed in self.grid.seeds]
 
@@ -168,18 +165,19 @@ class Ablations:
         with progress(len(jobs), "experiments") as bar:
             while pending:
                 entries = {experiment.name: experiment for experiment in queue.entries() if experiment.name in pending}
-                ended = [experiment for experiment in entries.values() if experiment.state in ("done", "failed")]
-                for experiment in ended:
-                    if experiment.state == "failed" and not experiment.started and experiment.name not in again:
-                        again.add(experiment.name)  # lost by a worker that ended as it took it
-                        queue.remove([experiment.name])
-                        self._put(queue, pending[experiment.name])
+                for name, experiment in entries.items():
+                    if experiment.state not in ("done", "failed"):
                         continue
-                    job = pending.pop(experiment.name)
+                    if experiment.state == "failed" and not experiment.started and name not in again:
+                        again.add(name)  # lost by a worker that ended as it took it
+                        queue.remove([name])
+                        self._put(queue, pending[name])
+                        continue
+                    job = pending.pop(name)
                     result = self._record(experiment, job)
+                    queue.remove([name])
                     if result.fault:
                         failed.append(job)
-                    queue.remove([experiment.name])
                     bar.clear()  # the line stands alone
                     self.tell(f"{job}: {_outcome(result)}")
                     bar.update()

@@ -37,8 +37,8 @@ def compare_revisions(
             one method, joined by commas.
         second: likewise, as many; seeds are paired by their place.
         tracks: to compare.
-        model: of `NAMES`.
-        metrics: of `METRICS`.
+        model: one of `NAMES`.
+        metrics: some of `METRICS`.
         params: of the workspace, for the settings of the tests.
 
     Raises:
@@ -62,7 +62,7 @@ def compare_revisions(
                 continue
             ranked = [[runs[name][domain] for name in side] for side in sides]
             _check_split(f"{track}, {domain.replace('_', '-')}", ranked[0] + ranked[1], revisions)
-            rows += [_compare(track, domain, metric, ranked, params.report, params.seed) for metric in metrics]
+            rows += [_compare(track, domain, metric, ranked, params) for metric in metrics]
     if not rows:
         raise DecantError("there is no test set that all revisions have", "; ".join(missing))
     listed = "\n".join(f"- {note}" for note in [*_notes(rows), *missing])
@@ -97,12 +97,10 @@ def _difference(first: TestRun, other: TestRun, revisions: dict[str, Revision]) 
     return None
 
 
-def _compare(
-    track: str, domain: str, metric: str, ranked: Sequence[Sequence[TestRun]], settings: ReportSettings, seed: int
-) -> Compared:
+def _compare(track: str, domain: str, metric: str, ranked: Sequence[Sequence[TestRun]], params: Params) -> Compared:
     first, second = (np.stack([run.metrics[metric] for run in side]) for side in ranked)
     place = [track, f"{ranked[0][0].dataset}, {domain.replace('_', '-')}", METRICS[metric].label]
-    return Compared(place, first, second, seed_difference(second, first, settings, seed))
+    return Compared(place, first, second, seed_difference(second, first, params.report, params.seed))
 
 
 def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:

@@ -49,11 +49,7 @@ class Grid(Block):
 
 
 def read_grid(path: Path, params: Mapping[str, Any]) -> tuple[Grid, dict[str, str]]:
-    """Read a grid and check all of it against the params, before anything is run.
-
-    Args:
-        path: of the YAML file.
-        params: the content of params.yaml, which every cell changes.
+    """Read a grid and check all of it against the content of params.yaml, before anything is run.
 
     Returns:
         the grid, and the digest of each cell's params.

@@ -29,10 +29,7 @@ class TestRun(NamedTuple):
 
 
 class Revision:
-    """A git revision, or the workspace.
-
-    Args:
-        name: a commit, a tag, a branch, a `dvc exp` name, or `workspace`.
+    """A git revision by its name (a commit, a tag, a branch, a `dvc exp` name), or the `workspace`.
 
     Raises:
         DecantError: there is no such revision, or no repository.
@@ -78,17 +75,12 @@ class Revision:
                 f"evaluate that revision's checkpoint anew: `dvc get . models/{track} --rev {self.name}`, then "
                 "`decant evaluate --model PATH --dataset NAME`",
             )
-        return {
-            domain: TestRun(
-                self.name,
-                dataset,
-                self._recorded_split(track, model, dataset),
-                part["query"].to_pylist(),
-                part["labels"].to_pylist(),
-                metrics,
-            )
-            for domain, dataset, part, metrics in by_test_set(table)
-        }
+        runs = {}
+        for domain, dataset, part, metrics in by_test_set(table):
+            split = self._recorded_split(track, model, dataset)
+            queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
+            runs[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
+        return runs
 
     def training_seconds(self, track: str) -> float:
         """How long a track's training took; raises as `runs` does."""

@@ -17,7 +17,7 @@ from decant.report.table import table
 
 NOTHING = "–"
 
-ReadQueries = Callable[[Result], Mapping[str, Queries]]
+Reader = Callable[[Result], Mapping[str, Queries]]
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,11 @@ class _Row:
 
 
 def render(
-    grid: Grid,
-    results: Sequence[Result],
-    digests: Mapping[str, str],
-    read: ReadQueries,
-    settings: ReportSettings,
-    seed: int,
+    grid: Grid, results: Sequence[Result], digests: Mapping[str, str], read: Reader, settings: ReportSettings, seed: int
 ) -> str:
     """The table of each track, and its notes, as Markdown.
 
-    Args:
-        grid: the cells.
-        results: of any of them.
-        digests: of each cell's params; results of other params are not shown.
-        read: finds the values of a result's queries.
-        settings: of tests and intervals.
-        seed: of their resamples.
+    Results of other params than those of `digests` are not shown. `read` finds the values of a result's queries.
 
     Raises:
         DecantError: seeds of one cell were tested on different splits.
@@ -80,7 +69,7 @@ def between_marks(page: str, content: str, grid: str, name: str) -> str:
     return f"{before}{first}\n{content}\n{last}{after}"
 
 
-def _row(name: str, seeds: Sequence[int], results: Mapping[tuple[str, int], Result], read: ReadQueries) -> _Row:
+def _row(name: str, seeds: Sequence[int], results: Mapping[tuple[str, int], Result], read: Reader) -> _Row:
     of_cell = {seed: results[name, seed] for seed in seeds if (name, seed) in results}
     queries = {seed: read(result) for seed, result in of_cell.items() if not result.fault}
     for domain in DOMAINS:

@@ -18,20 +18,13 @@ Curve = Sequence[Mapping[str, float]]
 class TrackResults:
     """What the stages have written of a track."""
 
-    runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]
-    """Model → domain → data set → metric → one value a query."""
-    curves: Mapping[str, Curve]
-    """`loss`, `dev` and `guard` → points; empty where nothing was trained."""
-    cost: Mapping[str, Any]
-    """`teacher`, `train` and `speed` → the content of data/cost/<track>/."""
-    overlap: Mapping[str, Any]
-    """The content of metrics/<track>/overlap.json."""
-    guard: Mapping[str, Any]
-    """Name of the guard set or None, and the MAP that the student may lose on it."""
-    fresh_head: bool
-    """Whether the student's head is drawn at random, so that `before` is chance."""
-    baseline: Mapping[str, Any] | None
-    """The untouched model, and whether teacher and student are made of it; None where there is none."""
+    runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]  # model → domain → data set → metric → value of each query
+    curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
+    cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
+    overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
+    guard: Mapping[str, Any]  # name of the guard set or None, and the MAP that the student may lose on it
+    fresh_head: bool  # whether the student's head is drawn at random, so that `before` is chance
+    baseline: Mapping[str, Any] | None  # the untouched model, if any, and whether teacher and student are made of it
 
 
 class Report(NamedTuple):

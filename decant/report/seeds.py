@@ -106,8 +106,7 @@ def ratio(values: Values, reference: Values, settings: ReportSettings, seed: int
     Args:
         values: metric of each query, shape (seeds, queries).
         reference: the other model's, of which there is one alone, shape (queries,), in the same order; not all 0.
-        settings: see `aggregate`.
-        seed: of the bootstrap.
+        settings: as for `aggregate`; so is `seed`.
 
     Raises:
         DecantError: there is no value.

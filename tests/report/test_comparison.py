@@ -335,10 +335,11 @@ def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
     assert markdown(made, cost()).startswith(summary(made))
 
 
-def test_a_training_of_no_step_is_reported_too(tmp_path):
-    """`train.epochs` 0 writes curves of a header alone."""
+@pytest.mark.parametrize("ratio", [3.0, None])
+def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
+    """`train.epochs` 0 writes curves of a header alone; None is a teacher whose speed was not measured."""
     (tmp_path / "loss.csv").write_text("step,loss\n")
-    measured = cost()["embedding"]
+    measured = cost(ratio)["embedding"]
     values = models(before=0.5, after=0.5, teacher=0.6)
     track = TrackResults(
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},

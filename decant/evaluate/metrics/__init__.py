@@ -4,7 +4,7 @@ A metric's module has a function `measure(labels, scores, kind)`, which gives on
 
 - `labels`: 1.0 for a positive, 0.0 for a negative, at least one of them positive, shape (candidates,);
 - `scores`: shape (candidates,);
-- `kind`: of the model that scored, for metrics that need an order of tied scores; see `ranking.rank`.
+- `kind`: of the model that scored, for metrics that need an order of tied scores; see `reciprocal_rank`.
 """
 
 import importlib

@@ -5,21 +5,33 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from decant.evaluate.metrics.ranking import rank
-
 AT_K = 10
 
 
 def measure(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float32], kind: str) -> float:
     """1 / the place of the first positive, or 0 where it is not among the first ten.
 
-    `rank` orders tied scores. BM25 gives many equal scores (candidates without a word of the query): its reciprocal
-    rank is averaged over all their orders, as the other metrics are for every model.
+    Tied scores are ordered as the library's evaluators order them, so that the means are theirs. BM25 gives many equal
+    scores (candidates without a word of the query): its reciprocal rank is averaged over all their orders, as the
+    other metrics are for every model.
     """
     if kind == "bm25":
         return expected(labels, scores)
-    hits = [place for place, index in enumerate(rank(scores, kind)[:AT_K], start=1) if labels[index]]
-    return 1 / hits[0] if hits else 0.0
+    ranks = np.flatnonzero(labels[_order(scores, kind)[:AT_K]]) + 1
+    return float(1 / ranks[0]) if len(ranks) else 0.0
+
+
+def _order(scores: npt.NDArray[np.float32], kind: str) -> npt.NDArray[np.int64]:
+    """Candidate indices, best first, by the sorting routine of the library's evaluator.
+
+    `torch.argsort` for a bi-encoder (`RerankingEvaluator`), a reversed `numpy.argsort` for every model that reads the
+    pair (`CrossEncoderRerankingEvaluator`).
+    """
+    if kind == "bi_encoder":
+        import torch
+
+        return torch.argsort(-torch.from_numpy(np.array(scores, dtype=np.float32))).numpy()
+    return np.argsort(scores)[::-1]
 
 
 def expected(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> float:
