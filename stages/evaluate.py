@@ -55,6 +55,6 @@ if __name__ == "__main__":
     parser.add_argument("track", choices=(*TRACKS, "all"))
     parser.add_argument("model", choices=("before", "after", "labels_only", "bm25", "teacher", "baseline", "speed"))
     chosen = parser.parse_args()
-    if (chosen.track == "all") != (chosen.model == "baseline"):
+    if (chosen.track in TRACKS) == (chosen.model == "baseline"):
         parser.error("`all` and `baseline` go together")
     cli.run(f"evaluate_{chosen.model}@{chosen.track}".removesuffix("@all"), lambda: main(chosen.track, chosen.model))
