@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
@@ -106,6 +106,7 @@ def test_the_reranker_cuts_the_document_alone(
 
 @settings(deadline=None, max_examples=150)
 @given(query=SHORT, document=TEXTS)
+@example(query="", document="0000" + "\u0800" * 20)  # the cut falls into a character of several tokens
 def test_the_embedding_model_cuts_the_document_alone(
     query: str, document: str, embedding_prompts: EmbeddingPrompts
 ) -> None:

@@ -118,7 +118,7 @@ class Prompts:
         return list(self.tokenizer(list(texts), return_attention_mask=False, verbose=False, **options)["input_ids"])
 
     def _cut(self, text: str, room: int) -> str:
-        """As much of the beginning of a text as its first `room` tokens cover."""
+        """As much of the beginning of a text as its first `room` tokens cover, no part of a character counted."""
         spans = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        ends = [end for _, end in spans["offset_mapping"]]
-        return text if len(ends) <= room else text[: ends[room - 1]]
+        places = spans["offset_mapping"]  # tokens that are bytes of one character have its place each
+        return text if len(places) <= room else text[: min(places[room - 1][1], places[room][0])]
