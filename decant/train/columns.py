@@ -3,7 +3,9 @@
 The trainers pass one column of numbers on to the loss. It holds all that a loss needs of an n-tuple beside its tokens.
 """
 
+import errno
 import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ def tuples_info(path: Path) -> TuplesInfo:
         FileNotFoundError: the file is not there.
     """
     if not path.is_file():
-        raise FileNotFoundError(path)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     metadata = pq.read_metadata(path)  # the schema has none of what a writer adds at the end
     keys = metadata.metadata or {}
     return TuplesInfo(metadata.num_rows, keys.get(b"labelled") == b"true", int(keys.get(b"replayed", 0)))

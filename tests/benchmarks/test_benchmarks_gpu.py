@@ -133,9 +133,9 @@ def test_batches_stay_within_the_budget_and_lengths_vary() -> None:
 
 
 def test_the_docs_quote_the_estimate_as_it_is_printed(run: Callable[..., str]) -> None:
-    docs = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    docs = " ".join((ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split())
     for line in filter(None, run("--estimate").splitlines()):
-        assert line in docs, f"docs/performance.md lacks: {line}"
+        assert line in docs, f"docs/performance.md lacks: {line}"  # which may break it into two lines
 
 
 def test_hours_are_flops_over_the_rate(run: Callable[..., str]) -> None:

@@ -210,6 +210,21 @@ def test_a_teacher_in_use_is_not_pruned_and_another_one_is(tmp_path: Path) -> No
     assert store.teachers() == []
 
 
+def test_where_one_of_a_models_teachers_is_in_use_none_is_pruned(tmp_path: Path) -> None:
+    store = Store(tmp_path, quiet)
+    for length in range(10, 14):
+        fill(store, identity(max_length=length), "m")
+    before = store.teachers()
+    assert before[0].name < digest(identity())  # the one in use comes after another
+
+    def meanwhile() -> None:
+        with pytest.raises(DecantError, match="a run is using this teacher's scores"):
+            store.prune("m")
+
+    in_another_process(tmp_path, meanwhile)
+    assert store.teachers() == before
+
+
 def test_files_that_others_rename_or_remove_meanwhile_are_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,10 @@ class Store:
         teachers = [teacher for teacher in self.teachers() if wanted in (teacher.name, teacher.reference)]
         if not teachers:
             raise DecantError(f"{self.folder}: no teacher is named {wanted!r}", "`decant store` lists them")
-        for teacher in teachers:
-            with self._locked(teacher.name, wait=False):
+        with ExitStack() as locks:
+            for teacher in teachers:
+                locks.enter_context(self._locked(teacher.name, wait=False))
+            for teacher in teachers:
                 gone = self.folder / f".{teacher.name}.pruned"
                 (self.folder / teacher.name).rename(gone)
                 shutil.rmtree(gone, ignore_errors=True)
