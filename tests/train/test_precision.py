@@ -9,6 +9,8 @@ import torch
 
 from decant.errors import DecantError
 from decant.train.precision import check_precision, choose_precision
+from stages import check
+from tests.support.project import ROOT
 
 
 def test_precision_comes_with_its_reason() -> None:
@@ -55,6 +57,15 @@ def test_the_check_looks_for_a_gpu(
         return
     with pytest.raises(DecantError, match="there is no GPU here"):
         check_precision("bfloat16", tmp_path)
+
+
+def test_the_stage_check_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(params.replace("  train:\n", "  train:\n    precision: bfloat16\n", 1))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(DecantError, match="there is no GPU here"):
+        check.main()
 
 
 def test_the_check_imports_no_torch() -> None:

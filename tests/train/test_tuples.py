@@ -173,7 +173,7 @@ def test_a_file_says_what_it_holds(labelled: str | None, tmp_path: Path) -> None
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         tuples_info(tmp_path / "track.parquet")
-    assert str(caught.value) == str(tmp_path / "track.parquet")
+    assert caught.value.filename == str(tmp_path / "track.parquet")
 
 
 def test_the_stage_leaves_no_file_beside_the_tuples_when_it_fails(
