@@ -33,8 +33,10 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     guard = block["guard"]
     if len(guard["points"]) > 1:
         kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
+        between = "between those before and after training"
+        place = {0: "those before training", 1: "those after training"}.get(guard["alpha"], between)
         yield (
-            f"{track}: the student is {guard['alpha']:g} of the way from before to after training, as dev splits say: "
+            f"{track}: the kept weights are {place} (α = {guard['alpha']:g}), chosen on dev splits: "
             f"MAP on the guard set {guard['dataset']} {guard['points'][0]['guard']:.4f} → {kept['guard']:.4f}."
         )
     roles = {"is_teacher": "the teacher too", "is_student": "what the student is made of"}

@@ -26,7 +26,14 @@ from tests.support.project import ROOT, Project, shrink
 
 GRID = Path("ablations/parts.yaml")
 PATHS = {"PYTHONPATH": str(ROOT)}
-COMMAND = (sys.executable, "-u", "-c", "import typer; from decant.commands.ablate import ablate; typer.run(ablate)")
+ABLATE = """
+import typer
+from decant.commands.ablate import ablate
+from decant.experiments import ablations
+ablations.POLL = 0.5
+typer.run(ablate)
+"""
+COMMAND = (sys.executable, "-u", "-c", ABLATE)
 SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
 PIPELINE = """
 stages:

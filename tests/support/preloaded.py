@@ -1,8 +1,9 @@
-"""A `python` that runs `-m stages.NAME` in a fork of a process that has imported the slow libraries.
+"""A `python` that runs `-m dvc` and `-m stages.NAME` in a fork of a process that has imported the slow libraries.
 
-DVC starts each stage by `python -m stages.NAME`, and each would begin with seconds of imports. A server imports the
-libraries once. A small script named `python`, first on the PATH, hands it a stage's arguments, folder, environment and
-output, passes signals on, and ends with its exit code. Anything else it hands to the real interpreter.
+Every DVC command, and every stage that it starts by `python -m stages.NAME`, would begin with seconds of imports. A
+server imports the libraries once. A small script named `python`, first on the PATH, hands it a module's arguments,
+folder, environment and output, passes signals on, and ends with its exit code. Anything else it hands to the real
+interpreter.
 """
 
 import atexit
@@ -21,9 +22,13 @@ from pathlib import Path
 
 LIBRARIES = (
     "datasets",
+    "datasketch",
+    "dvc.cli.parser",
+    "dvc.repo.experiments.queue.celery",
     "matplotlib.figure",
     "networkx",
     "pyarrow.parquet",
+    "pydantic.main",
     "scipy.stats",
     "sentence_transformers",
     "sklearn.feature_extraction.text",
@@ -31,7 +36,7 @@ LIBRARIES = (
 
 CLIENT = """#!{python} -ISE
 import json, os, signal, socket, sys
-if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("stages."):
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith(("dvc", "stages.", "tests.support.")):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
@@ -67,7 +72,7 @@ def python_folder() -> Path:
 
 
 def serve(address: str) -> None:
-    """Import the libraries, then fork for every stage until standard input is closed."""
+    """Import the libraries, then fork for every module until standard input is closed."""
     for name in LIBRARIES:
         __import__(name)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
@@ -75,7 +80,7 @@ def serve(address: str) -> None:
     listener.bind(address)
     listener.listen(64)
     print("ready", flush=True)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the stages
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that wait for the modules
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
@@ -90,7 +95,7 @@ def _end_with_the_parent() -> None:
 
 
 def _attend(connection: socket.socket) -> None:
-    """Fork once more, and tell the client the stage's process and its exit code."""
+    """Fork once more, and tell the client the module's process and its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, output, _, _ = socket.recv_fds(connection, 8, 2)
     content = b""

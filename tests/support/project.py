@@ -54,7 +54,7 @@ class Project:
         return done.stdout
 
     def dvc(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments, code=code, **environment)
+        return self.run("python", "-m", "dvc", *arguments, code=code, **environment)
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)
@@ -93,6 +93,7 @@ def shrink(params: Any) -> None:
         block.update(train=48, dev=12, test=30, negatives=6)
     for track in ("embedding", "reranker"):
         params[track]["triplets"]["negatives"] = 3
+        params[track]["student"].update(layers=[0], max_length=32)
     params["train"].update(evaluations=1, batch_size=16)
     params["report"]["resamples"] = 199
 
