@@ -140,7 +140,8 @@ def test_an_edit_of_ones_own_file_reruns_what_depends_on_it(project: Project) ->
     def edit(params: dict[str, dict[str, object]]) -> None:
         mine = {"source": "path:data/own", "train": "mine.jsonl", "test": 4, "task": "find the answer"}
         params["datasets"]["mine"] = mine
-        params["embedding"]["in_domain"] = "mine"
+        params["embedding"].update(in_domain="mine", out_of_domain=None, guard=None, replay=0.0)
+        params["embedding"]["train"]["interpolate"] = False
 
     project.edit_params(edit)
     own = project.folder / "data/own/mine.jsonl"

@@ -182,7 +182,7 @@ def hold(folder: Path, ready: object, go_on: object) -> None:
 
 
 def in_another_process(folder: Path, meanwhile: Callable[[], None]) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # which has done the imports; it holds none of this process's locks
     ready, go_on = context.Event(), context.Event()
     process = context.Process(target=hold, args=(folder, ready, go_on))
     process.start()

@@ -93,7 +93,8 @@ def shrink(params: Any) -> None:
         block.update(train=48, dev=12, test=30, negatives=6)
     for track in ("embedding", "reranker"):
         params[track]["triplets"]["negatives"] = 3
-        params[track]["student"].update(layers=[0], max_length=32)
+        params[track]["student"]["max_length"] = 32
+    params["embedding"]["student"]["layers"] = [0]
     params["train"].update(evaluations=1, batch_size=16)
     params["report"]["resamples"] = 199
 
