@@ -1,5 +1,7 @@
 # `make demo` and `make test` need git, make, a Python from 3.11 to 3.13, and a package registry.
-WORKERS ?= 2
+JOBS ?= 2
+# One more than the cores: some tests wait for servers, queues and locks.
+WORKERS ?= 3
 # The first Python that will do: named, on the PATH, or pyenv's. 3.11 comes first, with which the locks were made.
 CANDIDATES = $(foreach v,3.11 3.12 3.13,python$(v) $(wildcard $(HOME)/.pyenv/versions/$(v).*/bin/python)) python3
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -22,7 +24,7 @@ demo: install  ## run the whole pipeline and print the comparison of all tracks
 
 ablations: install  ## run what docs/ablations.md has no result of yet, two at a time, and write its tables
 	@dvc repro score
-	@decant ablate --jobs $(WORKERS)
+	@decant ablate --jobs $(JOBS)
 
 install: .venv/.installed  ## make .venv with the locked requirements and the `decant` command
 
@@ -58,7 +60,7 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-ray/bin/$(PIP) -r requirements-ray.txt
 	@touch .venv-ray/.installed
 
-test: install-dev  ## the tests, in two processes (`make test WORKERS=4` takes more)
+test: install-dev  ## the tests, in three processes (`make test WORKERS=5` takes more)
 	@OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not vllm and not ray'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
