@@ -67,7 +67,7 @@ test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
 	@python -m pytest -m 'not vllm and not ray'
 
 test-unit: .venv-unit/.installed  ## the tests of single rooms on another Python: make test-unit UNIT_PYTHON=python3.13
-	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest -n $(WORKERS) -m 'not slow and not vllm and not ray' $(UNIT_TESTS)
+	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest -n $(WORKERS) -m 'not slow and not vllm and not ray' -k 'not demo_has_run' $(UNIT_TESTS)
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm

@@ -237,7 +237,8 @@ def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
 @pytest.mark.ray
 def test_an_actor_has_its_share_of_the_clusters_gpus(model: Path, tmp_path: Path) -> None:
     script = (
-        "import ray\n"
+        "import pytest, ray\n"
+        "from decant.errors import DecantError\n"
         "from decant.score.engines.ray_pool import RayPool, count_engines\n"
         f"model = Path({str(model)!r})\n"
         "def sharing(each, engines=None):\n"
