@@ -1,7 +1,5 @@
 """The comparison says what was gained and what was lost, and beside which baselines; the report shows it as agreed."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -10,15 +8,8 @@ from decant.report.build import TrackResults, build, read_curve
 from decant.report.comparison import adjust, compare
 from decant.report.figures import p_value, percent, shared, signed, spread
 from decant.report.notes import notes
-from decant.report.settings import ReportSettings
 from decant.report.table import markdown, summary
-
-SETTINGS = ReportSettings(resamples=999, confidence=0.95), 0  # and the seed
-
-
-def models(**means: float) -> dict[str, dict[str, np.ndarray]]:
-    """Models whose metric is `mean` on average, spread evenly over 40 queries."""
-    return {name: {metric: mean + np.linspace(-0.1, 0.1, 40) for metric in METRICS} for name, mean in means.items()}
+from tests.support.compared import SETTINGS, comparison, cost, models, tables
 
 
 def test_the_share_of_the_gap_that_was_closed():
@@ -73,65 +64,6 @@ def test_queries_won_and_lost_are_counted():
     made["after"]["map"] = made["before"]["map"] + np.array([0.1] * 12 + [0.0] * 20 + [-0.1] * 8)
     result = compare(made, *SETTINGS)
     assert (result["wins"], result["ties"], result["losses"], result["queries"]) == (12, 20, 8, 40)
-
-
-def comparison(after: float, *, fresh_head: bool = False, teacher: float = 0.6, **more: float) -> dict:
-    return whole(compare(models(before=0.5, after=after, teacher=teacher, **more), *SETTINGS), fresh_head=fresh_head)
-
-
-AFTER_ALONE = [{"alpha": 1.0, "in_domain": 0.7, "guard": None}]
-CURVE = [
-    {"alpha": 0.0, "in_domain": 0.5, "guard": 0.8},
-    {"alpha": 0.5, "in_domain": 0.6, "guard": 0.79},
-    {"alpha": 1.0, "in_domain": 0.7, "guard": 0.7},
-]
-
-
-def whole(
-    entry: dict,
-    *,
-    fresh_head: bool = False,
-    baseline: dict | None = None,
-    domain: str = "in_domain",
-    curve: list[dict] = AFTER_ALONE,
-    alpha: float = 1.0,
-) -> dict:
-    """A comparison of one track on one test set."""
-    counted = {"texts": 9, "exact": 0, "folded": 1, "near": 2}
-    pairs = {pair: {"queries": counted, "candidates": counted} for pair in ("train-dev", "train-test", "dev-test")}
-    block = {
-        "fresh_head": fresh_head,
-        "resamples": 999,
-        "confidence": 0.95,
-        "domains": {domain: {"own-set": entry}},
-        "baseline": baseline,
-        "guard": {"dataset": "third", "max_loss": 0.02, "points": curve, "alpha": alpha},
-        "overlap": {"own-set": pairs, "own-set → other": {"train-test": pairs["train-test"]}},
-    }
-    comparison = {"embedding": block}
-    adjust(comparison)
-    return comparison
-
-
-def cost(ratio: float | None = 3.0) -> dict:
-    """Sizes, and speeds whose ratio is given; None where they were not measured."""
-    rounds = {"teacher": 100.0, "student": 100.0 * (ratio or 0), "ratio": ratio or 0}
-    spreads = {name: {"median": value, "low": 0.9 * value, "high": 1.1 * value} for name, value in rounds.items()}
-    not_measured = {"measured": False, "reason": "the teacher is asleep"}
-    return {
-        "embedding": {
-            "teacher": {"parameters": 40_000_000, "bytes": 160_000_000},
-            "student": {"parameters": 10_000_000, "bytes": 40_000_000},
-            "training_seconds": 7.0,
-            "speed": not_measured if ratio is None else {"measured": True, "rounds": 5, **spreads},
-        }
-    }
-
-
-def tables(text: str) -> list[list[list[str]]]:
-    """The Markdown tables, as rows of cells."""
-    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    return [[line.strip("| ").split(" | ") for line in block] for block in blocks]
 
 
 def test_the_tables_show_every_metric_with_signs():
@@ -196,136 +128,11 @@ def test_the_interval_is_headed_by_its_confidence():
     assert "95 % interval" in tables(markdown(comparison(0.55), cost()))[2][0][3]
 
 
-@pytest.mark.parametrize("name, words", [("bm25", "BM25"), ("baseline", "the untouched model")])
-@pytest.mark.parametrize("after, below", [(0.45, True), (0.55, False), (0.5, False)])
-def test_a_student_below_a_free_baseline_is_told_with_its_significance(name, words, after, below):
-    told = f"embedding, in-domain (own-set): the student stays 0.0500 MAP below {words}, which is free"
-    found = notes(comparison(after, **{name: 0.5}), cost())
-    assert (f"{told} (significant, p ≤ 0.0020)." in found) == below
-    assert any("which is free" in note for note in found) == below
-
-
-def test_a_labels_only_student_is_no_free_baseline():
-    assert not any("which is free" in note for note in notes(comparison(0.45, labels_only=0.5), cost()))
-
-
-@pytest.mark.parametrize(
-    "teacher, student, told",
-    [
-        (True, False, "is the teacher too."),
-        (False, True, "is what the student is made of."),
-        (True, True, "is the teacher too and what the student is made of."),
-        (False, False, None),
-    ],
-)
-def test_an_untouched_model_that_is_teacher_or_student_is_told(teacher, student, told):
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), *SETTINGS)
-    made = whole(entry, baseline={"model": "package:a/b", "is_teacher": teacher, "is_student": student})
-    found = [note for note in notes(made, cost()) if "package:a/b" in note]
-    assert found == ([f"embedding: the untouched model (package:a/b) {told}"] if told else [])
-
-
-def test_the_report_claims_nothing_of_the_method():
-    assert any("of this checkpoint, one seed" in note for note in notes(comparison(0.55), cost()))
-
-
-@pytest.mark.parametrize("after, fell", [(0.45, True), (0.55, False), (0.5, False)])
-def test_a_loss_is_noted_and_nothing_else_is(after, fell):
-    text = markdown(comparison(after), cost())
-    assert ("- embedding, in-domain (own-set): MAP fell by 0.0500 (significant, p (Holm) ≤ 0.0060)." in text) == fell
-    assert ("MAP fell" in text) == fell
-
-
-def test_a_loss_that_chance_explains_is_not_called_significant():
-    made = models(before=0.5, after=0.5, teacher=0.6)
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.1, 40)
-    made["after"]["map"] = made["before"]["map"] + noise - noise.mean() - 0.001
-    text = "\n".join(notes(whole(compare(made, *SETTINGS)), cost()))
-    assert re.search(r"MAP fell by 0\.0010 \(not significant, p \(Holm\) [01]\.", text)
-
-
-def test_a_student_below_its_teacher_is_noted():
-    below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher."
-    assert below in notes(comparison(0.55), cost())
-    assert not any("below its teacher" in note for note in notes(comparison(0.65), cost()))
-
-
-def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6, baseline=0.6), *SETTINGS)
-    made = whole(entry, baseline={"model": "package:a/b", "is_teacher": True, "is_student": False})
-    found = [note for note in notes(made, cost()) if "0.0500 MAP below" in note]
-    assert found == [
-        "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher, which is the untouched model."
-    ]
-
-
-@pytest.mark.parametrize(
-    "domain, after, told",
-    [
-        ("out_of_domain", 0.47, True),
-        ("out_of_domain", 0.49, False),  # within what is allowed
-        ("in_domain", 0.47, False),  # of another set nothing is said
-    ],
-)
-def test_a_loss_out_of_domain_beyond_what_is_allowed_is_told(domain, after, told):
-    made = whole(compare(models(before=0.5, after=after, teacher=0.6), *SETTINGS), domain=domain)
-    said = "embedding, out-of-domain (own-set): that is more than the 0.02 that train.max_loss allows on the guard set."
-    found = notes(made, cost())
-    assert (said in found) == told
-    if told:
-        assert "MAP fell by" in " ".join(found[: found.index(said)])
-
-
-@pytest.mark.parametrize(
-    ("alpha", "place"),
-    [(0.5, "between those before and after training (α = 0.5)"), (1.0, "those after training (α = 1)")],
-)
-def test_the_point_between_before_and_after_is_told_where_there_is_a_guard_set(alpha, place):
-    entry = compare(models(before=0.5, after=0.55, teacher=0.6), *SETTINGS)
-    found = [note for note in notes(whole(entry, curve=CURVE, alpha=alpha), cost()) if "the kept weights are" in note]
-    assert [place in note for note in found] == [True]
-    assert alpha == 1 or found[0].endswith("third 0.8000 → 0.7900.")
-    assert not any("the kept weights" in note for note in notes(whole(entry), cost()))
-
-
-@pytest.mark.parametrize("fresh", [True, False])
-def test_an_untrained_start_is_noted(fresh):
-    found = notes(comparison(0.55, fresh_head=fresh), cost())
-    assert any("`before` is an untrained head" in note for note in found) == fresh
-
-
-@pytest.mark.parametrize(
-    "ratio, told",
-    [
-        (3.0, "faster than its teacher, at 3.00 (2.70 … 3.30) times its speed, timed in turns in 5 rounds"),
-        (0.5, "slower than its teacher, at 0.50 (0.45 … 0.55) times its speed, timed in turns in 5 rounds"),
-    ],
-)
-def test_a_student_slower_than_its_teacher_is_called_slower(ratio, told):
-    assert any(note.endswith(f"{told}, with 25 % of its parameters.") for note in notes(comparison(0.55), cost(ratio)))
-    assert tables(markdown(comparison(0.55), cost(ratio)))[3][2][-1] == "100 (90 … 110)"
-
-
 def test_a_speed_that_was_not_measured_is_not_shown_and_the_reason_is():
     text = markdown(comparison(0.55), cost(None))
     assert "pairs/s" not in text
     assert "times its speed" not in text
     assert "- embedding: no speed is shown: the teacher is asleep." in text
-
-
-def test_significance_is_that_of_the_adjusted_p_value_at_the_reports_confidence():
-    made = comparison(0.45, bm25=0.5)
-    (entry,) = made["embedding"]["domains"]["in_domain"].values()
-    entry["map"]["change"].update(p_value=0.03, p_holm=0.09)
-    entry["map"]["over_bm25"].update(p_value=0.03)  # no table adjusts it
-    told = "\n".join(notes(made, cost()))
-    assert "MAP fell by 0.0500 (not significant, p (Holm) 0.0900)" in told
-    assert "which is free (significant, p 0.0300)" in told
-    made["embedding"]["confidence"] = 0.9
-    assert "MAP fell by 0.0500 (significant, p (Holm) 0.0900)" in "\n".join(notes(made, cost()))
-    made["embedding"]["confidence"] = 0.98
-    assert "which is free (not significant, p 0.0300)" in "\n".join(notes(made, cost()))
 
 
 def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
