@@ -57,7 +57,7 @@ def main() -> None:
     """Print one table: the best of several rounds, in which the two take turns."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = tiny.qwen3(Path(scratch) / "model", embedding=False)
-        teacher = tiny.teacher("causal_lm", "vllm", folder, 400, batch_size=BATCH)
+        teacher = tiny.teacher("causal_lm", "vllm", folder, 400)
         made = make_prompts(teacher, folder)
         assert isinstance(made, RerankerPrompts)
         ways = {"published": published(folder, made.yes, made.no), "decant": load_forward(teacher, folder)}

@@ -46,9 +46,9 @@ class Kind:
         """Trains students of this kind: loss, trainer, model card."""
         return cast("TrainingKind", importlib.import_module(self.training_module))
 
-    def scorer(self, folder: Path, batch_size: int, *, trust_remote_code: bool = False) -> "Scorer":
+    def scorer(self, folder: Path, tokens: int | None, *, trust_remote_code: bool = False) -> "Scorer":
         """The scorer of a checkpoint of this kind."""
-        return self.models.make_scorer(self.models.load(folder, trust_remote_code=trust_remote_code), batch_size)
+        return self.models.make_scorer(self.models.load(folder, trust_remote_code=trust_remote_code), tokens)
 
 
 KINDS = {

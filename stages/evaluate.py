@@ -38,16 +38,16 @@ def main(track: str, model: str) -> None:
 
 
 def _scorer(params: Params, track: str, model: str) -> Scorer:
-    batch_size = params.evaluate.batch_size
+    tokens = params.evaluate.batch_tokens
     if model == "baseline":
         folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
-        return kind_of(folder).scorer(folder, batch_size)
+        return kind_of(folder).scorer(folder, tokens)
     student, kind = params.track(track).student, TRACKS[track]
     if model == "before":
         folder = model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
-        return kind.models.make_scorer(kind.models.make_student(student, folder, params.seed), batch_size)
+        return kind.models.make_scorer(kind.models.make_student(student, folder, params.seed), tokens)
     folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
-    return kind.scorer(folder, batch_size, trust_remote_code=student.trust_remote_code)
+    return kind.scorer(folder, tokens, trust_remote_code=student.trust_remote_code)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def job_of(track: str) -> Job:
         kind.models,
         kind.training,
         block,
-        params.evaluate.batch_size,
+        params.evaluate.batch_tokens,
         params.seed,
         folder=model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code),
         tuples=paths.TRIPLETS / f"{track}.parquet",

@@ -41,5 +41,5 @@ def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> Non
     if not path.is_file():
         raise DecantError(f"{path} is not there", f"`dvc repro fetch@{dataset}` makes it")
     folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
-    scorer = kind_of(folder).scorer(folder, params.evaluate.batch_size)
+    scorer = kind_of(folder).scorer(folder, params.evaluate.batch_tokens)
     print(json.dumps(evaluate(scorer, read_split(path)).means(), indent=2))

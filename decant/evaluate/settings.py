@@ -9,8 +9,8 @@ from decant.models.settings import Reference, pinned
 class Evaluate(Block):
     """How checkpoints are evaluated."""
 
-    batch_size: Positive = 32
-    """Texts or pairs a forward pass."""
+    batch_tokens: Positive | None = None
+    """Tokens a forward pass; null takes what keeps the device busy and fits into a GPU's memory."""
 
 
 class Baselines(Block):

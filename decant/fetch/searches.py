@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from decant.models.prompts import choose_prompts
-from decant.progress import quiet
+from decant.progress import progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor
 
 # Queries and a number k → for each query the places of its k best texts in the corpus, the best first.
 Search: TypeAlias = Callable[[Sequence[str], int], list[list[int]]]
@@ -44,21 +43,21 @@ def bm25_search(texts: Sequence[str]) -> Search:
 
 def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) -> Search:
     """Rank by the cosine of a bi-encoder's embeddings, with its own prompts; `task` fills `{task}` in the query's."""
-    from sentence_transformers import util  # slow to import
+    import torch  # slow to import, as are these
+    from sentence_transformers import util
+
+    from decant.models.batches import token_budget
+    from decant.models.bi_encoder import embed
+    from decant.models.load import transformer_of
 
     query_prompt, document_prompt = choose_prompts(model.prompts)
-
-    def embed(some: Sequence[str], prompt: str) -> "Tensor":
-        bar = not quiet() and some is texts
-        embedded: Tensor = model.encode(
-            list(some), prompt=prompt, normalize_embeddings=True, convert_to_tensor=True, show_progress_bar=bar
-        )
-        return embedded
-
-    embeddings = embed(texts, document_prompt)
+    budget = token_budget(transformer_of(model), None)
+    with progress(len(texts), "texts") as bar:
+        embeddings = torch.from_numpy(embed(model, texts, document_prompt, budget, bar.update)).to(model.device)
 
     def search(queries: Sequence[str], count: int) -> list[list[int]]:
-        embedded = embed(queries, query_prompt.replace("{task}", task))
+        found = embed(model, queries, query_prompt.replace("{task}", task), budget, lambda _: None)
+        embedded = torch.from_numpy(found).to(model.device)
         results = util.semantic_search(embedded, embeddings, top_k=count, score_function=util.dot_score)
         return [[hit["corpus_id"] for hit in hits] for hits in results]
 

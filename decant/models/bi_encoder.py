@@ -1,6 +1,6 @@
 """Bi-encoders: embedding models, whose score is the cosine of query and document."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,10 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from decant.models.load import load_sentence_transformers
+from decant.models.batches import by_tokens, token_budget, token_counts
+from decant.models.load import load_sentence_transformers, transformer_of
 from decant.models.prompts import choose_prompts
-from decant.models.scorer import Scores, batches_by_length
+from decant.models.scorer import Scores
 from decant.models.settings import BiEncoderStudent
 from decant.models.students import keep_layers
 from decant.progress import progress
@@ -38,18 +39,49 @@ def outputs(model: SentenceTransformer, inputs: dict[str, Tensor]) -> Tensor:
     return normalize(model(inputs)["sentence_embedding"].float())
 
 
+def embed(
+    model: SentenceTransformer, texts: Sequence[str], prompt: str, budget: int, done: Callable[[int], object]
+) -> Scores:
+    """Embed texts in batches of like length.
+
+    Args:
+        model: which embeds.
+        texts: at least one.
+        prompt: goes before each.
+        budget: tokens of a batch; see `decant.models.batches.token_budget`.
+        done: is told how many texts each batch had.
+
+    Returns:
+        embeddings of length 1, float32, shape (texts, dimension).
+    """
+    embeddings: Scores = np.empty((len(texts), 0), dtype=np.float32)
+    for batch in by_tokens(token_counts(model, [prompt + text for text in texts]), budget):
+        encoded = model.encode(
+            [texts[index] for index in batch],
+            prompt=prompt,
+            batch_size=len(batch),
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        if not embeddings.size:
+            embeddings = np.empty((len(texts), encoded.shape[1]), dtype=np.float32)
+        embeddings[batch] = encoded
+        done(len(batch))
+    return embeddings
+
+
 class BiEncoderScorer:
     """The cosine of query and candidate embeddings; each distinct text is encoded once a call.
 
     Args:
         model: which embeds.
-        batch_size: texts a forward pass.
+        tokens: of a forward pass; see `decant.models.batches.token_budget`.
     """
 
     kind = "bi_encoder"
 
-    def __init__(self, model: SentenceTransformer, batch_size: int) -> None:
-        self.model, self.batch_size = model, batch_size
+    def __init__(self, model: SentenceTransformer, tokens: int | None) -> None:
+        self.model, self.budget = model, token_budget(transformer_of(model), tokens)
         self.query_prompt, self.document_prompt = choose_prompts(model.prompts)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
@@ -66,23 +98,14 @@ class BiEncoderScorer:
         return scores
 
     def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
-        embeddings = np.empty((len(prompted), 0), dtype=np.float32)
+        parts, order = [], []
         with progress(len(prompted), "texts") as bar:
-            for batch in batches_by_length([len(text) for _, text in prompted], self.batch_size):
-                for prompt in dict.fromkeys(prompted[index][0] for index in batch):
-                    chosen = [index for index in batch if prompted[index][0] == prompt]
-                    encoded = self.model.encode(
-                        [prompted[index][1] for index in chosen],
-                        prompt=prompt,
-                        batch_size=len(chosen),
-                        normalize_embeddings=True,
-                        show_progress_bar=False,
-                    )
-                    if not embeddings.size:
-                        embeddings = np.empty((len(prompted), encoded.shape[1]), dtype=np.float32)
-                    embeddings[chosen] = encoded
-                bar.update(len(batch))
-        return embeddings
+            for prompt in dict.fromkeys(prompt for prompt, _ in prompted):
+                numbers = [number for number, (before, _) in enumerate(prompted) if before == prompt]
+                texts = [prompted[number][1] for number in numbers]
+                parts.append(embed(self.model, texts, prompt, self.budget, bar.update))
+                order += numbers
+        return np.concatenate(parts)[np.argsort(order)]
 
 
 make_scorer = BiEncoderScorer

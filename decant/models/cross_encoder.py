@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from decant.errors import DecantError
 from decant.files import read_json
+from decant.models.batches import by_tokens, token_budget, token_counts
 from decant.models.load import load_sentence_transformers, transformer_of
-from decant.models.scorer import Scores, batches_by_length
+from decant.models.scorer import Scores
 from decant.models.settings import CrossEncoderStudent
 from decant.models.students import keep_layers
 from decant.progress import progress
@@ -83,13 +84,13 @@ class CrossEncoderScorer:
 
     Args:
         model: with one label.
-        batch_size: pairs a forward pass.
+        tokens: of a forward pass; see `decant.models.batches.token_budget`.
     """
 
     kind = "cross_encoder"
 
-    def __init__(self, model: CrossEncoder, batch_size: int) -> None:
-        self.model, self.batch_size = model, batch_size
+    def __init__(self, model: CrossEncoder, tokens: int | None) -> None:
+        self.model, self.budget = model, token_budget(transformer_of(model), tokens)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:  # noqa: ARG002
         """See `Scorer.score`; a cross-encoder has no prompt for the task to fill."""
@@ -98,7 +99,7 @@ class CrossEncoderScorer:
         pairs = list(number)
         scores = np.empty(len(pairs), dtype=np.float32)
         with progress(len(pairs), "pairs") as bar:
-            for batch in batches_by_length([len(query) + len(text) for query, text in pairs], self.batch_size):
+            for batch in by_tokens(token_counts(self.model, pairs), self.budget):
                 scores[batch] = self.model.predict(
                     [pairs[index] for index in batch], batch_size=len(batch), show_progress_bar=False
                 )

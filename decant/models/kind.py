@@ -22,8 +22,11 @@ class ModelKind(Protocol):
     def make_student(self, settings: Any, folder: Path, seed: int) -> Any:
         """A student before training: the model in a folder, changed as its block of params says; drawn by the seed."""
 
-    def make_scorer(self, model: Any, batch_size: int, /) -> Scorer:
-        """Scores pairs with a model in memory, with its own prompts."""
+    def make_scorer(self, model: Any, tokens: int | None, /) -> Scorer:
+        """Scores pairs with a model in memory, with its own prompts, so many tokens a forward pass.
+
+        See `decant.models.batches.token_budget`.
+        """
 
     def outputs(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """From tokens, in float32: embeddings of length 1, shape (texts, dimension), or raw logits, shape (pairs,)."""

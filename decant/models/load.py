@@ -12,11 +12,13 @@ from transformers.utils import logging as transformers_logging
 
 from decant.files import read_json
 from decant.models.limits import positions
+from decant.models.packing import pack
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for every shape, for up to a second
 
 Loaded = TypeVar("Loaded", SentenceTransformer, CrossEncoder)
 
@@ -61,6 +63,7 @@ def load_sentence_transformers(
     )
     if max_length is not None:
         model.max_seq_length = min(max_length, positions(transformer_of(model).config.to_dict()))
+    pack(transformer_of(model))
     return model
 
 

@@ -25,9 +25,3 @@ class Scorer(Protocol):
         Returns:
             raw scores, float32, shape (pairs,).
         """
-
-
-def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of like length, longest first, so that little is padded and memory peaks at once."""
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

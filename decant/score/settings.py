@@ -22,6 +22,8 @@ class Server(Block):
     """The environment variable that holds the key."""
     concurrency: Positive = 16
     """Requests at a time."""
+    batch_size: Positive = 32
+    """Texts or pairs a request."""
     retries: Place = 5
     """Retries of a request that failed."""
     timeout: Rate = 60.0
@@ -49,9 +51,9 @@ class Teacher(Model):
     """Goes before each document; null takes the model's own. Of a bi_encoder."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the weights."""
-    batch_size: Positive = 32
-    """Texts or pairs a forward pass; of a server, a request; vLLM makes batches of its own. It may change the last
-    digits of new scores. Stored scores stay valid."""
+    batch_tokens: Positive | None = None
+    """Tokens a forward pass; null takes what keeps the device busy and fits into a GPU's memory. vLLM and servers make
+    batches of their own. It may change the last digits of new scores. Stored scores stay valid."""
     embeddings: bool = False
     """Whether the embeddings of the train texts are kept beside the scores, as `embed_distill` needs them."""
     embeddings_dtype: Literal["float32", "float16"] = "float32"
@@ -98,6 +100,6 @@ class StoreSettings(Block):
     folder: Annotated[str, Field(min_length=1)] | None = None
     """The store's folder; null takes `scores` in the user's cache folder of Decant."""
     shard: Positive = 4096
-    """Texts or pairs that are scored, and kept, at once. Like `batch_size`, it may change the last digits."""
+    """Texts or pairs that are scored, and kept, at once. Like `batch_tokens`, it may change the last digits."""
     max_quarantined: Share = 0.001
     """The largest share of a split's pairs that may have no score."""

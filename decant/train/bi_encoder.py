@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from decant.errors import DecantError
 from decant.models.prompts import choose_prompts
+from decant.train.ahead import ReadsAhead
 from decant.train.columns import Labels, unpack
 from decant.train.distributed import SharedBatches, group_size
 from decant.train.embeddings import TeacherEmbeddings
@@ -66,7 +67,7 @@ class BiEncoderLoss(nn.Module):
 make_loss = BiEncoderLoss
 
 
-class Trainer(SharedBatches, ResumableTrainer, SentenceTransformerTrainer):  # type: ignore[misc]
+class Trainer(SharedBatches, ReadsAhead, ResumableTrainer, SentenceTransformerTrainer):  # type: ignore[misc]
     """The library's trainer of bi-encoders, shared between processes and resumable."""
 
 

@@ -1,6 +1,5 @@
 """Encode a training batch in parts of similar length: less padding, and, where wanted, less memory."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from decant.models.batches import take
 from decant.models.kind import Model
 
 OUTPUTS = ("sentence_embedding", "scores")
@@ -38,7 +38,7 @@ def encode_in_chunks(model: Model, chunk: int | None) -> None:
 
         run = partial(checkpoint, encode, use_reentrant=False, preserve_rng_state=True) if chunk else encode
         lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
-        parts = [run(_rows(features, rows)) for rows in order.split(_sizes(lengths.tolist(), chunk))]
+        parts = [run(take(features, rows)) for rows in order.split(_sizes(lengths.tolist(), chunk))]
         back = order.argsort()
         return {**features, **{name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}}
 
@@ -53,16 +53,3 @@ def _sizes(lengths: list[int], chunk: int | None) -> list[int]:
         sizes.append(min(chunk or max(1, TOKENS // max(1, lengths[start])), len(lengths) - start))
         start += sizes[-1]
     return sizes
-
-
-def _rows(features: Mapping[str, Any], chosen: Tensor) -> dict[str, Any]:
-    """Some rows of a batch, without the columns that are padding in all of them."""
-    mask = features["attention_mask"]
-    width = int(mask[chosen].any(dim=0).nonzero().max()) + 1
-
-    def cut(value: Any) -> Any:
-        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(mask):
-            return value
-        return value[chosen, :width] if value.shape[1:2] == mask.shape[1:2] else value[chosen]
-
-    return {name: cut(value) for name, value in features.items()}

@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
-from sentence_transformers.util import batch_to_device
+from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
 from torch import Tensor, nn
 
+from decant.train.ahead import ReadsAhead
 from decant.train.columns import Labels, unpack
 from decant.train.distributed import SharedBatches
 from decant.train.embeddings import TeacherEmbeddings
@@ -31,17 +32,10 @@ class CrossEncoderLoss(nn.Module):
         super().__init__()
         self.model, self.settings = model, settings
 
-    def forward(self, inputs: list[list[str]], labels: Tensor | list[Tensor], **kwargs: Any) -> dict[str, Tensor]:
-        """The weighted terms, from texts of shape (columns, batch) and the packed labels (see `decant.train.columns`).
-
-        The labels are a tensor, or a list of its rows, as the library's collator of cross-encoders makes it.
-        """
-        query, *candidates = inputs
-        pairs = [(text, document) for text, *row in zip(query, *candidates, strict=True) for document in row]
-        # A plain dict: DistributedDataParallel finds the outputs in no other mapping.
-        tokens = batch_to_device(dict(self.model.preprocess(pairs, **kwargs)), self.model.device)
-        logits = self.model(tokens)["scores"].view(len(query), -1)
-        return self.terms(logits, unpack(labels if isinstance(labels, Tensor) else torch.stack(labels)))
+    def forward(self, features: list[dict[str, Tensor]], labels: Tensor, **_: Any) -> dict[str, Tensor]:
+        """The weighted terms, from the tokens of all pairs (see `PairCollator`) and the packed labels."""
+        logits = self.model(features[0])["scores"].view(len(labels), -1)
+        return self.terms(logits, unpack(labels))
 
     def terms(self, logits: Tensor, labels: Labels) -> dict[str, Tensor]:
         """The weighted terms, from the student's raw logits of shape (batch, 1 + k)."""
@@ -51,8 +45,23 @@ class CrossEncoderLoss(nn.Module):
 make_loss = CrossEncoderLoss
 
 
-class Trainer(SharedBatches, ResumableTrainer, CrossEncoderTrainer):  # type: ignore[misc]
+class PairCollator(CrossEncoderDataCollator):  # type: ignore[misc]
+    """The library's collator, which also makes a batch's tokens: of each n-tuple's pairs, one n-tuple after another."""
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        """The tokens of all pairs, and the packed labels (see `decant.train.columns`), shape (n-tuples, ·)."""
+        batch = super().__call__(features)
+        labels = torch.stack(batch.pop("label"))
+        query, *candidates = batch.values()
+        pairs = [(text, document) for text, *row in zip(query, *candidates, strict=True) for document in row]
+        # A plain dict: DistributedDataParallel finds the outputs in no other mapping.
+        return {"pairs": dict(self.preprocess_fn(pairs)), "label": labels}
+
+
+class Trainer(SharedBatches, ReadsAhead, ResumableTrainer, CrossEncoderTrainer):  # type: ignore[misc]
     """The library's trainer of cross-encoders, shared between processes and resumable."""
+
+    data_collator_class = PairCollator
 
 
 def make_trainer(arguments: dict[str, Any], _: str, **common: Any) -> Trainer:

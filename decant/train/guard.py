@@ -38,7 +38,7 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
         return [after_alone], after_alone
     splits, student = [read_split(path) for path in (job.dev, job.guard_dev)], job.params.student
     model = job.models.make_student(student, job.folder, job.seed)
-    scorer = job.models.make_scorer(model, job.batch_size)
+    scorer = job.models.make_scorer(model, job.batch_tokens)
     before = weights(model)
     after = weights(job.models.load(folder, trust_remote_code=student.trust_remote_code))
 

@@ -16,7 +16,7 @@ class Job:
     models: ModelKind
     training: TrainingKind
     params: Any  # the track's block, `decant.params.Track`
-    batch_size: int  # texts or pairs a forward pass of an evaluation
+    batch_tokens: int | None  # of a forward pass of an evaluation
     seed: int  # of everything that is drawn
     folder: Path  # the model that the student is made of
     tuples: Path  # Parquet

@@ -109,7 +109,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
     dev = read_split(job.dev)
     torch.manual_seed(job.seed)
     model = job.models.make_student(job.params.student, job.folder, job.seed)
-    scorer = job.models.make_scorer(model, job.batch_size)
+    scorer = job.models.make_scorer(model, job.batch_tokens)
     student = None if job.params.student.fresh_head else partial(scorer.score, task=dev.task)
     loss = from_main(lambda: resolve(wanted, job.tuples, student, lambda line: tell(f"{job.track}: {line}")))
     inputs, teacher, checkpoints = [job.tuples, job.dev], None, None
@@ -122,7 +122,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
             "student": job.params.student.model_dump(),
             "loss": loss.model_dump(),
             "train": settings.model_dump(exclude={"save_steps", "interpolate", "max_loss"}),
-            "batch_size": job.batch_size,
+            "batch_tokens": job.batch_tokens,
         }
         name = f"{job.track}-labels-only" if labels_only else job.track
         checkpoints = Checkpoints(job.resume / name / from_main(lambda: fingerprint(decides, inputs, model)))

@@ -20,7 +20,6 @@ from decant.models import bi_encoder as bi_encoders
 from decant.models import cross_encoder as cross_encoders
 from decant.models.bi_encoder import BiEncoderScorer
 from decant.models.cross_encoder import CrossEncoderScorer, initialise_head
-from decant.models.scorer import batches_by_length
 from decant.models.students import keep_layers
 from decant.report.comparison import adjust, compare
 from decant.report.settings import ReportSettings
@@ -168,10 +167,6 @@ def test_a_cross_encoder_gives_raw_logits(cross_encoder: CrossEncoder) -> None:
     with torch.inference_mode():
         logit = float(cross_encoder(features)["scores"])
     assert CrossEncoderScorer(cross_encoder, 1).score(["a"], ["b"])[0] == pytest.approx(logit, abs=1e-6)
-
-
-def test_batches_are_of_like_length_longest_first() -> None:
-    assert batches_by_length([5, 1, 9, 1, 7], 2) == [[2, 4], [0, 1], [3]]
 
 
 def test_scores_that_are_not_finite_are_refused(split: Split) -> None:

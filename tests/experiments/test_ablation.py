@@ -123,7 +123,7 @@ def test_the_digest_is_of_what_decides_the_tracks_figures() -> None:
         of(report__resamples=500),
         of(baselines__bm25=not PARAMS["baselines"]["bm25"]),
         of(reranker__loss__label_weight=0.77),
-        of(evaluate__batch_size=7),
+        of(evaluate__batch_tokens=777),
         of(embedding__train__epochs=PARAMS["train"]["epochs"]),  # what was inherited is now written
         of(datasets__pydocs__train=77, datasets__pydocs__dev=77, datasets__cwe__test=77),  # which the track never reads
     ]
@@ -161,14 +161,14 @@ def test_a_key_that_is_new_and_null_changes_no_digest() -> None:
 
 def test_a_grid_may_set_a_key_that_params_leave_to_its_default(tmp_path: Path) -> None:
     def edit(grid: dict) -> None:
-        grid["cells"]["rate"]["set"] = {"embedding.train.warmup": 0.3, "evaluate.batch_size": 8}
+        grid["cells"]["rate"]["set"] = {"embedding.train.warmup": 0.3, "evaluate.batch_tokens": 888}
 
     assert "warmup" not in PARAMS["embedding"]["train"]
     assert "evaluate" not in PARAMS
-    with pytest.raises(DecantError, match=r"rate sets evaluate\.batch_size, which changes nothing"):
+    with pytest.raises(DecantError, match=r"rate sets evaluate\.batch_tokens, which changes nothing"):
         read_grid(write(tmp_path, edit), PARAMS)
-    params = changed(PARAMS, {"embedding.train.warmup": 0.3, "evaluate.batch_size": 8}, "")
-    assert (params.track("embedding").train.warmup, params.evaluate.batch_size) == (0.3, 8)
+    params = changed(PARAMS, {"embedding.train.warmup": 0.3, "evaluate.batch_tokens": 888}, "")
+    assert (params.track("embedding").train.warmup, params.evaluate.batch_tokens) == (0.3, 888)
 
 
 def result(cell: str, seed: int, digests: Mapping[str, str], **values: Any) -> Result:

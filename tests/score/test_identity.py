@@ -66,7 +66,7 @@ def test_texts_count_for_engines_that_send_them_alone(monkeypatch: pytest.Monkey
 
 
 def test_batches_engines_and_kept_embeddings_are_no_part_of_it() -> None:
-    assert identity_of(bi_encoder(batch_size=64, engines=3, embeddings=True)) == identity_of(bi_encoder())
+    assert identity_of(bi_encoder(batch_tokens=64, engines=3, embeddings=True)) == identity_of(bi_encoder())
     assert identity_of(bi_encoder(embeddings_dtype="float16")) != identity_of(bi_encoder())
     assert identity_of(bi_encoder(query_prompt="query: "))["tokens"] != identity_of(bi_encoder())["tokens"]
 

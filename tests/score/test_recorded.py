@@ -107,7 +107,7 @@ def test_where_dvc_recorded_nothing_that_is_understood_there_is_nothing(
 @pytest.mark.parametrize(
     ("changed", "same"),
     [
-        ({"batch_size": 64, "engines": 3}, True),
+        ({"batch_tokens": 64, "engines": 3}, True),
         ({"embeddings": True}, True),
         ({"sha256": "0" * 64}, True),  # the other names none
         ({"max_length": 64}, False),

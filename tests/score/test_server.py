@@ -54,8 +54,16 @@ class Served:
         return {"data": [{"index": i, "embedding": v.tolist()} for i, v in reversed(list(enumerate(vectors)))]}
 
     def scorer(self, kind: str, **more: Any) -> TeacherScorer:
-        server = {"url": self.url, "api": "tei", "concurrency": 4, "retries": 3, "timeout": 30.0, **more}
-        return tiny.scorer(kind, "server", self.folders[kind], 100, batch_size=2, server=server)
+        server = {
+            "url": self.url,
+            "api": "tei",
+            "batch_size": 2,
+            "concurrency": 4,
+            "retries": 3,
+            "timeout": 30.0,
+            **more,
+        }
+        return tiny.scorer(kind, "server", self.folders[kind], 100, server=server)
 
     def plain(self, kind: str) -> TeacherScorer:
         return tiny.scorer(kind, "sentence-transformers", self.folders[kind], 100)

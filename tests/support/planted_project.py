@@ -45,7 +45,7 @@ def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], Non
     params["reranker"].update(in_domain="mine", out_of_domain=None, guard=None, replay=0.0)
     model = tiny.qwen3(folder / "teacher", embedding=kind == "bi_encoder", planted=True)
     params["reranker"]["teacher"] = {
-        "kind": kind, "engine": engine, "model": f"path:{model.name}", "max_length": 300, "batch_size": 8
+        "kind": kind, "engine": engine, "model": f"path:{model.name}", "max_length": 300, "batch_tokens": 400
     }  # fmt: skip
     if edit is not None:
         edit(params)

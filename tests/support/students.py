@@ -1,5 +1,6 @@
 """One-layer students of the real MiniLM, a few n-tuples and a dev split, and their training in seconds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from sentence_transformers import CrossEncoder, SentenceTransformer
+from torch import Tensor
 
 from decant.data.sets import Row, Split
 from decant.kinds import KINDS, Kind
@@ -94,3 +96,12 @@ def train(model: Model, folder: Path, dataset: Dataset, **changes: Any) -> Curve
     """Train with the model's own loss; the changes are of the settings."""
     torch.manual_seed(0)
     return train_on(model, loss_of(model), dataset, settings(**changes), folder)
+
+
+def inputs_of(model: Model, columns: Sequence[Sequence[str]]) -> list[dict[str, Tensor]]:
+    """What the trainers' collators make of columns of texts: the tokens of each column, or of all pairs."""
+    if isinstance(model, SentenceTransformer):
+        return [dict(model.preprocess(list(column))) for column in columns]
+    query, *candidates = columns
+    rows = zip(query, *candidates, strict=True)
+    return [dict(model.preprocess([(text, document) for text, *row in rows for document in row]))]

@@ -142,8 +142,8 @@ def minilm_cross_encoder(folder: Path) -> Path:
 
 
 def teacher(kind: str, engine: str, folder: Path, max_length: int = 192, **more: object) -> Teacher:
-    """The block of params of a teacher in float32 without prompts of its own, in batches of 4."""
-    block = {"kind": kind, "engine": engine, "model": f"path:{folder}", "max_length": max_length, "batch_size": 4}
+    """The block of params of a teacher in float32 without prompts of its own, in small batches."""
+    block = {"kind": kind, "engine": engine, "model": f"path:{folder}", "max_length": max_length, "batch_tokens": 400}
     return Teacher.model_validate({**block, **more})
 
 

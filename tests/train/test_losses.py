@@ -95,7 +95,7 @@ LIBRARY: dict[tuple[str, str], Callable[[Any], Tensor]] = {
 def test_a_loss_is_the_librarys_and_reaches_every_weight(track: str, name: str) -> None:
     """Model and all; tests/train/test_formulas.py compares more closely what is made of the scores."""
     model = made(track)
-    alone = loss_of(track, name)(features() if track == "embedding" else COLUMNS, packed())
+    alone = loss_of(track, name)(students.inputs_of(made(track), COLUMNS), packed())
     assert alone.keys() == {name}
     with torch.no_grad():
         assert float(alone[name]) == pytest.approx(float(LIBRARY[track, name](model)), rel=1e-5)

@@ -12,7 +12,7 @@ from decant.models.load import transformer_of
 from decant.train import chunking
 from decant.train.chunking import encode_in_chunks
 from tests.support.loss_texts import packed
-from tests.support.students import bi_encoder, cross_encoder, loss_of, scorer_of, train, tuples
+from tests.support.students import bi_encoder, cross_encoder, inputs_of, loss_of, scorer_of, train, tuples
 
 QUERIES = ["red apple", "a very long question about a green pear", "plum", "grape"]
 CANDIDATES = [
@@ -49,9 +49,7 @@ def step(
     if chunk != "whole":
         encode_in_chunks(model, chunk)
     loss = loss_of(model, student_temperature=0.5, teacher_temperature=0.5)
-    inputs: Any = [QUERIES, *CANDIDATES]
-    if make is bi_encoder:
-        inputs = [dict(model.preprocess(column)) for column in inputs]
+    inputs = inputs_of(model, [QUERIES, *CANDIDATES])
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     held: dict[int, int] = {}
 

@@ -128,7 +128,7 @@ class Pool:
                 except BrokenProcessPool as error:
                     raise DecantError(
                         f"the process of engine {engine} died at shard {number}",
-                        "look above for its last words; if memory was short, lower `engines` or `batch_size`; run "
+                        "look above for its last words; if memory was short, lower `engines` or `batch_tokens`; run "
                         "again, and the shards that were done are kept",
                     ) from error
 

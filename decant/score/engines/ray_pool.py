@@ -224,7 +224,7 @@ class _Engine:
         if tries > TRIES:
             return DecantError(
                 f"an engine died at one shard {TRIES} times",
-                f"look into {LOGS}; if memory was short, lower `engines` or `batch_size`; run again, and the shards "
+                f"look into {LOGS}; if memory was short, lower `engines` or `batch_tokens`; run again, and the shards "
                 "that were done are kept",
             )
         if not self._folder.is_dir():

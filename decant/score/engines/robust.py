@@ -18,7 +18,7 @@ MOST = 32  # prompts of one shard that may fail alone; with more, the engine is 
 NOT_FINITE = "the engine gives a score that is not a finite number"
 REMEDY = (
     "the engine or its settings are at fault, not the texts: look at teacher.dtype (float16 overflows where bfloat16 "
-    "and float32 do not), max_length and batch_size, and at the engine's own words above"
+    "and float32 do not), max_length and batch_tokens, and at the engine's own words above"
 )
 
 

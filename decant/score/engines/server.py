@@ -62,9 +62,10 @@ def load(teacher: Teacher, folder: Path) -> Forward:
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
         batches: list[list[Prompt]] = []
+        size = client.server.batch_size
         for _, group in itertools.groupby(prompts, lambda prompt: prompt.texts[0] if by_query else None):
             members = list(group)
-            batches += [members[i : i + teacher.batch_size] for i in range(0, len(members), teacher.batch_size)]
+            batches += [members[start : start + size] for start in range(0, len(members), size)]
         with ThreadPoolExecutor(client.server.concurrency) as executor:
             try:
                 parts = list(executor.map(ask, batches))
@@ -150,7 +151,7 @@ class Client:
         if status == 404:
             return "correct teacher.server.url, `api` (openai, vllm or tei) and `name` (of the served model)"
         if status in (413, 422):
-            return "lower teacher.batch_size, which is how many texts a request has, or raise the server's own limits"
+            return "lower server.batch_size, which is how many texts a request has, or raise the server's own limits"
         if status in RETRIED:
             return f"it failed {self.server.retries + 1} times: look at its log, and lower `concurrency`"
         return "look whether it serves the model that params.yaml names, with as high a maximum length"

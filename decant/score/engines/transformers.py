@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 
+from decant.models.batches import by_tokens, token_budget
 from decant.models.load import load_causal_lm
-from decant.models.scorer import Scores, batches_by_length
+from decant.models.packing import pack
+from decant.models.prefixes import PrefixTree, by_new_tokens
+from decant.models.scorer import Scores
 from decant.score.engines.base import Forward
 from decant.score.prompts import Prompt, RerankerPrompts
 from decant.score.settings import Teacher
@@ -28,33 +31,57 @@ def padded(prompts: Sequence[Prompt], pad: int, device: torch.device, *, token_t
     return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
-def in_batches(batch_size: int, run: Callable[[list[Prompt]], torch.Tensor]) -> Forward:
-    """An engine that runs prompts of like length together; `run` gives float32, a row a prompt."""
+def in_batches(budget: int, run: Callable[[list[Prompt]], torch.Tensor]) -> Forward:
+    """An engine that runs prompts of like length together, a budget of tokens at a time.
 
-    @torch.inference_mode()
+    `run` gives float32, a row a prompt.
+    """
+
     def forward(prompts: Sequence[Prompt]) -> Scores:
-        batches = batches_by_length([len(prompt.ids) for prompt in prompts], batch_size)
-        parts = [run([prompts[index] for index in batch]).cpu() for batch in batches]
-        order = torch.tensor([index for batch in batches for index in batch])
-        scores: Scores = torch.cat(parts)[torch.argsort(order)].numpy()
-        return scores
+        return _in_order(prompts, by_tokens([len(prompt.ids) for prompt in prompts], budget), run)
 
     return forward
 
 
+@torch.inference_mode()
+def _in_order(
+    prompts: Sequence[Prompt], batches: list[list[int]], run: Callable[[list[Prompt]], torch.Tensor]
+) -> Scores:
+    """Run batches of prompts' numbers; the scores come in the prompts' order."""
+    parts = [run([prompts[index] for index in batch]).cpu() for batch in batches]
+    order = torch.tensor([index for batch in batches for index in batch])
+    scores: Scores = torch.cat(parts)[torch.argsort(order)].numpy()
+    return scores
+
+
 def load(teacher: Teacher, folder: Path) -> Forward:
-    """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32."""
+    """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32.
+
+    What several prompts of a batch begin with, such as the template and the query, is computed once, where the model's
+    attention allows it (`decant.models.packing`).
+    """
     prompts = RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)
     model = load_causal_lm(folder, dtype=teacher.dtype, trust_remote_code=teacher.trust_remote_code)
     head = model.get_output_embeddings().weight
     direction = head[prompts.yes].float() - head[prompts.no].float()
     pad = prompts.tokenizer.pad_token_id or 0
+    budget = token_budget(model, teacher.batch_tokens)
+    decoder = model.get_decoder()
 
-    def run(batch: list[Prompt]) -> torch.Tensor:
+    def read_padded(batch: list[Prompt]) -> torch.Tensor:
         inputs = padded(batch, pad, model.device)
-        hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state
+        hidden = decoder(**inputs, use_cache=False).last_hidden_state
         last = hidden[torch.arange(len(batch), device=model.device), inputs["attention_mask"].sum(dim=1) - 1]
         scores: torch.Tensor = last.float() @ direction
         return scores
 
-    return in_batches(teacher.batch_size, run)
+    def read_shared(batch: list[Prompt]) -> torch.Tensor:
+        tree = PrefixTree.of([prompt.ids for prompt in batch])
+        hidden = decoder(**tree.inputs(model.device), use_cache=False).last_hidden_state
+        scores: torch.Tensor = hidden[0, tree.last].float() @ direction
+        return scores
+
+    def forward(prompts: Sequence[Prompt]) -> Scores:
+        return _in_order(prompts, by_new_tokens([prompt.ids for prompt in prompts], budget), read_shared)
+
+    return forward if pack(model) else in_batches(budget, read_padded)

@@ -1,0 +1,81 @@
+"""Batches by a budget of tokens: enough of them to keep a device busy, whatever the texts' lengths."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ON_CPU = 1024  # more fall out of a CPU's cache, fewer leave it idle (`benchmarks.chunks`)
+ON_GPU = 16384  # with which an 8B model reaches a GPU's limit (docs/performance.md)
+LEAST = 512
+SHARE = 0.5  # of a GPU's free memory that one forward pass may take
+
+
+def token_budget(model: Any, stated: int | None) -> int:
+    """The tokens of a forward pass without gradients, padding included.
+
+    Args:
+        model: of transformers, on its device, with its weights.
+        stated: in params; None takes what the device needs, or the largest power of two of it that fits beside the
+            weights into a GPU's memory.
+    """
+    if stated is not None:
+        return stated
+    if model.device.type != "cuda":
+        return ON_CPU
+    free, _ = torch.cuda.mem_get_info(model.device)
+    fitting = int(free * SHARE / bytes_a_token(model))
+    return max(LEAST, min(ON_GPU, 1 << fitting.bit_length() - 1 if fitting else 0))
+
+
+def bytes_a_token(model: Any) -> int:
+    """The peak of a transformer's activations of one layer, per token.
+
+    These are eight vectors of the hidden size (the residual, its norm, queries, keys, values, attention, projection,
+    and one to spare), three of the intermediate size (gate, up, and their product), and two of the hidden size that
+    norms make in float32.
+    """
+    config = model.config.get_text_config()
+    hidden = config.hidden_size
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    return int(model.dtype.itemsize * (8 * hidden + 3 * inner) + 4 * 2 * hidden)
+
+
+def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first, so that little is padded and memory peaks at once.
+
+    Args:
+        lengths: in tokens.
+        budget: tokens of a batch, each text counted as long as the batch's longest. A longer text is alone.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    batches: list[list[int]] = []
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, lengths[order[start]]))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def take(features: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Some rows of a padded batch, without the columns that are padding in all of them."""
+    mask = features["attention_mask"]
+    width = int(mask[rows].any(dim=0).nonzero().max()) + 1
+
+    def cut(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(mask):
+            return value
+        return value[rows, :width] if value.shape[1:2] == mask.shape[1:2] else value[rows]
+
+    return {name: cut(value) for name, value in features.items()}
+
+
+def token_counts(model: Any, texts: Sequence[Any]) -> list[int]:
+    """The tokens that a model of sentence-transformers reads of each text or pair, special tokens included."""
+    limit = model.max_seq_length or 2**31 - 1
+    if not texts:
+        return []
+    encoded = model.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+    return [min(len(ids), limit) for ids in encoded["input_ids"]]

@@ -1,0 +1,75 @@
+"""A forward pass has a budget of tokens: what is stated, or what the device needs and its memory holds."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from decant.models import batches
+from decant.models.batches import by_tokens, bytes_a_token, take, token_budget, token_counts
+from tests.support.students import bi_encoder, cross_encoder
+
+
+def model_on(kind: str, dtype: torch.dtype = torch.bfloat16, hidden: int = 4096, inner: int = 12288) -> Any:
+    config = SimpleNamespace(hidden_size=hidden, intermediate_size=inner)
+    config.get_text_config = lambda: config
+    return SimpleNamespace(device=torch.device(kind), dtype=dtype, config=config)
+
+
+def test_batches_are_of_like_length_longest_first_and_no_larger_than_the_budget() -> None:
+    assert by_tokens([5, 1, 9, 1, 7], 14) == [[2], [4, 0], [1, 3]]
+    lengths = [5, 3, 9, 1, 7, 7, 2, 4]
+    found = by_tokens(lengths, 14)
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    assert all(max(lengths[i] for i in batch) * len(batch) <= 14 for batch in found)
+    assert [lengths[batch[0]] for batch in found] == sorted((lengths[batch[0]] for batch in found), reverse=True)
+
+
+def test_a_text_over_the_budget_is_alone() -> None:
+    assert by_tokens([3, 100, 3], 10) == [[1], [0, 2]]
+
+
+def test_what_is_stated_counts_and_a_cpu_has_its_own_budget() -> None:
+    assert token_budget(model_on("cpu"), 77) == 77
+    assert token_budget(model_on("cuda"), 77) == 77
+    assert token_budget(model_on("cpu"), None) == batches.ON_CPU
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [
+        (120e9, 16384),  # an 8B model on a GPU of 141 GB
+        (7e9, 16384),  # on one of 24 GB, beside 16 GB of weights
+        (1e9, 2048),
+        (0, 512),
+    ],
+)
+def test_a_gpu_takes_what_it_needs_or_what_fits_beside_the_weights(
+    free: float, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free), int(141e9)))
+    assert token_budget(model_on("cuda"), None) == expected
+
+
+def test_a_float32_model_takes_more_memory_a_token() -> None:
+    assert bytes_a_token(model_on("cuda", torch.float32)) > 1.7 * bytes_a_token(model_on("cuda"))
+
+
+@pytest.mark.parametrize("make", [bi_encoder, cross_encoder])
+def test_counted_tokens_are_those_that_the_model_reads(make: Any) -> None:
+    model = make()
+    texts = ["an apple", "a very long question about a green pear and a plum that is cut in the end, of course"]
+    inputs = texts if make is bi_encoder else [(text, "red") for text in texts]
+    assert token_counts(model, inputs) == model.preprocess(inputs)["attention_mask"].sum(dim=1).tolist()
+
+
+def test_a_part_of_a_batch_has_no_column_of_padding() -> None:
+    features = {
+        "input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]),
+        "modality": "text",
+    }
+    part = take(features, torch.tensor([2, 1]))
+    assert part["input_ids"].tolist() == [[7, 0], [5, 6]]
+    assert part["modality"] == "text"
