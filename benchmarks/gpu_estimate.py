@@ -54,9 +54,11 @@ BGE_M3 = Shape("bge-m3", False, 1024, 24, 16, 16, 64, 4096, 250002)
 BGE_RERANKER = replace(BGE_M3, name="bge-reranker-v2-m3")
 TINY = Shape("tiny Qwen3", True, 64, 2, 2, 1, 32, 128, 512, tied=True)
 TINY_STUDENT = Shape("tiny XLM-RoBERTa", False, 64, 2, 2, 2, 32, 128, 512)
+MINILM = Shape("three layers of MiniLM", False, 384, 3, 12, 12, 32, 1536, 30522)
 SHAPES = {  # embedding teacher, reranker teacher, embedding student, reranker student
     "8b": (QWEN3_8B, replace(QWEN3_8B, name="Qwen3-Reranker-8B", vocab=151669), BGE_M3, BGE_RERANKER),
     "0.6b": (QWEN3_06B, replace(QWEN3_06B, name="Qwen3-Reranker-0.6B"), BGE_M3, BGE_RERANKER),
+    "minilm": (TINY, TINY, MINILM, MINILM),
     "tiny": (TINY, TINY, TINY_STUDENT, TINY_STUDENT),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from decant.models.packing import Layout, cumulative
+from decant.models.packing import Layout, agree, cumulative, pack, trial_batch
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,20 @@ def by_new_tokens(texts: Sequence[list[int]], budget: int) -> list[list[int]]:
         room -= new
         before = texts[index]
     return batches
+
+
+@torch.inference_mode()
+def shares_prefixes(model: Any) -> bool:
+    """Whether a model, packed in place where it can be, gives texts of a `PrefixTree` what it gives them alone."""
+    if not pack(model):
+        return False
+    ids, mask = trial_batch(model)
+    decoder = model.get_decoder()
+    last = mask.sum(dim=1) - 1
+    alone = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[torch.arange(3), last]
+    tree = PrefixTree.of([row[: int(end) + 1] for row, end in zip(ids.tolist(), last, strict=True)])
+    try:
+        shared = decoder(**tree.inputs(model.device), use_cache=False).last_hidden_state[0, tree.last]
+    except RuntimeError:  # the device has no such kernel
+        return False
+    return agree(shared.float(), alone.float(), model.dtype)

@@ -2,6 +2,8 @@
 
 import platform
 import random
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,16 @@ from decant.score.store.taking import take_output
 from decant.score.teacher import TeacherScorer
 from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
+FIGURES = "figures"  # the store's notes of what engines took
 SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
 
 
-def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
+def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
     """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
 
     Returns:
-        the teacher's parameters and bytes; 0 where its weights have never been on this machine.
+        the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; and `engines`:
+        by version and machine, what they took for all that they have scored into this store, as docs/scores.md says.
 
     Raises:
         DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
@@ -57,7 +61,8 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, int]:
             _write(work, sample, partial, tell)
         ran_on = list(read_notes(work.stored.folder, RAN_ON).values())
         size = ran_on[-1] if ran_on else model_size(work.folder)
-        return {name: size[name] for name in ("parameters", "bytes")}
+        engines = read_notes(work.stored.folder, FIGURES)
+        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines}
 
 
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
@@ -127,7 +132,9 @@ def _score(work: Work, sample: Sample, tell: Tell) -> None:
             tell(f"{job.track}: {compared} of the imported scores agree with the teacher's")
         work.stored.note("self_test", sample.digest, {**tested, "compared_with": compared_with})
         work.stored.note(RAN_ON, platform.node(), {"engine": version, **model_size(folder)})
+        start = time.perf_counter()
         _complete(work, scorer, {"engine": version})
+        _note_figures(work, version, time.perf_counter() - start)
 
 
 def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) -> None:
@@ -135,6 +142,14 @@ def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) 
         split.look()  # an earlier split may have had the same texts
         split.complete(scorer, work.job.store.shard, work.job.teacher.embeddings_dtype, origin)
     work.look()
+
+
+def _note_figures(work: Work, version: str, wall: float) -> None:
+    """Add what the engines took to what they took before, in the store, with which it stays."""
+    key = f"{version} on {platform.node()}"
+    figures = sum((split.figures for split in work.splits.values()), Counter(wall_seconds=wall))
+    figures.update(read_notes(work.stored.folder, FIGURES).get(key, {}))
+    work.stored.note(FIGURES, key, {name: round(value, 3) for name, value in sorted(figures.items())})
 
 
 def _sample(work: Work) -> Sample:

@@ -140,6 +140,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
         kind=job.training,
         scorer=scorer,
         seed=job.seed,
+        fresh_head=job.params.student.fresh_head,
         checkpoints=checkpoints,
         steps=settings.steps(info.count),  # the baseline takes as many without the replayed n-tuples
         tell=tell,

@@ -69,7 +69,7 @@ class Train(Block):
     evaluations: Positive = 2
     """Evaluations on dev, evenly spaced; the checkpoint with the highest MAP is kept."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` takes bfloat16 on a GPU that has it."""
+    """`auto` takes bfloat16 on a GPU that has it, and float32 for a fresh head."""
     processes: Positive = 1
     """Training processes, on a GPU each."""
     chunk: Positive | None = None

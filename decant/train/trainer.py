@@ -59,6 +59,7 @@ def train_student(
     kind: TrainingKind,
     scorer: Scorer,
     seed: int,
+    fresh_head: bool = False,
     checkpoints: Checkpoints | None = None,
     steps: int | None = None,
     tell: Callable[[str], None],
@@ -78,6 +79,7 @@ def train_student(
         kind: makes the trainer.
         scorer: of the model, for the evaluations.
         seed: of the order of the n-tuples and of dropout.
+        fresh_head: whether the model's head starts from nothing.
         checkpoints: where to go on from, and to save to every `settings.save_steps`; None starts anew and saves none.
         steps: of the optimiser, instead of those that `settings.epochs` makes.
         tell: prints what happens.
@@ -108,7 +110,7 @@ def train_student(
         seconds = curves.earlier_seconds + time.perf_counter() - start
         checkpoints.commit(step, {**asdict(curves), "earlier_seconds": seconds}, folder)
 
-    bf16, reason = choose_precision(settings.precision)
+    bf16, reason = choose_precision(settings.precision, fresh_head)
     tell(f"training: {len(tuples)} n-tuples, {total} steps, {'bfloat16' if bf16 else 'float32'} ({reason})")
     if settings.freeze_embeddings:
         transformer_of(model).get_input_embeddings().requires_grad_(False)

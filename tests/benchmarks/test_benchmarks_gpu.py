@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, AutoModelForCausalLM
 
-from benchmarks import gpu, gpu_estimate
+from benchmarks import gpu, gpu_decant, gpu_estimate
 from tests.support.project import ROOT
 
 ROWS = [row.name for row in gpu.rows_of("tiny", vllm=False)]
@@ -45,17 +45,18 @@ def cells(table: str) -> list[list[str]]:
 def test_a_tiny_run_measures_every_row() -> None:
     """As a user runs it, without a GPU and without a network."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.gpu", "--shape", "tiny", "--seconds", "0.01"]
+    command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--seconds", "0.01"]
     printed = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
     assert "a smoke test, not a measurement" in printed  # nobody quotes it as a GPU's
     assert f"torch {torch.__version__}" in printed
-    assert "`python -m benchmarks.gpu --shape tiny --seconds 0.01`" in printed
+    assert "`python -m benchmarks.gpu --tiny --seconds 0.01`" in printed
     table = cells(printed)
     assert [row[0] for row in table] == ROWS
     for row in table:
         numbers = [float(re.sub(r"[^0-9.]", "", cell)) for cell in row[4:8]]  # a second, tokens/s, TFLOP/s, share
         assert all(math.isfinite(number) and number > 0 for number in numbers), row
-        assert row[8] == "–"  # torch does not count the CPU's memory
+        assert (float(row[8]) > 0) if row[0].startswith("decant-") else row[8] == "–"  # the ratio to the plain loop
+        assert row[9] == "–"  # torch does not count the CPU's memory
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_row_that_fails_leaves_the_others_alone(
     first, second = [result for _, result in gpu.measure_all(rows, 0.01, CPU)]
     assert first == shown
     assert isinstance(second, gpu.Measured)
-    assert gpu.measured_cells(rows[0], first, 1.0)[4:] == [shown, "–", "–", "–", "–"]
+    assert gpu.measured_cells(rows[0], first, 1.0, None)[4:] == [shown, "–", "–", "–", "–", "–"]
 
 
 @pytest.mark.parametrize("size", ["8b", "0.6b"])
@@ -130,6 +131,23 @@ def test_batches_stay_within_the_budget_and_lengths_vary() -> None:
     assert all(len(batch) * max(map(len, batch)) <= 1000 for batch in batches)
     assert lengths == sorted(lengths)
     assert 75 <= min(lengths) < max(lengths) <= 125
+
+
+def test_prompts_of_a_query_begin_alike_where_a_row_says_so() -> None:
+    texts = [text for batch in gpu.draw_batches(100, 2000, vocab=50, shared=True) for text in batch]
+    beginnings = {tuple(text[:50]) for text in texts}
+    assert len(beginnings) == -(-len(texts) // 30)
+
+
+def test_texts_have_as_many_tokens_as_their_row_says() -> None:
+    for row in gpu.rows_of("tiny", vllm=False):
+        if row.tuples and not row.real:
+            texts = gpu_decant.counted_texts(row)
+            query, *candidates = texts.columns
+            encode = gpu_decant._tokenizer(row, texts.columns)
+            inputs = zip(query, candidates[0], strict=True) if row.reranker else query
+            assert {len(ids) for ids in encode(list(inputs))["input_ids"]} == {row.length}
+            assert len(texts.columns) == row.texts + row.reranker
 
 
 def test_the_docs_quote_the_estimate_as_it_is_printed(run: Callable[..., str]) -> None:

@@ -27,7 +27,7 @@ from transformers import (
 
 from decant.models import packing
 from decant.models.load import transformer_of
-from decant.models.packing import Layout, pack
+from decant.models.packing import Layout, cumulative, pack
 from tests.support import students
 
 LENGTHS = [3, 12, 5, 5, 7, 1]
@@ -200,3 +200,21 @@ def test_a_layout_lays_the_longest_text_first() -> None:
     assert layout.cumulative_queries.tolist() == [0, 3, 5, 6]
     assert layout.rows is not None
     assert layout.rows.tolist() == [3, 4, 5, 6, 7, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_kernels_of_a_gpu_take_these_arguments_and_have_gradients(dtype: torch.dtype, causal: bool) -> None:
+    """On torch's device without data, which checks types and shapes: values need a GPU, where `pack` tries them."""
+    heads = {torch.bfloat16: 2, torch.float32: 4}[dtype]
+    query, key, value = (
+        torch.empty(6, count, 16, dtype=dtype, device="meta", requires_grad=True) for count in (4, heads, heads)
+    )
+    ends = cumulative([3, 2, 1], torch.device("meta"))
+    layout = Layout([3, 2, 1], [3, 2, 1], ends, ends, None)
+    output = packing._on_gpu(query, key, value, layout, 0.1, None, causal)
+    assert (output.shape, output.dtype) == (query.shape, dtype)
+    output.sum().backward()
+    for each in (query, key, value):
+        assert each.grad is not None
+        assert each.grad.shape == each.shape

@@ -14,10 +14,18 @@ from tests.support.project import ROOT
 
 
 def test_precision_comes_with_its_reason() -> None:
-    chosen, reason = choose_precision("auto")
+    chosen, reason = choose_precision("auto", fresh_head=False)
     assert chosen == (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     assert reason
-    assert choose_precision("float32")[0] is False
+    assert choose_precision("float32", fresh_head=False)[0] is False
+
+
+def test_a_fresh_head_trains_in_float32_unless_bfloat16_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    assert choose_precision("auto", fresh_head=True) == (False, "the head is fresh")
+    assert choose_precision("auto", fresh_head=False)[0]
+    assert choose_precision("bfloat16", fresh_head=True)[0]
 
 
 @pytest.mark.parametrize(("gpu", "words"), [(False, "there is no GPU here"), (True, "this GPU has no bfloat16")])
@@ -25,7 +33,7 @@ def test_training_refuses_bfloat16_where_there_is_none(gpu: bool, words: str, mo
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: False)
     with pytest.raises(DecantError, match=words) as caught:
-        choose_precision("bfloat16")
+        choose_precision("bfloat16", fresh_head=False)
     assert caught.value.remedy == "set train.precision to auto or float32"
 
 

@@ -12,6 +12,9 @@ from decant.score.engines import ENGINES
 from decant.score.prompts import Prompt
 from decant.score.settings import Teacher
 
+# An engine may have figures of its own beside those that `decant.score.engines.robust` counts: a function `figures` of
+# the callable, which returns by name what has been added since its last call.
+#
 # From prompts to embeddings of unit length, shape (prompts, dimension), for a bi_encoder; for a cross_encoder and a
 # causal_lm to raw scores, shape (prompts,): the logit, and logit(yes) − logit(no). float32, no activation.
 Forward: TypeAlias = Callable[[Sequence[Prompt]], Scores]

@@ -1,8 +1,9 @@
 """One shard through an engine, so that a text that it cannot score costs itself and not its shard."""
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class Outcome:
 
     values: Scores  # float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault
     faults: dict[int, str]  # a prompt's number → why it has no score
+    figures: Mapping[str, float] = field(default_factory=dict)  # what it took; they can be added up
 
 
 def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcome:
@@ -55,6 +57,7 @@ def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[
     """
     shard = _Shard(forward, prompts)
     everything = range(len(prompts))
+    start = time.perf_counter()
     if (error := shard.run(everything)) is not None:
         if len(prompts) > 2 and _fails(forward, prompts[:1]) and _fails(forward, prompts[-1:]):
             raise error
@@ -70,7 +73,9 @@ def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[
     values: Scores = np.full((len(prompts), *width), np.nan, dtype=np.float32)
     for index, value in shard.scored.items():
         values[index] = value
-    return Outcome(values, shard.faults)
+    took = {"prompts": len(prompts), "tokens": sum(len(prompt.ids) for prompt in prompts)}
+    own = getattr(forward, "figures", dict)()
+    return Outcome(values, shard.faults, {**took, "seconds": time.perf_counter() - start, **own})
 
 
 class _Shard:

@@ -8,8 +8,7 @@ import torch
 
 from decant.models.batches import by_tokens, token_budget
 from decant.models.load import load_causal_lm
-from decant.models.packing import pack
-from decant.models.prefixes import PrefixTree, by_new_tokens
+from decant.models.prefixes import PrefixTree, by_new_tokens, shares_prefixes
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward
 from decant.score.prompts import Prompt, RerankerPrompts
@@ -84,4 +83,4 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     def forward(prompts: Sequence[Prompt]) -> Scores:
         return _in_order(prompts, by_new_tokens([prompt.ids for prompt in prompts], budget), read_shared)
 
-    return forward if pack(model) else in_batches(budget, read_padded)
+    return forward if shares_prefixes(model) else in_batches(budget, read_padded)

@@ -3,6 +3,8 @@
 import importlib.metadata
 import os
 import re
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,7 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # CUDA does not survive a fork (tensor_parallel)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")  # a pooling model draws no tokens: FlashInfer may lack
     import torch
 
     on_cpu = not torch.cuda.is_available()
@@ -68,8 +71,15 @@ def load(teacher: Teacher, folder: Path) -> Forward:
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     from vllm import LLM, PoolingParams
 
-    # Blocks on the CPU are 128 tokens by default, longer than a template: nothing would ever be shared.
-    options: dict[str, Any] = {"block_size": 32} if on_cpu else {}
+    options: dict[str, Any] = {
+        # The template and the query are read once for all of a query's candidates; vLLM's own default varies with the
+        # kind of pooling.
+        "enable_prefix_caching": True,
+        # CUDA graphs and compilation, which pay within a few shards on a GPU; a CPU may have no compiler.
+        "enforce_eager": on_cpu,
+    }
+    if on_cpu:
+        options["block_size"] = 32  # 128 by default, longer than a template: nothing would ever be shared
     if teacher.kind == "causal_lm":
         RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)  # refuses answers of several tokens
         model_type = read_json(folder / "config.json").get("model_type")
@@ -83,35 +93,79 @@ def load(teacher: Teacher, folder: Path) -> Forward:
             "classifier_from_token": [NO, YES],
             "is_original_qwen3_reranker": True,
         }
+    start = time.perf_counter()
     try:
         model = LLM(
             str(folder),
             runner="pooling",
             dtype=teacher.dtype,
             max_model_len=min(teacher.max_length, own_limit(folder, teacher.trust_remote_code)),
-            enforce_eager=on_cpu,
             tensor_parallel_size=teacher.tensor_parallel,
             trust_remote_code=teacher.trust_remote_code,
             seed=0,
             **options,
         )
-    except (ValueError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        raise DecantError(
-            f"teacher: vLLM cannot start with {folder} ({type(error).__name__}: {error})",
-            "where memory is short, lower teacher.max_length, set dtype to bfloat16, or raise tensor_parallel",
-        ) from error
-    ask, task = (model.embed, "embed") if teacher.kind == "bi_encoder" else (model.classify, "classify")
+    except Exception as error:
+        if (known := start_failure(error, folder)) is None:
+            raise
+        raise known from error
+    return _Forward(model, PoolingParams, teacher.kind, time.perf_counter() - start)
 
-    def forward(prompts: Sequence[Prompt]) -> Scores:
-        params = [PoolingParams(use_activation=task == "embed", extra_kwargs=_segments(prompt)) for prompt in prompts]
-        outputs = ask([{"prompt_token_ids": prompt.ids} for prompt in prompts], pooling_params=params, use_tqdm=False)
-        if task == "embed":
-            embeddings: Scores = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
-            embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-            return embeddings
-        return np.array([output.outputs.probs[0] for output in outputs], dtype=np.float32)
 
-    return forward
+class _Forward:
+    """A shard at once; with the figures of vLLM's own."""
+
+    def __init__(self, model: Any, pooling_params: Any, kind: str, seconds: float) -> None:
+        self._params, self._embeds = pooling_params, kind == "bi_encoder"
+        self._ask = model.embed if self._embeds else model.classify
+        compilation = model.llm_engine.vllm_config.compilation_config.compilation_time
+        self._figures: Counter[str] = Counter(start_seconds=seconds, compile_seconds=compilation, cached_tokens=0)
+
+    def __call__(self, prompts: Sequence[Prompt]) -> Scores:
+        params = [self._params(use_activation=self._embeds, extra_kwargs=_segments(prompt)) for prompt in prompts]
+        asked = [{"prompt_token_ids": prompt.ids} for prompt in prompts]
+        outputs = self._ask(asked, pooling_params=params, use_tqdm=False)
+        self._figures["cached_tokens"] += sum(output.num_cached_tokens or 0 for output in outputs)
+        if not self._embeds:
+            return np.array([output.outputs.probs[0] for output in outputs], dtype=np.float32)
+        embeddings: Scores = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
+        embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+        return embeddings
+
+    def figures(self) -> dict[str, float]:
+        """Since the last call: tokens that the prefix cache had; and at first the seconds of start and compilation."""
+        figures, self._figures = self._figures, Counter()
+        return dict(figures)
+
+
+# What vLLM's messages name → what helps. The first that is named counts.
+REMEDIES = (
+    (("flashinfer",), "`pip install flashinfer-python`, or `export VLLM_ATTENTION_BACKEND=FLASH_ATTN`"),
+    (
+        ("c compiler", "cxxcompiler", "c++ compiler", "nvcc", "ninja", "gcc", "g++", "python.h"),
+        "install a C++ compiler and Python's headers, or `export TORCH_COMPILE_DISABLE=1`, which is slower",
+    ),
+    (
+        ("out of memory", "gpu memory utilization", "gpu_memory_utilization", "cache blocks", "kv cache"),
+        "end what else uses the GPU, lower teacher.max_length, set dtype to bfloat16, or raise tensor_parallel",
+    ),
+)
+
+
+def start_failure(error: BaseException, folder: Path) -> DecantError | None:
+    """vLLM's start that failed, in one message with the remedy; None for what is no known want."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    words = " ".join(map(str, chain)).lower()
+    remedy = next((remedy for names, remedy in REMEDIES if any(name in words for name in names)), None)
+    if remedy is None and not isinstance(error, ValueError | RuntimeError):  # torch.OutOfMemoryError is a RuntimeError
+        return None
+    first = next((line for line in str(chain[-1]).splitlines() if line.strip()), "")
+    return DecantError(
+        f"teacher: vLLM cannot start with {folder} ({type(chain[-1]).__name__}: {first})",
+        remedy or "look at vLLM's own words above (`export VLLM_LOGGING_LEVEL=INFO` has it say more)",
+    )
 
 
 def _segments(prompt: Prompt) -> dict[str, int] | None:

@@ -1,6 +1,7 @@
 """Make the store hold a teacher's score of every pair of a split: what is missing is read, a shard at a time."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,7 @@ class SplitScores:
         self.path, self.prompts, self.stored, self.embeddings = path, prompts, stored, embeddings
         self.task = read_task(path)
         self.faults: dict[bytes, str] = {}  # an item's key → why it has no score
+        self.figures: Counter[str] = Counter()  # what the engines took; see `decant.score.engines.robust.Outcome`
         self._of_texts = prompts.of_texts
         self._items = stored.texts if self._of_texts else stored.pairs
         contexts = prompts.contexts(self.task)
@@ -159,6 +161,7 @@ class SplitScores:
                 values = outcome.values[good]
                 if good.any():
                     self._items.add(keys[good], values.astype(precision) if self._of_texts else values, origin)
+                self.figures.update(outcome.figures)
                 self.faults |= {keys[index].tobytes(): reason for index, reason in outcome.faults.items()}
                 bar.update(len(keys))
         if self._of_texts:
