@@ -19,9 +19,9 @@ from decant.params import load_params
 from decant.sources.references import model_folder
 from decant.train import chunking
 
-BATCHES = 4
+BATCHES = 3
 WHOLE = 1 << 30
-TOKENS = (WHOLE, 128, 256, 512, 1024, 2048)
+TOKENS = (WHOLE, 512, 1024, 2048, 4096)
 
 
 def main() -> None:

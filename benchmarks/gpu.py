@@ -60,9 +60,11 @@ def rows_of(shape: str, vllm: bool) -> list[Row]:
     of_vllm = [replace(row, name=f"vllm-{row.name}", way="vllm") for row in rows if vllm]
     text, pair = (8, 16) if shape == "tiny" else (64, 128)
     rows += [Row("train-embedding-1", student, text, 1, 32), Row("train-embedding-16", student, text, 16, 32)]
-    rows += [Row("train-embedding-short", student, 0, 16, 7, real=True)]
+    tuples, texts, pairs = (48, 4, 6) if shape == "minilm" else (16, 7, 9)  # of params.yaml, and of presets/qwen3.yaml
+    rows += [Row("train-embedding-short", student, 0, tuples, texts, real=True)]
     rows += [Row("train-reranker-1", cross_encoder, pair, 1, 9), Row("train-reranker-16", cross_encoder, pair, 16, 9)]
-    rows += [Row("train-reranker-short", cross_encoder, 0, 16, 9, real=True)]
+    tuples = 8 if shape == "minilm" else 16
+    rows += [Row("train-reranker-short", cross_encoder, 0, tuples, pairs, real=True)]
     return [each for row in rows for each in (row, replace(row, name=f"decant-{row.name}", way="decant"))] + of_vllm
 
 

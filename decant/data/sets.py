@@ -51,11 +51,23 @@ class Row:
         return [1] * len(self.positive) + [0] * len(self.negative) + [None] * len(self.unlabelled)
 
 
+class _Words(dict[int, int]):
+    """For `str.translate`: letters, digits, marks and symbols as they are, all else as blanks; filled as needed."""
+
+    def __missing__(self, code: int) -> int:
+        character = chr(code)
+        kept = character.isalnum() or unicodedata.category(character)[0] in "MS"
+        self[code] = code if kept else ord(" ")
+        return self[code]
+
+
+_WORDS = _Words()
+
+
 def normalise(text: str) -> str:
     """Fold what does not make two texts different: case, width, punctuation and white space."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(c if c.isalnum() or unicodedata.category(c)[0] in "MS" else " " for c in folded)
-    return " ".join(words.split()) or folded.strip()
+    return " ".join(folded.translate(_WORDS).split()) or folded.strip()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ON_CPU = 1024  # more fall out of a CPU's cache, fewer leave it idle (`benchmarks.chunks`)
+ON_CPU = 2048  # fewer leave a CPU idle, and more bring nothing (docs/performance.md)
 ON_GPU = 16384  # with which an 8B model reaches a GPU's limit (docs/performance.md)
 LEAST = 512
 SHARE = 0.5  # of a GPU's free memory that one forward pass may take

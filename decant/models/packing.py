@@ -69,9 +69,9 @@ def pack(model: Any) -> bool:
     base = model.base_model
     if not getattr(base, "is_backend_compatible", lambda: False)():
         return False
-    before = model.config._attn_implementation
-    if before == IMPLEMENTATION:
+    if packs(model):
         return True
+    before = model.config._attn_implementation
     ids, mask = trial_batch(model)
     dtypes = {model.dtype, torch.bfloat16} if model.device.type == "cuda" else {model.dtype}
     padded = {dtype: _trial(base, ids, mask, dtype) for dtype in dtypes}
@@ -89,6 +89,11 @@ def pack(model: Any) -> bool:
         hook.remove()
     model.set_attn_implementation(before)
     return False
+
+
+def packs(model: Any) -> bool:
+    """Whether a model of transformers skips its padding."""
+    return bool(model.config._attn_implementation == IMPLEMENTATION)
 
 
 def trial_batch(model: Any) -> tuple[Tensor, Tensor]:

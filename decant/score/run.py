@@ -3,7 +3,6 @@
 import platform
 import random
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from decant.files import atomic_folder, sha256, write_json
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
+from decant.score.engines.robust import Figures, added
 from decant.score.output import QUARANTINE, quarantine, write_embeddings, write_quarantine, write_scores
 from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
@@ -147,9 +147,10 @@ def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) 
 def _note_figures(work: Work, version: str, wall: float) -> None:
     """Add what the engines took to what they took before, in the store, with which it stays."""
     key = f"{version} on {platform.node()}"
-    figures = sum((split.figures for split in work.splits.values()), Counter(wall_seconds=wall))
-    figures.update(read_notes(work.stored.folder, FIGURES).get(key, {}))
-    work.stored.note(FIGURES, key, {name: round(value, 3) for name, value in sorted(figures.items())})
+    figures: Figures = added(read_notes(work.stored.folder, FIGURES).get(key, {}), {"wall_seconds": wall})
+    for split in work.splits.values():
+        figures = added(figures, split.figures)
+    work.stored.note(FIGURES, key, {name: round(value, 3) for name, value in figures.items()})
 
 
 def _sample(work: Work) -> Sample:

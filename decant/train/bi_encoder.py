@@ -54,7 +54,8 @@ class BiEncoderLoss(nn.Module):
 
     def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
         """The weighted terms, from columns of tokens and the packed labels (see `decant.train.columns`)."""
-        return self.terms(embed_columns(self.model, list(features)), unpack(labels))
+        columns = embed_columns(self.model, list(features), separate_first=False)  # in one pass: padding costs nothing
+        return self.terms(columns, unpack(labels))
 
     def terms(self, embeddings: list[Tensor], labels: Labels) -> dict[str, Tensor]:
         """The weighted terms, from embeddings of shape (columns, batch, dimension)."""

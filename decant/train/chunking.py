@@ -1,4 +1,4 @@
-"""Encode a training batch in parts of similar length: less padding, and, where wanted, less memory."""
+"""Encode a training batch in parts of similar length: less memory, and less padding where a model keeps it."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from decant.models.batches import take
 from decant.models.kind import Model
 
 OUTPUTS = ("sentence_embedding", "scores")
-TOKENS = 512  # in a forward pass on a CPU: more fall out of its cache, fewer leave it idle (`benchmarks.chunks`)
+TOKENS = 512  # of a part without a chunk
 
 
 def encode_in_chunks(model: Model, chunk: int | None) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from decant.data.sets import read_split
 from decant.evaluate.run import evaluate
 from decant.train.job import Job
+from decant.train.precision import choose_precision, products_in_tf32
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)
 Weights = Mapping[str, Tensor]
@@ -46,13 +47,16 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
         own, guard = (evaluate(scorer, split).means()["map"] for split in splits)
         return own, guard
 
-    points = sweep(model, before, after, measure)
+    with products_in_tf32(choose_precision(job.params.train.precision, student.fresh_head)[0]):
+        points = sweep(model, before, after, measure)
     chosen = choose(points, job.params.train.max_loss)
     if chosen.alpha < 1:
         set_between(model, before, after, chosen.alpha)
         model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+    where = {0.0: "those before training (α = 0)", 1.0: "those after training (α = 1)"}
+    between = f"between those before (α = 0) and after training (α = 1), at α = {chosen.alpha:g}"
     tell(
-        f"{job.track}: the kept weights are {chosen.alpha:g} of the way from before to after training: "
+        f"{job.track}: the kept weights are {where.get(chosen.alpha, between)}: "
         f"dev MAP {chosen.in_domain:.4f}, {job.params.guard} {points[0].guard:.4f} → {chosen.guard:.4f}"
     )
     return points, chosen

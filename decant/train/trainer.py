@@ -23,13 +23,14 @@ from decant.evaluate.run import evaluate
 from decant.files import read_json
 from decant.models.kind import Model
 from decant.models.load import transformer_of
+from decant.models.packing import packs
 from decant.models.scorer import Scorer
 from decant.progress import progress
 from decant.train.chunking import encode_in_chunks
 from decant.train.distributed import from_main, group_size, is_main, wait_for_all
 from decant.train.kind import TrainingKind
 from decant.train.losses import LOSSES
-from decant.train.precision import choose_precision
+from decant.train.precision import choose_precision, products_in_tf32
 from decant.train.resume import Checkpoints, step_of
 from decant.train.settings import Train
 
@@ -93,7 +94,8 @@ def train_student(
     last = from_main(checkpoints.last) if checkpoints else None
     done = step_of(last) if last else 0
     curves = Curves(**read_json(last / "curves.json")) if last else Curves()
-    keep_best = _KeepBest(scorer, dev, curves, folder)
+    bf16, reason = choose_precision(settings.precision, fresh_head)
+    keep_best = _KeepBest(scorer, dev, curves, folder, bf16)
     if last:
         if is_main():
             shutil.copytree(last / "best", folder, dirs_exist_ok=True)
@@ -110,7 +112,6 @@ def train_student(
         seconds = curves.earlier_seconds + time.perf_counter() - start
         checkpoints.commit(step, {**asdict(curves), "earlier_seconds": seconds}, folder)
 
-    bf16, reason = choose_precision(settings.precision, fresh_head)
     tell(f"training: {len(tuples)} n-tuples, {total} steps, {'bfloat16' if bf16 else 'float32'} ({reason})")
     if settings.freeze_embeddings:
         transformer_of(model).get_input_embeddings().requires_grad_(False)
@@ -118,7 +119,7 @@ def train_student(
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
-    if settings.chunk is not None or not torch.cuda.is_available():
+    if settings.chunk is not None or not (packs(transformer_of(model)) or torch.cuda.is_available()):
         encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
         arguments = _arguments(settings, seed, total, bf16, checkpoints.folder if checkpoints else scratch)
@@ -167,13 +168,14 @@ def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str |
 class _KeepBest(BaseEvaluator):  # type: ignore[misc]
     """Evaluates on dev and saves the model whenever its MAP is the best so far."""
 
-    def __init__(self, scorer: Scorer, dev: Split, curves: Curves, folder: Path) -> None:
+    def __init__(self, scorer: Scorer, dev: Split, curves: Curves, folder: Path, bf16: bool) -> None:
         super().__init__()
         self.primary_metric = "map"
-        self.scorer, self.dev, self.curves, self.folder = scorer, dev, curves, folder
+        self.scorer, self.dev, self.curves, self.folder, self.bf16 = scorer, dev, curves, folder, bf16
 
     def __call__(self, model: Model, *_: Any, steps: int, **__: Any) -> dict[str, float]:
-        means = evaluate(self.scorer, self.dev).means()
+        with products_in_tf32(self.bf16):
+            means = evaluate(self.scorer, self.dev).means()
         best = max((point["map"] for point in self.curves.dev), default=-1.0)
         self.curves.dev.append({"step": steps, "map": means["map"]})
         if means["map"] > best:

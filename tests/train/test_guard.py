@@ -122,7 +122,8 @@ def test_the_kept_student_is_the_chosen_point_of_the_curve(
     assert [point.alpha for point in points] == list(ALPHAS)
     chosen = choose(points, 0.5)
     assert 0 < chosen.alpha < 1
-    said = f"{track}: the kept weights are {chosen.alpha:g} of the way from before to after training: "
+    between = f"between those before (α = 0) and after training (α = 1), at α = {chosen.alpha:g}"
+    said = f"{track}: the kept weights are {between}: "
     said += f"dev MAP {chosen.in_domain:.4f}, cwe {points[0].guard:.4f} → {chosen.guard:.4f}"
     assert said in capsys.readouterr().out
     kept = load_file(folder / "model.safetensors")

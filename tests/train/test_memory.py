@@ -79,8 +79,8 @@ def test_chunks_hold_less_and_give_the_same_gradients(make: Any, chunk: int) -> 
     expected, found = step(make), step(make, chunk)
     close(found.gradients, expected.gradients)
     assert found.held < expected.held / 10
-    texts = (len(QUERIES), 3 * len(QUERIES)) if make is bi_encoder else (3 * len(QUERIES),)
-    assert len(found.passes) == 2 * sum(-(-count // chunk) for count in texts)  # each forward, and again going back
+    texts = (4 if make is bi_encoder else 3) * len(QUERIES)
+    assert len(found.passes) == 2 * -(-texts // chunk)  # each forward, and again going back
     assert max(len(mask) for mask in found.passes) <= chunk
 
 
@@ -92,11 +92,10 @@ def test_parts_are_of_similar_length_cut_to_their_longest_and_give_the_same_grad
     expected, found = step(make), step(make, None)
     close(found.gradients, expected.gradients)
     assert all(len(mask) == 1 or mask.numel() <= 20 for mask in found.passes)
-    assert [len(mask) for mask in found.passes] == ([2, 2, 2, 4, 5, 1] if make is bi_encoder else [1, 1, 1, 2, 2, 2, 3])
+    assert [len(mask) for mask in found.passes] == ([2, 2, 5, 5, 2] if make is bi_encoder else [1, 1, 1, 2, 2, 2, 3])
     assert all(mask.any(dim=0).all() for mask in found.passes)
-    for whole in ([0, 2], [2, 6]) if make is bi_encoder else ([0, 7],):
-        lengths = torch.cat([mask.sum(dim=1) for mask in found.passes[slice(*whole)]]).tolist()
-        assert lengths == sorted(lengths, reverse=True)
+    lengths = torch.cat([mask.sum(dim=1) for mask in found.passes]).tolist()
+    assert lengths == sorted(lengths, reverse=True)
     assert sum(mask.numel() for mask in found.passes) < sum(mask.numel() for mask in expected.passes)
 
 
@@ -146,7 +145,7 @@ def test_training_encodes_in_parts_and_a_chunk_is_calculated_again(make: Any, tm
         curves = train(model, tmp_path / str(chunk), tuples(), batch_size=8, epochs=1.0, evaluations=1, chunk=chunk)
         assert len(curves.loss) == 1
         found.append(passes)
-    alone = [8, 24] if make is bi_encoder else [24]
+    alone = [32] if make is bi_encoder else [24]
     assert found[0] == alone or torch.cuda.is_available()
     assert max(found[1]) == 5
     assert sum(found[1]) == 2 * sum(alone)

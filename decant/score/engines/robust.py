@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,13 +24,21 @@ REMEDY = (
 )
 
 
+Figures: TypeAlias = Mapping[str, float]
+
+
+def added(some: Figures, more: Figures) -> dict[str, float]:
+    """The sums of figures of the same name."""
+    return {name: some.get(name, 0) + more.get(name, 0) for name in sorted({*some, *more})}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What an engine made of a shard."""
 
     values: Scores  # float32, shape (prompts,) or (prompts, dimension); NaN where there is a fault
     faults: dict[int, str]  # a prompt's number → why it has no score
-    figures: Mapping[str, float] = field(default_factory=dict)  # what it took; they can be added up
+    figures: Figures = field(default_factory=dict)  # what it took, to be added up
 
 
 def run_shard(teacher: Teacher, folder: Path, shard: Sequence[Prompt]) -> Outcome:
@@ -74,7 +83,7 @@ def forward_shard(forward: Forward, prompts: Sequence[Prompt], plain: Callable[[
     for index, value in shard.scored.items():
         values[index] = value
     took = {"prompts": len(prompts), "tokens": sum(len(prompt.ids) for prompt in prompts)}
-    own = getattr(forward, "figures", dict)()
+    own: Figures = getattr(forward, "figures", dict)()
     return Outcome(values, shard.faults, {**took, "seconds": time.perf_counter() - start, **own})
 
 

@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,13 +118,14 @@ class _Forward:
         self._params, self._embeds = pooling_params, kind == "bi_encoder"
         self._ask = model.embed if self._embeds else model.classify
         compilation = model.llm_engine.vllm_config.compilation_config.compilation_time
-        self._figures: Counter[str] = Counter(start_seconds=seconds, compile_seconds=compilation, cached_tokens=0)
+        self._figures = {"start_seconds": seconds, "compile_seconds": compilation}
 
     def __call__(self, prompts: Sequence[Prompt]) -> Scores:
         params = [self._params(use_activation=self._embeds, extra_kwargs=_segments(prompt)) for prompt in prompts]
         asked = [{"prompt_token_ids": prompt.ids} for prompt in prompts]
         outputs = self._ask(asked, pooling_params=params, use_tqdm=False)
-        self._figures["cached_tokens"] += sum(output.num_cached_tokens or 0 for output in outputs)
+        cached = sum(output.num_cached_tokens or 0 for output in outputs)
+        self._figures["cached_tokens"] = self._figures.get("cached_tokens", 0) + cached
         if not self._embeds:
             return np.array([output.outputs.probs[0] for output in outputs], dtype=np.float32)
         embeddings: Scores = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
@@ -134,8 +134,8 @@ class _Forward:
 
     def figures(self) -> dict[str, float]:
         """Since the last call: tokens that the prefix cache had; and at first the seconds of start and compilation."""
-        figures, self._figures = self._figures, Counter()
-        return dict(figures)
+        figures, self._figures = self._figures, {}
+        return figures
 
 
 # What vLLM's messages name → what helps. The first that is named counts.
