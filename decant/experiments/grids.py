@@ -14,6 +14,9 @@ from decant.params import Params, check_params, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
+# Of a teacher's block: keys that decide how fast it scores, and at most the last digits.
+SPEED = {"batch_tokens", "engines", "engine_pool", "tensor_parallel"}
+
 
 class Cell(Block):
     """One change of the recipe: the keys of params.yaml that it sets, by dotted path. None is the recipe itself."""
@@ -131,13 +134,13 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], ce
 def digest(params: Params, track: str) -> str:
     """What decides a track's student and its figures, the seed apart, as 16 hexadecimal digits.
 
-    A key that is null says 'none' and does not count: params that know one key more are the same params. Nor does the
+    What decides the teacher's speed alone does not count. A key that is null says 'none' and does not count: params that know one key more are the same params. Nor does the
     size of a split that the track does not read.
     """
     block = params.track(track)
     unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard: {"test"}}
     decides = {
-        "track": block.model_dump(),
+        "track": block.model_dump(exclude={"teacher": SPEED}),
         "datasets": {
             name: params.datasets[name].model_dump(exclude={**dict.fromkeys(splits, True), "limits": splits})
             for name, splits in unread.items()
