@@ -134,8 +134,8 @@ def _check_effect(grid: Grid, name: str, key: str, params: Mapping[str, Any], ce
 def digest(params: Params, track: str) -> str:
     """What decides a track's student and its figures, the seed apart, as 16 hexadecimal digits.
 
-    What decides the teacher's speed alone does not count. A key that is null says 'none' and does not count: params that know one key more are the same params. Nor does the
-    size of a split that the track does not read.
+    What decides the teacher's speed alone does not count. A key that is null says 'none' and does not count: params
+    that know one key more are the same params. Nor does the size of a split that the track does not read.
     """
     block = params.track(track)
     unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard: {"test"}}

@@ -25,8 +25,8 @@ PAIRS = 16
 HEADROOM = 1.2  # of a model's weights, for activations
 
 # How far an engine's scores may be from the plain library's: (cosines, logits). In half precision tiny models stay well
-# within these (tests/score/test_engines.py), and large ones have not been measured. A wrong prompt moves scores by far
-# more.
+# within these (tests/score/test_engines.py). 8B models of random weights in bfloat16, on one NVIDIA H200, were at most
+# 0.003 (cosines) and 0.22 (logits of a deviation of 1.6) from float32. A wrong prompt moves scores by far more.
 TOLERANCES = {"float32": (1e-4, 1e-3), "bfloat16": (2e-2, 0.5), "float16": (2e-2, 0.5)}
 
 

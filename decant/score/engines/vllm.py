@@ -71,9 +71,6 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     from vllm import LLM, PoolingParams
 
     options: dict[str, Any] = {
-        # The template and the query are read once for all of a query's candidates; vLLM's own default varies with the
-        # kind of pooling.
-        "enable_prefix_caching": True,
         # CUDA graphs and compilation, which pay within a few shards on a GPU; a CPU may have no compiler.
         "enforce_eager": on_cpu,
     }
@@ -87,6 +84,7 @@ def load(teacher: Teacher, folder: Path) -> Forward:
                 f"teacher: on vLLM a causal_lm must be a Qwen3, and {folder} is a {model_type}",
                 "set teacher.engine to transformers",
             )
+        options["enable_prefix_caching"] = True  # the template and the query, once for all of a query's candidates
         options["hf_overrides"] = {
             "architectures": ["Qwen3ForSequenceClassification"],
             "classifier_from_token": [NO, YES],
