@@ -2,12 +2,17 @@
 
 The published recipe hands vLLM batches of 8 prompts through `generate`, one token each, and reads the log-probabilities
 of yes and no. (With `logprobs_mode="processed_logprobs"`, or the figures would be wrong.) Decant hands it all prompts
-at once and reads logit(yes) − logit(no) off the pooling path. The model is a tiny Qwen3 of random weights: what is
-compared is everything around the matrix products.
+at once and reads logit(yes) − logit(no) off the pooling path. Both run in one process and take turns. The weights are
+random.
 
-`make test-vllm` makes the environment; `OMP_NUM_THREADS=1 .venv-vllm/bin/python -m benchmarks.vllm_rerank`
+    make test-vllm; OMP_NUM_THREADS=1 .venv-vllm/bin/python -m benchmarks.vllm_rerank   # a tiny Qwen3 on the CPU
+    python -m benchmarks.vllm_rerank --shape 8b   # Qwen3-Reranker-8B's shape, on a GPU of 80 GB
+
+With the tiny model what is compared is everything around the matrix products.
 """
 
+import argparse
+import functools
 import os
 import tempfile
 import time
@@ -17,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_CPU_KVCACHE_SPACE": "1"}
-os.environ |= {"VLLM_NO_USAGE_STATS": "1", "TORCH_COMPILE_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
+os.environ |= {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+from benchmarks.gpu_estimate import SHAPES
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward, load_forward
 from decant.score.prompts import Prompt, RerankerPrompts, make_prompts
@@ -25,6 +31,7 @@ from tests.support import tiny_models as tiny
 
 BATCH = 8
 ROUNDS = 5
+SHARE = 0.45  # of a GPU's memory for each of the two engines
 
 
 def pairs_of(round_: int) -> tuple[list[str], list[str]]:
@@ -34,11 +41,12 @@ def pairs_of(round_: int) -> tuple[list[str], list[str]]:
     return [query for query in queries for _ in candidates], candidates * len(queries)
 
 
-def published(folder: Path, yes: int, no: int) -> Forward:
+def published(folder: Path, yes: int, no: int, dtype: str) -> Forward:
     """Log-odds by batches of 8 through `generate`."""
     from vllm import LLM, SamplingParams
 
-    model = LLM(str(folder), dtype="float32", max_model_len=400, enforce_eager=True, logprobs_mode="processed_logprobs")
+    options = {"enforce_eager": dtype == "float32", "logprobs_mode": "processed_logprobs"}
+    model = LLM(str(folder), dtype=dtype, max_model_len=400, **options)
     params = SamplingParams(max_tokens=1, logprobs=20, allowed_token_ids=[yes, no])
 
     def forward(prompts: Sequence[Prompt]) -> Scores:
@@ -53,14 +61,37 @@ def published(folder: Path, yes: int, no: int) -> Forward:
     return forward
 
 
+def write_8b(folder: Path) -> None:
+    """Replace the tiny model in a folder by one of the 8B shape, drawn on the GPU; the tokenizer stays."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("cuda"):
+        model = AutoModelForCausalLM.from_config(SHAPES["8b"][1].config(), dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    del model
+    torch.cuda.empty_cache()
+
+
 def main() -> None:
     """Print one table: the best of several rounds, in which the two take turns."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.vllm_rerank", description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=("tiny", "8b"), default="tiny")
+    large = parser.parse_args().shape == "8b"
+    if not large:
+        os.environ["TORCH_COMPILE_DISABLE"] = "1"  # a machine without a GPU may have no compiler
+    import vllm
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = tiny.qwen3(Path(scratch) / "model", embedding=False)
-        teacher = tiny.teacher("causal_lm", "vllm", folder, 400)
+        dtype = "bfloat16" if large else "float32"
+        if large:
+            write_8b(folder)
+            vllm.LLM = functools.partial(vllm.LLM, gpu_memory_utilization=SHARE)
+        teacher = tiny.teacher("causal_lm", "vllm", folder, 400, dtype=dtype)
         made = make_prompts(teacher, folder)
         assert isinstance(made, RerankerPrompts)
-        ways = {"published": published(folder, made.yes, made.no), "decant": load_forward(teacher, folder)}
+        ways = {"published": published(folder, made.yes, made.no, dtype), "decant": load_forward(teacher, folder)}
         best = dict.fromkeys(ways, float("inf"))
         difference = 0.0
         for round_ in range(ROUNDS + 1):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import decant.score.teacher
 from decant.errors import DecantError
+from decant.score.engines import transformers
 from decant.score.engines.pool import Pool, count_engines, visible_gpus
 from decant.score.engines.vllm import installed_version
 from decant.score.prompts import make_prompts
@@ -87,6 +89,31 @@ def test_a_cross_encoder_gives_the_raw_logit(models: dict[str, Path]) -> None:
         with torch.inference_mode():
             assert abs(float(model(**inputs).logits) - score) < 1e-4
     assert np.ptp(scores) > 1
+
+
+def test_a_causal_lm_computes_a_querys_prefix_once_and_scores_as_without(
+    models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(seen: list[int]) -> Any:
+        load = transformers.load_causal_lm
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            model = load(*arguments, **options)
+            layer = model.model.layers[0]
+            layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[0] * inputs[0].shape[1]))
+            return model
+
+        with monkeypatch.context() as patch:
+            patch.setattr(transformers, "load_causal_lm", counted)
+            return scorer("causal_lm", "transformers", models["causal_lm"], batch_tokens=2048).score(*PAIRS, TASK)
+
+    shared: list[int] = []
+    alone: list[int] = []
+    scores = score(shared)
+    monkeypatch.setattr(transformers, "shares_prefixes", lambda _: False)
+    expected = score(alone)
+    assert scores == pytest.approx(expected, abs=1e-4)
+    assert sum(shared) < 0.7 * sum(alone)
 
 
 def test_equal_pairs_are_read_once(models: dict[str, Path]) -> None:

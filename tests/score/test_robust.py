@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from decant.errors import DecantError
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward, Refused
-from decant.score.engines.robust import MOST, NOT_FINITE, Outcome
+from decant.score.engines.robust import MOST, NOT_FINITE, Outcome, added
 from decant.score.engines.robust import forward_shard as forward_shard_with
 from decant.score.prompts import Prompt
 
@@ -119,3 +119,25 @@ def test_an_engine_that_fails_at_a_small_shard_is_at_fault_where_it_fails_at_a_p
 def test_the_only_texts_of_a_small_shard_may_be_at_fault(count: int) -> None:
     outcome = forward_shard(engine([0, 1]), prompts(count))
     assert outcome.faults == {number: f"RuntimeError: cannot read {number}" for number in range(count)}
+
+
+def test_what_a_shard_took_is_counted_and_an_engines_own_figures_come_once() -> None:
+    class Engine:
+        """One that has counted something by itself."""
+
+        cached = 3
+
+        def __call__(self, batch: Sequence[Prompt]) -> Scores:
+            return np.zeros(len(batch), dtype=np.float32)
+
+        def figures(self) -> dict[str, float]:
+            cached, self.cached = self.cached, 0
+            return {"cached_tokens": cached}
+
+    own = Engine()
+    shard = [Prompt([1, 2, 3], 3, ("",)), Prompt([4], 1, ("",))]
+    first, second = forward_shard(own, shard).figures, forward_shard(own, shard).figures
+    total = added(first, second)
+    assert (total["prompts"], total["tokens"], total["cached_tokens"]) == (4, 8, 3)
+    assert total["seconds"] == first["seconds"] + second["seconds"] > 0
+    assert forward_shard(engine(), shard).figures.keys() == {"prompts", "tokens", "seconds"}

@@ -46,6 +46,12 @@ def test_plan_then_score_then_plan(copy: Project) -> None:
     said = stage(copy, "score", "reranker")
     assert "reranker self-test: pairs 16, mean_of_positives" in said
     assert "transformers is the plain library itself" in said
+    cost = json.loads((copy.folder / "data/cost/reranker/teacher.json").read_text())
+    [(engine, took)] = cost["engines"].items()
+    assert engine.startswith("transformers ")
+    assert took["prompts"] == sum(row[2] for row in rows.values())
+    assert took["tokens"] == total
+    assert took["wall_seconds"] >= took["seconds"] > 0
     folder = copy.folder / "data/scores/reranker"
     manifest = json.loads((folder / "manifest.json").read_text())
     rendered = manifest["rendered"]["pair"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from decant.errors import DecantError
-from decant.train.precision import check_precision, choose_precision
+from decant.train.precision import check_precision, choose_precision, products_in_tf32
 from stages import check
 from tests.support.project import ROOT
 
@@ -79,3 +79,11 @@ def test_the_stage_check_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_check_imports_no_torch() -> None:
     code = "import sys, decant.train.precision as p; p.check_precision('auto'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_products_in_tf32_end_with_the_block() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    for wanted in (True, False):
+        with products_in_tf32(wanted):
+            assert torch.backends.cuda.matmul.allow_tf32 == (wanted or before)
+        assert torch.backends.cuda.matmul.allow_tf32 == before
