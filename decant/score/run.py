@@ -2,7 +2,6 @@
 
 import platform
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from decant.files import atomic_folder, sha256, write_json
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
-from decant.score.engines.robust import Figures, added
+from decant.score.engines.robust import added
 from decant.score.output import QUARANTINE, quarantine, write_embeddings, write_quarantine, write_scores
 from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
@@ -132,9 +131,11 @@ def _score(work: Work, sample: Sample, tell: Tell) -> None:
             tell(f"{job.track}: {compared} of the imported scores agree with the teacher's")
         work.stored.note("self_test", sample.digest, {**tested, "compared_with": compared_with})
         work.stored.note(RAN_ON, platform.node(), {"engine": version, **model_size(folder)})
-        start = time.perf_counter()
         _complete(work, scorer, {"engine": version})
-        _note_figures(work, version, time.perf_counter() - start)
+        # Summed over all that has been scored into this store, with which it stays.
+        key = f"{version} on {platform.node()}"
+        figures = added(read_notes(work.stored.folder, FIGURES).get(key, {}), scorer.figures)
+        work.stored.note(FIGURES, key, {name: round(value, 3) for name, value in figures.items()})
 
 
 def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) -> None:
@@ -142,15 +143,6 @@ def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) 
         split.look()  # an earlier split may have had the same texts
         split.complete(scorer, work.job.store.shard, work.job.teacher.embeddings_dtype, origin)
     work.look()
-
-
-def _note_figures(work: Work, version: str, wall: float) -> None:
-    """Add what the engines took to what they took before, in the store, with which it stays."""
-    key = f"{version} on {platform.node()}"
-    figures: Figures = added(read_notes(work.stored.folder, FIGURES).get(key, {}), {"wall_seconds": wall})
-    for split in work.splits.values():
-        figures = added(figures, split.figures)
-    work.stored.note(FIGURES, key, {name: round(value, 3) for name, value in figures.items()})
 
 
 def _sample(work: Work) -> Sample:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from decant.errors import DecantError
 from decant.models.scorer import Scores
 from decant.score.engines.pool import Engines, start
-from decant.score.engines.robust import NOT_FINITE, Outcome
+from decant.score.engines.robust import NOT_FINITE, Figures, Outcome, added
 from decant.score.prompts import Item, make_prompts
 from decant.score.settings import Teacher
 
@@ -31,12 +31,16 @@ class TeacherScorer:
         self.prompts = make_prompts(teacher, folder)
         self._teacher, self._folder = teacher, folder
         self._engines: Engines | None = None
+        self.figures: Figures = {}  # what the engines took, their start included
 
     def read(self, shards: Iterable[tuple[int, Sequence[Item]]], task: str) -> Iterator[tuple[int, Outcome]]:
         """Have numbered shards of items read; their outcomes come in any order, as soon as they are there."""
         if self._engines is None:
             self._engines = start(self._teacher, self._folder)
-        return self._engines.map((number, self.prompts.build(items, task)) for number, items in shards)
+        built = ((number, self.prompts.build(items, task)) for number, items in shards)
+        for number, outcome in self._engines.map(built):
+            self.figures = added(self.figures, outcome.figures)
+            yield number, outcome
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
         """See `decant.models.scorer.Scorer.score`.

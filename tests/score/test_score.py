@@ -49,9 +49,9 @@ def test_plan_then_score_then_plan(copy: Project) -> None:
     cost = json.loads((copy.folder / "data/cost/reranker/teacher.json").read_text())
     [(engine, took)] = cost["engines"].items()
     assert engine.startswith("transformers ")
-    assert took["prompts"] == sum(row[2] for row in rows.values())
-    assert took["tokens"] == total
-    assert took["wall_seconds"] >= took["seconds"] > 0
+    assert took["prompts"] == sum(row[2] for row in rows.values()) + 16  # and the self-test's
+    assert total < took["tokens"] < 1.2 * total
+    assert took["seconds"] > 0
     folder = copy.folder / "data/scores/reranker"
     manifest = json.loads((folder / "manifest.json").read_text())
     rendered = manifest["rendered"]["pair"]

@@ -30,6 +30,12 @@ def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str
     assert manifest["files"]["train.parquet"]["origins"] == [{"engine": "vllm 0.32.0", "pairs": 180}]
     assert manifest["self_test"]["largest_difference"] < bar
     scores = {name: read_scores(project.folder / "data/scores/reranker", name) for name in ("train", "test_in_domain")}
+    cost = json.loads((project.folder / "data/cost/reranker/teacher.json").read_text())
+    [(engine, took)] = cost["engines"].items()
+    assert engine.startswith("vllm 0.32.0 on ")
+    assert took["start_seconds"] > 0.1
+    assert took["prompts"] > 100
+    assert took["tokens"] > took["cached_tokens"] > (0.3 * took["tokens"] if kind == "causal_lm" else -1)
     if kind == "causal_lm":
         positive = np.array(scores["train"]["label"].to_pylist()) == 1
         values = scores["train"]["score"].to_numpy()

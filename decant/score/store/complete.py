@@ -15,7 +15,6 @@ from decant.data.digests import WIDTH, Keys, as_binary, digests, first_occurrenc
 from decant.data.sets import read_task, stream_pairs
 from decant.models.scorer import Scores
 from decant.progress import progress
-from decant.score.engines.robust import Figures, added
 from decant.score.prompts import Item, Prompts
 from decant.score.store import StoredTeacher
 from decant.score.store.shards import joint
@@ -42,7 +41,6 @@ class SplitScores:
         self.path, self.prompts, self.stored, self.embeddings = path, prompts, stored, embeddings
         self.task = read_task(path)
         self.faults: dict[bytes, str] = {}  # an item's key → why it has no score
-        self.figures: Figures = {}  # what the engines took
         self._of_texts = prompts.of_texts
         self._items = stored.texts if self._of_texts else stored.pairs
         contexts = prompts.contexts(self.task)
@@ -161,7 +159,6 @@ class SplitScores:
                 values = outcome.values[good]
                 if good.any():
                     self._items.add(keys[good], values.astype(precision) if self._of_texts else values, origin)
-                self.figures = added(self.figures, outcome.figures)
                 self.faults |= {keys[index].tobytes(): reason for index, reason in outcome.faults.items()}
                 bar.update(len(keys))
         if self._of_texts:
