@@ -194,11 +194,16 @@ def counted_texts(row: Row) -> Texts:
 
 
 @functools.cache
+def _pydocs() -> list[Query]:
+    return pydocs.build(Path(), PACKAGES, {"train": 400, "dev": 10, "test": 10}, negatives=8, seed=0)["train"]
+
+
+@functools.cache
 def real_texts(row: Row) -> Texts:
     """n-tuples of pydocs: a function's summary line, one that its `See Also` points to, and others of its package."""
-    negatives = row.texts - (1 if row.reranker else 2)
-    rows = pydocs.build(Path(), PACKAGES, {"train": 400, "dev": 10, "test": 10}, negatives, seed=0)["train"]
-    columns = [list(column) for column in zip(*((r.query, r.positive[0], *r.negative) for r in rows), strict=True)]
+    candidates = row.texts - (not row.reranker)
+    tuples = ((each.query, *[each.positive[0], *each.negative][:candidates]) for each in _pydocs())
+    columns = [list(column) for column in zip(*tuples, strict=True)]
     encode = _tokenizer(row, columns)
     if row.reranker:
         inputs: list[Any] = [(query, text) for query, *texts in zip(*columns, strict=True) for text in texts]

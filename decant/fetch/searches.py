@@ -48,10 +48,9 @@ def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) 
 
     from decant.models.batches import token_budget
     from decant.models.bi_encoder import embed
-    from decant.models.load import transformer_of
 
     query_prompt, document_prompt = choose_prompts(model.prompts)
-    budget = token_budget(transformer_of(model), None)
+    budget = token_budget(model, None)
     with progress(len(texts), "texts") as bar:
         embeddings = torch.from_numpy(embed(model, texts, document_prompt, budget, bar.update)).to(model.device)
 

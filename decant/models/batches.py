@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ON_CPU = 2048  # fewer leave a CPU idle, and more bring nothing (docs/performance.md)
 ON_GPU = 16384  # with which an 8B model reaches a GPU's limit (docs/performance.md)
@@ -16,30 +17,36 @@ def token_budget(model: Any, stated: int | None) -> int:
     """The tokens of a forward pass without gradients, padding included.
 
     Args:
-        model: of transformers, on its device, with its weights.
-        stated: in params; None takes what the device needs, or the largest power of two of it that fits beside the
-            weights into a GPU's memory.
+        model: of sentence-transformers or transformers, on its device, with its weights.
+        stated: in params; None takes what the device needs, or what fits beside the weights into a GPU's memory.
     """
     if stated is not None:
         return stated
     if model.device.type != "cuda":
         return ON_CPU
+    inner = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
+    if inner is None:  # such as a table of static embeddings
+        return ON_GPU
     free, _ = torch.cuda.mem_get_info(model.device)
-    fitting = int(free * SHARE / bytes_a_token(model))
-    return max(LEAST, min(ON_GPU, 1 << fitting.bit_length() - 1 if fitting else 0))
+    return fitting(free, bytes_a_token(inner.config.get_text_config(), inner.dtype))
 
 
-def bytes_a_token(model: Any) -> int:
+def fitting(free: int, each: int) -> int:
+    """What a GPU needs, or the largest power of two that fits into a share of so many free bytes, so many a token."""
+    most = int(free * SHARE / each)
+    return max(LEAST, min(ON_GPU, 1 << most.bit_length() - 1 if most else 0))
+
+
+def bytes_a_token(config: Any, dtype: torch.dtype) -> int:
     """The peak of a transformer's activations of one layer, per token.
 
     These are eight vectors of the hidden size (the residual, its norm, queries, keys, values, attention, projection,
     and one to spare), three of the intermediate size (gate, up, and their product), and two of the hidden size that
     norms make in float32.
     """
-    config = model.config.get_text_config()
     hidden = config.hidden_size
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    return int(model.dtype.itemsize * (8 * hidden + 3 * inner) + 4 * 2 * hidden)
+    return int(dtype.itemsize * (8 * hidden + 3 * inner) + 4 * 2 * hidden)
 
 
 def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -73,9 +80,12 @@ def take(features: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
 
 
 def token_counts(model: Any, texts: Sequence[Any]) -> list[int]:
-    """The tokens that a model of sentence-transformers reads of each text or pair, special tokens included."""
+    """The tokens that a model of sentence-transformers reads of each text or pair, special tokens included.
+
+    For a model without a tokenizer of transformers, such as a table of static embeddings, characters stand for them.
+    """
+    if not texts or not isinstance(model.tokenizer, PreTrainedTokenizerBase):
+        return [sum(map(len, text)) for text in texts]  # of a pair its texts', of a text its characters'
     limit = model.max_seq_length or 2**31 - 1
-    if not texts:
-        return []
     encoded = model.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
     return [min(len(ids), limit) for ids in encoded["input_ids"]]

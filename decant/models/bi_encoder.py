@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from decant.models.batches import by_tokens, token_budget, token_counts
-from decant.models.load import load_sentence_transformers, transformer_of
+from decant.models.load import load_sentence_transformers
 from decant.models.prompts import choose_prompts
 from decant.models.scorer import Scores
 from decant.models.settings import BiEncoderStudent
@@ -81,7 +81,7 @@ class BiEncoderScorer:
     kind = "bi_encoder"
 
     def __init__(self, model: SentenceTransformer, tokens: int | None) -> None:
-        self.model, self.budget = model, token_budget(transformer_of(model), tokens)
+        self.model, self.budget = model, token_budget(model, tokens)
         self.query_prompt, self.document_prompt = choose_prompts(model.prompts)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:

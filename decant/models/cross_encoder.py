@@ -90,7 +90,7 @@ class CrossEncoderScorer:
     kind = "cross_encoder"
 
     def __init__(self, model: CrossEncoder, tokens: int | None) -> None:
-        self.model, self.budget = model, token_budget(transformer_of(model), tokens)
+        self.model, self.budget = model, token_budget(model, tokens)
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:  # noqa: ARG002
         """See `Scorer.score`; a cross-encoder has no prompt for the task to fill."""

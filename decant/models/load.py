@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -63,7 +64,9 @@ def load_sentence_transformers(
     )
     if max_length is not None:
         model.max_seq_length = min(max_length, positions(transformer_of(model).config.to_dict()))
-    pack(transformer_of(model))
+    for module in model.modules():
+        if isinstance(module, Transformer):  # the first module, or several behind a router
+            pack(module.model)
     return model
 
 

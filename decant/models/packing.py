@@ -128,8 +128,11 @@ def _packed_forward(
 ) -> Any:
     """The class's forward pass, over the tokens laid end to end where there is a mask of padding."""
     forward = type(self).forward
-    if input_ids is None or attention_mask is None or attention_mask.ndim != 2:
+    tokens_alone = input_ids is not None and attention_mask is not None and attention_mask.shape == input_ids.shape
+    wants_layers = options.get("output_hidden_states") or self.config.output_hidden_states
+    if not tokens_alone or wants_layers:
         return forward(self, input_ids=input_ids, attention_mask=attention_mask, **options)
+    assert attention_mask is not None
     layout = Layout.of_mask(attention_mask)
     if options.get("position_ids") is None:
         options["position_ids"] = attention_mask.cumsum(dim=1) - 1 + _first_position(self)

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from decant.models import batches
-from decant.models.batches import by_tokens, bytes_a_token, take, token_budget, token_counts
+from decant.models.batches import by_tokens, bytes_a_token, fitting, take, token_budget, token_counts
 from tests.support.students import bi_encoder, cross_encoder
 
+QWEN3_8B = SimpleNamespace(hidden_size=4096, intermediate_size=12288)
 
-def model_on(kind: str, dtype: torch.dtype = torch.bfloat16, hidden: int = 4096, inner: int = 12288) -> Any:
-    config = SimpleNamespace(hidden_size=hidden, intermediate_size=inner)
-    config.get_text_config = lambda: config
-    return SimpleNamespace(device=torch.device(kind), dtype=dtype, config=config)
+
+def on(device: str) -> Any:
+    """A model without a transformer, on a device."""
+    return SimpleNamespace(device=torch.device(device), modules=lambda: iter(()))
 
 
 def test_batches_are_of_like_length_longest_first_and_no_larger_than_the_budget() -> None:
@@ -30,10 +31,11 @@ def test_a_text_over_the_budget_is_alone() -> None:
     assert by_tokens([3, 100, 3], 10) == [[1], [0, 2]]
 
 
-def test_what_is_stated_counts_and_a_cpu_has_its_own_budget() -> None:
-    assert token_budget(model_on("cpu"), 77) == 77
-    assert token_budget(model_on("cuda"), 77) == 77
-    assert token_budget(model_on("cpu"), None) == batches.ON_CPU
+def test_what_is_stated_counts_and_else_the_device_decides() -> None:
+    assert token_budget(on("cpu"), 77) == 77
+    assert token_budget(on("cuda"), 77) == 77
+    assert token_budget(on("cpu"), None) == batches.ON_CPU
+    assert token_budget(on("cuda"), None) == batches.ON_GPU
 
 
 @pytest.mark.parametrize(
@@ -45,15 +47,12 @@ def test_what_is_stated_counts_and_a_cpu_has_its_own_budget() -> None:
         (0, 512),
     ],
 )
-def test_a_gpu_takes_what_it_needs_or_what_fits_beside_the_weights(
-    free: float, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free), int(141e9)))
-    assert token_budget(model_on("cuda"), None) == expected
+def test_a_gpu_takes_what_it_needs_or_what_fits_beside_the_weights(free: float, expected: int) -> None:
+    assert fitting(int(free), bytes_a_token(QWEN3_8B, torch.bfloat16)) == expected
 
 
 def test_a_float32_model_takes_more_memory_a_token() -> None:
-    assert bytes_a_token(model_on("cuda", torch.float32)) > 1.7 * bytes_a_token(model_on("cuda"))
+    assert bytes_a_token(QWEN3_8B, torch.float32) > 1.7 * bytes_a_token(QWEN3_8B, torch.bfloat16)
 
 
 @pytest.mark.parametrize("make", [bi_encoder, cross_encoder])

@@ -2,10 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from torch import Tensor
 from transformers import (
     BertConfig,
@@ -25,7 +28,8 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from decant.models import packing
+from decant.models import bi_encoder, packing
+from decant.models.bi_encoder import BiEncoderScorer
 from decant.models.load import transformer_of
 from decant.models.packing import Layout, cumulative, pack
 from tests.support import students
@@ -155,6 +159,27 @@ def test_a_batch_that_comes_another_way_is_masked(name: str) -> None:
     expected = model(**inputs).last_hidden_state[real]
     assert pack(model)
     assert torch.allclose(model(**inputs).last_hidden_state[real], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MiniLM", "Qwen3-Embedding"])
+def test_every_layers_states_are_asked_for_of_a_padded_batch(name: str) -> None:
+    model = MODELS[name]().eval()
+    batch = batch_of(model)
+    expected = model(**batch, output_hidden_states=True).hidden_states
+    assert pack(model)
+    layers = model(**batch, output_hidden_states=True).hidden_states
+    real = batch["attention_mask"] > 0
+    assert all(
+        torch.allclose(layer[real], other[real], atol=1e-6) for layer, other in zip(layers, expected, strict=True)
+    )
+
+
+def test_a_model_without_a_transformer_is_loaded_and_scores(tmp_path: Path) -> None:
+    tokenizer = students.bi_encoder().tokenizer.backend_tokenizer
+    table = StaticEmbedding(tokenizer, embedding_dim=8)
+    SentenceTransformer(modules=[table]).save_pretrained(str(tmp_path), create_model_card=False)
+    scorer = BiEncoderScorer(bi_encoder.load(tmp_path), None)
+    assert scorer.score(["red", "red"], ["red", "an apple"])[0] == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("make", [students.bi_encoder, students.cross_encoder])

@@ -7,7 +7,6 @@ import torch
 from decant.models import bi_encoder, cross_encoder
 from decant.models.batches import token_budget
 from decant.models.kind import ModelKind
-from decant.models.load import transformer_of
 from decant.score.engines.base import Forward
 from decant.score.engines.transformers import in_batches, padded
 from decant.score.prompts import Prompt
@@ -26,4 +25,4 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     def run(batch: list[Prompt]) -> torch.Tensor:
         return kind.outputs(model, padded(batch, pad, model.device, token_types=typed))
 
-    return in_batches(token_budget(transformer_of(model), teacher.batch_tokens), run)
+    return in_batches(token_budget(model, teacher.batch_tokens), run)
