@@ -1,5 +1,6 @@
 """`decant plan`: what scoring a track would take."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,11 +22,32 @@ def plan(
     """
 
     def main() -> None:
+        _spare_pandas()
         from decant.score.plan import plan_track
 
         plan_track(job_of(track), paths.SCORES / track, print)
 
     run_main("decant plan", main)
+
+
+class _NoPandas:
+    """Among Python's finders, one that finds no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ImportError
+
+
+def _spare_pandas() -> None:
+    """Have pyarrow do without pandas, which it would import for a third of a second, to look for pandas' own types."""
+    import pyarrow
+
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pyarrow.array([0])  # looks for pandas, and remembers that there is none
+    finally:
+        sys.meta_path.remove(_NoPandas)
 
 
 def job_of(track: str) -> "Job":

@@ -36,3 +36,16 @@ def test_light_commands_load_no_slow_library(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_a_plan_does_without_pandas_and_leaves_it_to_those_who_want_it() -> None:
+    code = (
+        "import sys, pyarrow\n"
+        "from decant.commands.plan import _spare_pandas\n"
+        "_spare_pandas()\n"
+        "assert pyarrow.array([1, 2]).to_numpy().sum() == 3\n"
+        "assert 'pandas' not in sys.modules\n"
+        "import pandas\n"
+        "assert pandas.DataFrame({'a': [1]}).shape == (1, 1)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
