@@ -33,7 +33,7 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
 
     Returns:
         the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; and `engines`:
-        by version and machine, what they took for all that they have scored into this store, as docs/scores.md says.
+        by version and machine, what they took for all that they have scored into this store, as docs/teachers.md says.
 
     Raises:
         DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was

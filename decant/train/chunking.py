@@ -1,5 +1,6 @@
 """Encode a training batch in parts of similar length: less memory, and less padding where a model keeps it."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -7,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from decant.models.batches import take
 from decant.models.kind import Model
 
 OUTPUTS = ("sentence_embedding", "scores")
@@ -38,7 +38,7 @@ def encode_in_chunks(model: Model, chunk: int | None) -> None:
 
         run = partial(checkpoint, encode, use_reentrant=False, preserve_rng_state=True) if chunk else encode
         lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
-        parts = [run(take(features, rows)) for rows in order.split(_sizes(lengths.tolist(), chunk))]
+        parts = [run(_take(features, rows)) for rows in order.split(_sizes(lengths.tolist(), chunk))]
         back = order.argsort()
         return {**features, **{name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}}
 
@@ -53,3 +53,16 @@ def _sizes(lengths: list[int], chunk: int | None) -> list[int]:
         sizes.append(min(chunk or max(1, TOKENS // max(1, lengths[start])), len(lengths) - start))
         start += sizes[-1]
     return sizes
+
+
+def _take(features: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Some rows of a padded batch, without the columns that are padding in all of them."""
+    mask = features["attention_mask"]
+    width = int(mask[rows].any(dim=0).nonzero().max()) + 1
+
+    def cut(value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(mask):
+            return value
+        return value[rows, :width] if value.shape[1:2] == mask.shape[1:2] else value[rows]
+
+    return {name: cut(value) for name, value in features.items()}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from decant.models import batches
-from decant.models.batches import by_tokens, bytes_a_token, fitting, take, token_budget, token_counts
+from decant.models.batches import by_tokens, bytes_a_token, fitting, token_budget, token_counts
 from tests.support.students import bi_encoder, cross_encoder
 
 QWEN3_8B = SimpleNamespace(hidden_size=4096, intermediate_size=12288)
@@ -61,14 +61,3 @@ def test_counted_tokens_are_those_that_the_model_reads(make: Any) -> None:
     texts = ["an apple", "a very long question about a green pear and a plum that is cut in the end, of course"]
     inputs = texts if make is bi_encoder else [(text, "red") for text in texts]
     assert token_counts(model, inputs) == model.preprocess(inputs)["attention_mask"].sum(dim=1).tolist()
-
-
-def test_a_part_of_a_batch_has_no_column_of_padding() -> None:
-    features = {
-        "input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]]),
-        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]),
-        "modality": "text",
-    }
-    part = take(features, torch.tensor([2, 1]))
-    assert part["input_ids"].tolist() == [[7, 0], [5, 6]]
-    assert part["modality"] == "text"

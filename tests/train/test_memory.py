@@ -159,3 +159,14 @@ def test_chunks_leave_evaluation_alone(make: Any, chunk: int | None) -> None:
     before = scorer.score(QUERIES, CANDIDATES[0])
     encode_in_chunks(model, chunk)
     assert (scorer.score(QUERIES, CANDIDATES[0]) == before).all()
+
+
+def test_a_part_of_a_batch_has_no_column_of_padding() -> None:
+    features = {
+        "input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]),
+        "modality": "text",
+    }
+    part = chunking._take(features, torch.tensor([2, 1]))
+    assert part["input_ids"].tolist() == [[7, 0], [5, 6]]
+    assert part["modality"] == "text"

@@ -151,7 +151,7 @@ class Client:
         if status == 404:
             return "correct teacher.server.url, `api` (openai, vllm or tei) and `name` (of the served model)"
         if status in (413, 422):
-            return "lower server.batch_size, which is how many texts a request has, or raise the server's own limits"
+            return "lower teacher.server.batch_size, the texts of a request, or raise the server's own limits"
         if status in RETRIED:
             return f"it failed {self.server.retries + 1} times: look at its log, and lower `concurrency`"
         return "look whether it serves the model that params.yaml names, with as high a maximum length"
