@@ -21,6 +21,8 @@ PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa
 ROWS_AT_ONCE = 1024
 
 UNLABELLED = pa.schema([("query", pa.string()), ("candidates", _TEXTS)])
+# Columns that a split has where its source has grades or ids.
+OPTIONAL = pa.schema([("grades", pa.list_(pa.int8())), ("query_id", pa.string()), ("ids", _TEXTS)])
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,20 @@ class Row:
     """One query with its candidates: labelled as positive and negative, or not at all (`unlabelled`).
 
     A row of a train split may lack negatives, or all candidates, until they are mined.
+
+    Attributes:
+        grades: graded relevance of `positive` and then `negative`, 0 or more; empty where labels are 1 and 0.
+        query_id: of the source; empty where it gives none.
+        ids: of the source, one a candidate, "" for one that has none; empty where the source gives none.
     """
 
     query: str
     positive: list[str] = field(default_factory=list)
     negative: list[str] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
+    grades: list[int] = field(default_factory=list)
+    query_id: str = ""
+    ids: list[str] = field(default_factory=list)
 
     @property
     def labelled(self) -> bool:
@@ -49,6 +59,11 @@ class Row:
     def labels(self) -> list[int | None]:
         """One label a candidate, in the order of `candidates`; None where there is no label."""
         return [1] * len(self.positive) + [0] * len(self.negative) + [None] * len(self.unlabelled)
+
+    @property
+    def gains(self) -> list[int]:
+        """The gain of each labelled candidate, for nDCG: its grade or, where there are none, its label."""
+        return self.grades or [1] * len(self.positive) + [0] * len(self.negative)
 
 
 class _Words(dict[int, int]):
@@ -90,6 +105,9 @@ def write_split(path: Path, split: Split) -> None:
             f"{path}: {unlabelled} of {len(split.rows)} rows have no labels", "label all rows of the split or none"
         )
     schema = UNLABELLED if unlabelled else LABELLED
+    for column in OPTIONAL:
+        if any(getattr(row, column.name) for row in split.rows):
+            schema = schema.append(column)
     columns = {name: [getattr(row, name) for row in split.rows] for name in schema.names}
     table = pa.table(columns, schema=schema)
     with atomic_file(path) as partial:
@@ -116,7 +134,9 @@ def read_rows(path: Path, wanted: Collection[int]) -> Split:
 
 
 def _row(record: dict[str, Any]) -> Row:
-    return Row(record["query"], unlabelled=record["candidates"]) if "candidates" in record else Row(**record)
+    if "candidates" in record:
+        record["unlabelled"] = record.pop("candidates")
+    return Row(**record)
 
 
 def read_task(path: Path) -> str:
