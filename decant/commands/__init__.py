@@ -5,7 +5,7 @@ Modules import what is slow inside their functions, so that `--help` and the lig
 
 import typer
 
-from decant.commands import ablate, compare, evaluate, import_scores, params, plan, store
+from decant.commands import ablate, compare, evaluate, import_scores, inspect, params, plan, store
 
 app = typer.Typer(
     name="decant",
@@ -15,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plan")(plan.plan)

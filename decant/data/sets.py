@@ -1,7 +1,7 @@
 """A reranking set: queries, each with its positive and negative candidates, kept as Parquet."""
 
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative",
 # Of `stream_pairs`; `row` is the number of the set's row.
 PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8())])
 ROWS_AT_ONCE = 1024
+ROWS_WRITTEN_AT_ONCE = 16384
 
 UNLABELLED = pa.schema([("query", pa.string()), ("candidates", _TEXTS)])
 # Columns that a split has where its source has grades or ids.
@@ -93,25 +94,90 @@ class Split:
     task: str
 
 
-def write_split(path: Path, split: Split) -> None:
-    """Write a split as Parquet, its task in the schema's metadata; the same split gives the same bytes.
+class SplitWriter:
+    """Writes the rows of a split as Parquet as they come, some thousands at a time; the same rows give the same bytes.
 
-    Raises:
-        DecantError: some rows are labelled and some are not.
+    Args:
+        path: of the file, which is written in place.
+        task: of the split, kept in the schema's metadata.
     """
-    unlabelled = sum(not row.labelled for row in split.rows)
-    if 0 < unlabelled < len(split.rows):
-        raise DecantError(
-            f"{path}: {unlabelled} of {len(split.rows)} rows have no labels", "label all rows of the split or none"
-        )
-    schema = UNLABELLED if unlabelled else LABELLED
-    for column in OPTIONAL:
-        if any(getattr(row, column.name) for row in split.rows):
-            schema = schema.append(column)
-    columns = {name: [getattr(row, name) for row in split.rows] for name in schema.names}
-    table = pa.table(columns, schema=schema)
-    with atomic_file(path) as partial:
-        pq.write_table(table.replace_schema_metadata({"task": split.task}), partial, compression="zstd")
+
+    def __init__(self, path: Path, task: str) -> None:
+        self._path, self._metadata = path, {"task": task}
+        self._rows: list[Row] = []
+        self._file: pq.ParquetWriter | None = None
+        self._schema = LABELLED
+
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None and (self._rows or self._file is None):
+            self._flush()
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, row: Row) -> None:
+        """Add a row.
+
+        Raises:
+            DecantError: some rows are labelled and some are not.
+        """
+        self._rows.append(row)
+        if len(self._rows) >= ROWS_WRITTEN_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        schema = self._schema_of(rows)
+        if self._file is None:
+            self._open(schema)
+        elif any(name not in self._schema.names for name in schema.names):
+            self._widen(schema)
+        columns = {name: [getattr(row, name) for row in rows] for name in self._schema.names}
+        assert self._file is not None
+        self._file.write_table(pa.table(columns, schema=self._file.schema))
+
+    def _schema_of(self, rows: Sequence[Row]) -> pa.Schema:
+        """The columns that some rows need."""
+        unlabelled = sum(not row.labelled for row in rows)
+        base = UNLABELLED if unlabelled else LABELLED
+        if 0 < unlabelled < len(rows) or (self._file is not None and base.names[-1] not in self._schema.names):
+            raise DecantError(
+                f"{self._path}: {unlabelled} of {len(rows)} rows have no labels, unlike the others",
+                "label all rows of the split or none",
+            )
+        return pa.schema([*base, *(column for column in OPTIONAL if any(getattr(row, column.name) for row in rows))])
+
+    def _open(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._file = pq.ParquetWriter(self._path, schema.with_metadata(self._metadata), compression="zstd")
+
+    def _widen(self, schema: pa.Schema) -> None:
+        """Write the file anew with the columns that later rows need, empty in those before them."""
+        assert self._file is not None
+        self._file.close()
+        added = [name for name in OPTIONAL.names if name in {*self._schema.names, *schema.names}]
+        narrow = self._path.rename(self._path.with_name(f"{self._path.name}.narrow"))
+        names = [name for name in self._schema.names if name not in OPTIONAL.names]
+        self._open(pa.schema([*(self._schema.field(name) for name in names), *(OPTIONAL.field(name) for name in added)]))
+        with pq.ParquetFile(narrow) as file:
+            for batch in file.iter_batches(ROWS_WRITTEN_AT_ONCE):
+                columns = {name: batch.column(name) for name in batch.schema.names}
+                absent = {
+                    name: pa.array([getattr(Row(""), name)] * len(batch), OPTIONAL.field(name).type)
+                    for name in added
+                    if name not in columns
+                }
+                self._file.write_table(pa.table({**columns, **absent}, schema=self._file.schema))
+        narrow.unlink()
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Write a split whole or not at all; see `SplitWriter`."""
+    with atomic_file(path) as partial, SplitWriter(partial, split.task) as file:
+        for row in split.rows:
+            file.write(row)
 
 
 def read_split(path: Path) -> Split:

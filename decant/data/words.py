@@ -10,4 +10,9 @@ _SIGN = re.compile(r"[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900
 
 def words(text: str) -> list[str]:
     """The words of a text in their order: case, width and punctuation folded, nothing stemmed, none left out."""
-    return _SIGN.sub(r" \g<0> ", normalise(text)).split()
+    return words_of_folded(normalise(text))
+
+
+def words_of_folded(text: str) -> list[str]:
+    """The words of a text that `normalise` has folded."""
+    return (text if text.isascii() else _SIGN.sub(r" \g<0> ", text)).split()

@@ -1,40 +1,29 @@
-"""Build a reranking set from its source: read, carve, validate, and describe it on a card."""
+"""Build a reranking set from its source: read, validate, carve, and describe it on a card."""
 
 import importlib
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from decant.data.files import Record
-from decant.data.sets import SPLITS, Row, Split, write_split
+import pyarrow.parquet as pq
+
+from decant.data.sets import SPLITS, Row, SplitWriter
 from decant.errors import DecantError
+from decant.fetch import duplicates
+from decant.fetch.counts import Counts
+from decant.fetch.faults import Faults
+from decant.fetch.layouts.given import Given
 from decant.fetch.overlap import overlaps
+from decant.fetch.reading import Item, SplitReader
 from decant.fetch.readers import FORMATS
 from decant.fetch.settings import DataSet
-from decant.fetch.splits import carve
-from decant.fetch.validation import Faults, validate
+from decant.fetch.splits import carve, keep_some, sample
+from decant.fetch.validation import Validator
 from decant.files import atomic_folder, sha256, write_json
 from decant.sources import SCHEMES
 from decant.sources.references import check_versions, resolve
 
 LARGEST_DEV = 500  # queries, of a dev split that params say nothing about
-
-Splits = dict[str, list[Row]]
-
-
-class Read(Protocol):
-    """The function `read` of a format's module."""
-
-    def __call__(self, root: Path, split: str, *, repository: bool) -> Iterable[Record]:
-        """Yield (place, record): the place names file and line for messages, the record has the keys of a row.
-
-        Args:
-            root: the source's file or folder.
-            split: what the set's `train`, `dev` or `test` names.
-            repository: whether the root is a hub's repository, whose splits may lie in any files.
-        """
 
 
 class Build(Protocol):
@@ -42,12 +31,53 @@ class Build(Protocol):
 
     def __call__(
         self, source: Path, packages: Sequence[str], sizes: Mapping[str, int], negatives: int, seed: int
-    ) -> Splits:
+    ) -> dict[str, list[Row]]:
         """Build the splits, `sizes` queries each; the same packages and seed give the same rows.
 
         Raises:
             DecantError: the source lacks a file, or a split cannot be filled.
         """
+
+
+class Source:
+    """A set's source, whose splits are read one by one.
+
+    Attributes:
+        layouts: split → how it is laid out.
+        unused: split → column → an example of what no reader uses.
+        prompts: query prompts that came with the rows, each with its number of rows.
+    """
+
+    def __init__(self, settings: DataSet, root: Path) -> None:
+        self.settings, self.root = settings, root
+        self.layouts: dict[str, str] = {}
+        self.unused: dict[str, dict[str, Any]] = {}
+        self.prompts: dict[str, int] = {}
+        self._built: dict[str, list[Row]] | None = None
+        if FORMATS[settings.format].embedded:
+            build: Build = importlib.import_module(FORMATS[settings.format].module).build
+            assert settings.negatives is not None  # the settings refuse it
+            sizes = {split: getattr(settings, split) for split in SPLITS}
+            self._built = build(root, list(settings.packages), sizes, settings.negatives, settings.seed)
+
+    def has(self, split: str) -> bool:
+        """Whether the source has a split of its own, which is not to be carved."""
+        return self._built is not None or isinstance(getattr(self.settings, split), str)
+
+    def records(self, split: str) -> Iterator[tuple[str, Item]]:
+        """The records of train, dev or test."""
+        if self._built is not None:
+            for number, row in enumerate(self._built[split], start=1):
+                yield f"{split}, row {number}", Given(row.query, row.positive, row.negative)
+            return
+        repository = SCHEMES[self.settings.source.partition(":")[0]].pinned
+        reader = SplitReader(self.settings, self.root, getattr(self.settings, split), repository=repository)
+        yield from reader
+        self.layouts[split] = reader.layout
+        if reader.unused:
+            self.unused[split] = dict(reader.unused)
+        for prompt, rows in reader.prompts.items():
+            self.prompts[prompt] = self.prompts.get(prompt, 0) + rows
 
 
 def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
@@ -57,9 +87,81 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
         DecantError: the source cannot be read, breaks the contract, or its splits overlap too much.
     """
     check_versions(settings.packages)
-    root = resolve(settings.source, settings.revision, "dataset")
-    splits, faults, carved = _read(settings, root)
-    shared = overlaps(splits)
+    source = Source(settings, resolve(settings.source, settings.revision, "dataset"))
+    with atomic_folder(folder) as partial:
+        faults = dict.fromkeys(SPLITS, Faults())
+        for split in filter(source.has, SPLITS):
+            faults[split] = write_valid(source, split, partial / f"{split}.parquet")
+        carved = _choose(settings, source, partial)
+        shared = overlaps({split: partial / f"{split}.parquet" for split in SPLITS})
+        _check_overlap(name, settings, shared)
+        card = {
+            "name": name,
+            **settings.model_dump(include={"source", "revision", "format", "packages", "task"}),
+            "splits": {split: _describe(partial / f"{split}.parquet", faults[split]) for split in SPLITS},
+            **({"carved_from_train": carved} if carved else {}),
+            **{key: value for key in ("layouts", "unused", "prompts") if (value := getattr(source, key))},
+            "overlap": shared,
+        }
+        write_json(partial / "card.json", card)
+    return card
+
+
+def write_valid(source: Source, split: str, path: Path) -> Faults:
+    """Write the valid rows of a split, as they come.
+
+    Raises:
+        DecantError: nothing is valid, or faults are refused, or too much would be left out.
+    """
+    settings = source.settings
+    labelled = split != "train" or FORMATS[settings.format].embedded
+    validator = Validator(
+        labelled=labelled, relevant_from=settings.relevant_from, unique=settings.duplicates == "refuse"
+    )
+    rows: Iterable[Row]
+    placed = validator.rows(source.records(split))
+    if settings.duplicates == "refuse":
+        rows = (row for _, row in placed)
+    else:
+        join = duplicates.merge if settings.duplicates == "merge" else duplicates.keep
+        rows = join(placed, validator.faults, labelled=labelled)
+    written = 0
+    with SplitWriter(path, settings.task) as file:
+        for row in rows:
+            file.write(row)
+            written += 1
+    faults = validator.faults
+    where = str(source.root) if source.root.is_file() else f"{source.root}, {getattr(settings, split)}"
+    faults.check(where, settings.faults, settings.max_dropped)
+    if not written:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in faults.not_judged.items())
+        raise DecantError(
+            f"{where}: the split holds no row{f' ({reasons})' if reasons else ''}",
+            "check the source's file or split name",
+        )
+    return faults
+
+
+def _choose(settings: DataSet, source: Source, folder: Path) -> list[str]:
+    """Carve the splits that are to be carved from train, and draw what limits allow; the names of the carved ones."""
+    train = folder / "train.parquet"
+    sizes: dict[str, int] = {}
+    for split in SPLITS:
+        if not source.has(split):
+            sizes[split] = getattr(settings, split) or 0
+    if sizes:
+        total = pq.read_metadata(train).num_rows
+        sizes = {split: size or max(1, min(LARGEST_DEV, total // 10)) for split, size in sizes.items()}
+        carve(train, sizes, settings.seed, settings.source)
+    for split, limit in settings.limits.items():
+        path = folder / f"{split}.parquet"
+        rows = pq.read_metadata(path).num_rows
+        if limit < rows:
+            keep_some(path, sample(rows, limit, settings.seed))
+    return list(sizes)
+
+
+def _check_overlap(name: str, settings: DataSet, shared: Mapping[str, Mapping[str, Any]]) -> None:
     for pair, counts in shared.items():
         if counts["share"] > settings.max_overlap:
             one, other = pair.split("-")
@@ -68,67 +170,7 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
                 f"too; datasets.{name}.max_overlap allows {settings.max_overlap:.1%}",
                 "take them out of one of the splits, let Decant carve the split (a number), or raise the limit",
             )
-    with atomic_folder(folder) as partial:
-        for split, rows in splits.items():
-            write_split(partial / f"{split}.parquet", Split(rows, settings.task))
-        card = {
-            "name": name,
-            **settings.model_dump(include={"source", "revision", "format", "packages", "task"}),
-            "splits": {split: _describe(rows, faults[split], partial, split) for split, rows in splits.items()},
-            **({"carved_from_train": carved} if carved else {}),
-            "overlap": shared,
-        }
-        write_json(partial / "card.json", card)
-    return card
 
 
-def _describe(rows: Sequence[Row], faults: Faults, folder: Path, split: str) -> dict[str, Any]:
-    return {
-        "queries": len(rows),
-        "pairs": sum(len(row.candidates) for row in rows),
-        "positives": sum(len(row.positive) for row in rows),
-        "negatives": sum(len(row.negative) for row in rows),
-        "unique_texts": len({text for row in rows for text in (row.query, *row.candidates)}),
-        **asdict(faults),
-        "sha256": sha256(folder / f"{split}.parquet"),
-    }
-
-
-def _read(settings: DataSet, root: Path) -> tuple[Splits, dict[str, Faults], list[str]]:
-    """The splits of a source, what the validator found in each, and the names of those that are carved."""
-    splits: Splits = {}
-    faults = dict.fromkeys(SPLITS, Faults(0, 0, 0))
-    sizes: dict[str, int] = {}
-    records, embedded = _reader(settings, root), FORMATS[settings.format].embedded
-    for split in SPLITS:
-        named = getattr(settings, split)
-        if embedded or isinstance(named, str):
-            labelled = embedded or split != "train"
-            splits[split], faults[split] = validate(records(split), settings.duplicates, labelled=labelled)
-        else:
-            sizes[split] = named or max(1, min(LARGEST_DEV, len(splits["train"]) // 10))
-    if sizes:
-        splits |= carve(splits["train"], sizes, settings.seed, settings.source)
-    limits: dict[Any, int] = {**settings.limits, **sizes}
-    return {split: _sample(splits[split], limits.get(split), settings.seed) for split in SPLITS}, faults, list(sizes)
-
-
-def _reader(settings: DataSet, root: Path) -> Callable[[str], Iterable[Record]]:
-    """A function from `train`, `dev` or `test` to the records of this split, as its format reads or builds them."""
-    module = importlib.import_module(FORMATS[settings.format].module)
-    if not FORMATS[settings.format].embedded:
-        read: Read = module.read
-        repository = SCHEMES[settings.source.partition(":")[0]].pinned
-        return lambda split: read(root, getattr(settings, split), repository=repository)
-    build: Build = module.build
-    assert settings.negatives is not None  # the settings refuse it
-    sizes = {split: getattr(settings, split) for split in SPLITS}
-    built = build(root, list(settings.packages), sizes, settings.negatives, settings.seed)
-    return lambda split: ((f"{split}, row {number}", vars(row)) for number, row in enumerate(built[split], start=1))
-
-
-def _sample(rows: list[Row], size: int | None, seed: int) -> list[Row]:
-    if size is None or size >= len(rows):
-        return rows
-    chosen = sorted(random.Random(seed).sample(range(len(rows)), size))
-    return [rows[index] for index in chosen]
+def _describe(path: Path, faults: Faults) -> dict[str, Any]:
+    return {**Counts.of(path).card(), **faults.card(), "sha256": sha256(path)}

@@ -1,65 +1,77 @@
 """Texts that splits share, exactly and nearly: a test text that is in train too tests nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
-from itertools import combinations
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from datasketch import MinHash, MinHashLSH
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from decant.data.sets import SPLITS, Row, normalise, read_split
-from decant.data.words import words as words_of
+from decant.data.sets import ROWS_AT_ONCE, SPLITS, normalise
+from decant.fetch.similarity import Near, Words, words_of
 from decant.files import read_json
 
-# Of near-duplicates: the share of the words of two texts together that stand in both (Jaccard). At 0.8 one word of nine
-# may be another; a text of fewer than nine words must have the same words, since the titles of two diseases, or the
-# summaries of two functions, often differ in one.
-THRESHOLD = 0.8
-# MinHash (Broder, 1997) in 25 bands of 5 finds 99.99 % of the pairs at the threshold; each is then compared exactly.
-BANDS, ROWS = 25, 5
-
-Words = frozenset[str]
+LISTS = ("positive", "negative", "candidates")
 
 
 class Texts:
-    """The distinct texts of a split, to be compared with another's."""
+    """The distinct texts of a split in memory, and what of them another split turns out to have.
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.queries = {row.query for row in rows}
-        self.candidates = {text for row in rows for text in row.candidates}
-        self.asked = self.queries | {text for row in rows for text in row.positive}
+    Attributes:
+        queries, candidates: distinct texts; `asked`: queries and positives; `all`: queries and candidates.
+        folded, words: of each text, folded as `normalise` does, and the distinct words of that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.queries: set[str] = set()
+        self.candidates: set[str] = set()
+        self.asked: set[str] = set()
+        for role, texts in _texts(path):
+            (self.queries if role == "query" else self.candidates).update(texts)
+            if role in ("query", "positive"):
+                self.asked.update(texts)
         self.all = self.queries | self.candidates
         self.folded = {text: normalise(text) for text in self.all}
-        self.words = {text: frozenset(words_of(text)) for text in self.all}
+        self.words = {text: words_of(folded) for text, folded in self.folded.items()}
+        self._folds = set(self.folded.values())
+        self._near = Near(self.words.values())
+        self._found_exact: set[str] = set()
+        self._found_asked: set[str] = set()
+        self._folded_found: set[str] = set()
+        self._folded_asked: set[str] = set()
+        self._words_found: set[Words] = set()
 
-    @cached_property
-    def sketches(self) -> dict[Words, MinHash]:
-        """The MinHash of every distinct set of words."""
-        distinct = sorted(set(self.words.values()), key=sorted)
-        hashed = MinHash.generator(([word.encode() for word in each] for each in distinct), num_perm=BANDS * ROWS)
-        return dict(zip(distinct, hashed, strict=True))
+    def look_for(self, text: str, folded: str, words: Words, *, asked: bool) -> None:
+        """Note which texts here are equal or near to a text of the other split, there a query or positive or not."""
+        if text in self.all:
+            self._found_exact.add(text)
+            if asked and text in self.asked:
+                self._found_asked.add(text)
+        if folded in self._folds:
+            self._folded_found.add(folded)
+            if asked:
+                self._folded_asked.add(folded)
+        self._words_found |= self._near.find(words)
 
-    @cached_property
-    def index(self) -> MinHashLSH:
-        """Finds the sets of words that may be near to another."""
-        index = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
-        for distinct, sketch in self.sketches.items():
-            index.insert(distinct, sketch, check_duplication=False)
-        return index
-
-    def near(self, other: "Texts") -> set[str]:
-        """The texts of `other` to which a text of this split is near, or equal."""
-        near = other.sketches.keys() & self.sketches.keys()
-        near |= {
-            words
-            for words in other.sketches.keys() - near
-            if any(
-                len(words & found) / len(words | found) >= THRESHOLD
-                for found in self.index.query(other.sketches[words])
-            )
+    def counts(self) -> dict[str, Any]:
+        """What `overlap` returns."""
+        folded = sum(self.folded[text] in self._folded_asked for text in self.asked)
+        return {
+            "exact": len(self._found_asked),
+            "folded": folded,
+            "share": round(folded / len(self.asked), 6) if self.asked else 0.0,
+            "any_role": sum(self.folded[text] in self._folded_asked for text in self.all),
+            "queries": self._of(self.queries),
+            "candidates": self._of(self.candidates),
         }
-        return {text for text, words in other.words.items() if words in near}
+
+    def _of(self, texts: Collection[str]) -> dict[str, int]:
+        return {
+            "texts": len(texts),
+            "exact": sum(text in self._found_exact for text in texts),
+            "folded": sum(self.folded[text] in self._folded_found for text in texts),
+            "near": sum(self.words[text] in self._words_found for text in texts),
+        }
 
 
 def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict[str, Any]]:
@@ -72,45 +84,48 @@ def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict
     folders = [folder for folder in (in_domain, out_of_domain) if folder is not None]
     counts: dict[str, dict[str, Any]] = {folder.name: read_json(folder / "card.json")["overlap"] for folder in folders}
     if out_of_domain is not None:
-        paths = in_domain / "train.parquet", out_of_domain / "test.parquet"
-        train, test = (Texts(read_split(path).rows) for path in paths)
-        counts[f"{in_domain.name} → {out_of_domain.name}"] = {"train-test": overlap(train, test)}
+        train, test = in_domain / "train.parquet", out_of_domain / "test.parquet"
+        counts[f"{in_domain.name} → {out_of_domain.name}"] = {"train-test": overlap(train, test)["test"]}
     return counts
 
 
-def overlaps(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
+def overlaps(splits: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     """`overlap`'s counts of each pair of a set's splits: `train-dev`, `train-test` and `dev-test`."""
-    texts = {split: Texts(splits[split]) for split in SPLITS}
-    return {f"{one}-{other}": overlap(texts[one], texts[other]) for one, other in combinations(SPLITS, 2)}
+    counts = {}
+    for number, one in enumerate(SPLITS[:-1]):
+        others = SPLITS[number + 1 :]
+        found = overlap(splits[one], *(splits[other] for other in others))
+        counts |= {f"{one}-{other}": found[splits[other].stem] for other in others}
+    return counts
 
 
-def overlap(train: Texts, other: Texts) -> dict[str, Any]:
-    """Count what a split shares with train, or test with dev.
+def overlap(train: Path, *others: Path) -> dict[str, dict[str, Any]]:
+    """Count what splits share with train, or test with dev. Train streams by; the others are held in memory.
 
     Returns:
-        `exact` and `folded` (case, punctuation and white space folded): the number of distinct queries and
-        positives of `other` that are a query or positive of train; `share`: `folded` as a share of them
-        all; `any_role`: texts of `other` in any role that are, folded, a query or positive of train.
-        Then for the `queries` and for the `candidates` of `other` the number of distinct `texts`, and of those that
-        are in train in any role, negatives included: `exact`, `folded` and `near`, each of which counts the one before.
+        by the others' file names without suffix: `exact` and `folded` (case, punctuation and white space folded): the
+        number of distinct queries and positives of the other that are a query or positive of train; `share`: `folded`
+        as a share of them all; `any_role`: texts of the other in any role that are, folded, a query or positive of
+        train. Then for the `queries` and for the `candidates` of the other the number of distinct `texts`, and of those
+        that are in train in any role, negatives included: `exact`, `folded` and `near`, each of which counts the one
+        before.
     """
-    asked = {train.folded[text] for text in train.asked}
-    folded = sum(other.folded[text] in asked for text in other.asked)
-    train_folded, near = set(train.folded.values()), train.near(other)
+    texts = {other.stem: Texts(other) for other in others}
+    for role, found in _texts(train):
+        for text in found:
+            folded = normalise(text)
+            words = words_of(folded)
+            for other in texts.values():
+                other.look_for(text, folded, words, asked=role in ("query", "positive"))
+    return {name: other.counts() for name, other in texts.items()}
 
-    def counts(texts: Collection[str]) -> dict[str, int]:
-        return {
-            "texts": len(texts),
-            "exact": sum(text in train.all for text in texts),
-            "folded": sum(other.folded[text] in train_folded for text in texts),
-            "near": sum(text in near for text in texts),
-        }
 
-    return {
-        "exact": len(train.asked & other.asked),
-        "folded": folded,
-        "share": round(folded / len(other.asked), 6) if other.asked else 0.0,
-        "any_role": sum(other.folded[text] in asked for text in other.all),
-        "queries": counts(other.queries),
-        "candidates": counts(other.candidates),
-    }
+def _texts(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The texts of a split by their roles, some thousand rows at a time, each once of those."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            yield "query", batch.column("query").unique().to_pylist()
+            for name in LISTS:
+                if name in batch.schema.names:
+                    texts: pa.Array = batch.column(name).flatten()
+                    yield name, texts.unique().to_pylist()

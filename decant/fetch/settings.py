@@ -10,6 +10,8 @@ from decant.fetch.readers import FORMATS
 from decant.sources.settings import Reference, pinned
 
 Duplicates = Literal["keep", "merge", "refuse"]
+OnFaults = Literal["refuse", "drop"]
+Candidates = Literal["judged", "listed", "run", "bm25", "dense"]
 SplitSource = Annotated[str, Field(min_length=1)] | Positive
 
 
@@ -20,8 +22,34 @@ class DataSet(Block):
     """Where the set is: `path:` a file or folder, `hub:` or `modelscope:` a repository, `package:` a package."""
     revision: str | None = None
     """The commit of a `hub:` or `modelscope:` repository."""
-    format: Annotated[str, AfterValidator(OneOf(FORMATS, "format"))] = "rows"
-    """How the source is laid out; `rows` has a query, its positives and its negatives in each row."""
+    format: Annotated[str, AfterValidator(OneOf(FORMATS, "format"))] = "auto"
+    """How the source is laid out; `auto` finds it out, `decant inspect` shows what it found."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Your own names of columns: `{positive: good, negative: bad}` reads the column `good` as `positive`."""
+    ignore: list[str] = Field(default_factory=list)
+    """Columns that are left aside without a word."""
+    encoding: str | None = None
+    """Of text files that are neither UTF-8 nor UTF-16 with its mark, such as `gbk`."""
+    relevant_from: Positive = 1
+    """The lowest grade of a positive, where labels are graded."""
+    candidates: Candidates | None = None
+    """What is ranked, of a set with qrels: the judged documents, those listed with it, a run's, or a search's best."""
+    top_k: Positive = 100
+    """The most candidates that a run or a search gives a query."""
+    run: str | None = None
+    """The TREC run of `candidates: run`, a file beside the source's; `{split}` in it is the split's name."""
+    corpus: str | None = None
+    """The file of the texts that rows name by their ids; null looks for `corpus.*` in the source."""
+    queries: str | None = None
+    """Likewise of queries; null looks for `queries.*`."""
+    encoder: Reference | None = None
+    """The bi-encoder of `candidates: dense`."""
+    encoder_revision: str | None = None
+    """The commit of a `hub:` or `modelscope:` encoder."""
+    faults: OnFaults = "refuse"
+    """What to do about faulty rows and texts: refuse the set, or drop and count them."""
+    max_dropped: Share = 0.5
+    """The largest share of a split's rows, or of its candidates, that `faults: drop` may leave out."""
     packages: dict[str, str] = Field(default_factory=dict)
     """Versions of the installed packages that an embedded set is built from."""
     train: SplitSource
@@ -55,7 +83,13 @@ class DataSet(Block):
             raise ValueError(f"`train` is {self.train}: name the source's train split or file")
         if unnamed := [key for key in self.limits if not isinstance(getattr(self, key), str)]:
             raise ValueError(f"`limits.{unnamed[0]}` is for a named split, and `{unnamed[0]}` names none: leave it out")
+        if (self.candidates == "run") != (self.run is not None):
+            raise ValueError(f"`candidates` is {self.candidates} and `run` is {self.run}: the one needs the other")
+        if (self.candidates == "dense") != (self.encoder is not None):
+            raise ValueError(f"`candidates` is {self.candidates} and `encoder` {self.encoder}: the one needs the other")
         pinned(self.source, self.revision)
+        if self.encoder is not None:
+            pinned(self.encoder, self.encoder_revision)
         return self
 
 

@@ -1,139 +1,270 @@
 """The one validator through which every reranking set passes."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from decant.data.sets import Row
-from decant.errors import DecantError
-from decant.fetch.settings import Duplicates
+from decant.data.files import Unreadable
+from decant.data.sets import Row, normalise
+from decant.fetch.faults import Faults
+from decant.fetch.layouts.given import Given
+from decant.fetch.similarity import Words, are_near, telling, words_of
 
-COLUMNS = "query, positive and negative"
+# One that is seen: no white space, control, format or private character, and none of those that show as a blank.
+_UNSEEN = "".join(
+    re.escape(chr(code))
+    for code in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+)
+_VISIBLE = re.compile(f"[^{_UNSEEN}\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+_LOWER = bytes(code | 0x20 if chr(code).isupper() else code for code in range(256))
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and code != ord("\n"))
 
 
-@dataclass(frozen=True)
-class Faults:
-    """Counts of what the validator mended or let pass, for the set's card."""
+class Candidate(NamedTuple):
+    """A text with what its source says of it."""
 
-    duplicate_queries: int
-    repeated_candidates: int
-    conflicting_labels: int
+    text: Any
+    grade: Any  # None where labels are plain
+    identifier: str
 
 
-def validate(
-    records: Iterable[tuple[str, Mapping[str, Any]]], duplicates: Duplicates, *, labelled: bool
-) -> tuple[list[Row], Faults]:
-    """Turn raw records into rows.
+class Validator:
+    """Turns what a source gives into rows, and counts what is wrong.
 
     Args:
-        records: (place, record) pairs; the place names file and line for the messages.
-        duplicates: of a query: keep both rows, merge their candidates (a positive label wins), or refuse the set.
         labelled: refuse rows without labels or negatives (dev and test need both; for train they can be mined).
+        relevant_from: the lowest grade of a positive.
+        unique: refuse a query that an earlier row has.
 
-    Raises:
-        DecantError: at the first record that breaks the contract.
+    Attributes:
+        faults: complete when `rows` has ended.
     """
-    rows: dict[str, Row] = {}
-    kept: list[Row] = []
-    seen_again = repeated = conflicting = 0
-    for place, record in records:
-        row, repeats = _row(place, record, labelled)
-        if kept and kept[0].labelled != row.labelled:
-            raise DecantError(
-                f"{place}: the row is {'' if row.labelled else 'not '}labelled, unlike the rows before it",
-                "label all rows of the split (`positive`, `negative`) or none (`candidates`, or the query alone)",
-            )
-        kept.append(row)
-        repeated += repeats
-        if row.query not in rows:
-            rows[row.query] = row
-            continue
-        seen_again += 1
-        if duplicates == "refuse":
-            raise DecantError(
-                f"{place}: the query {_short(row.query)} is in an earlier row too",
-                "remove one of them, or set the data set's `duplicates` to `merge` or `keep`",
-            )
-        if duplicates == "merge":
-            rows[row.query], conflicts = _merge(place, rows[row.query], row)
-            conflicting += conflicts
-    if not kept:
-        raise DecantError("the split holds no row", "check the source's file or split name")
-    return list(rows.values()) if duplicates == "merge" else kept, Faults(seen_again, repeated, conflicting)
 
+    def __init__(self, *, labelled: bool, relevant_from: int = 1, unique: bool = True) -> None:
+        self.labelled, self.relevant_from, self.unique = labelled, relevant_from, unique
+        self.faults = Faults()
+        self._seen: set[int] = set()  # hashes of queries
+        self._all_labelled: bool | None = None
 
-def _merge(place: str, earlier: Row, row: Row) -> tuple[Row, int]:
-    """Two rows of a query as one, and how many of its negatives are positives in one of them."""
-    positive, both, unlabelled = (
-        list(dict.fromkeys(getattr(earlier, name) + getattr(row, name)))
-        for name in ("positive", "negative", "unlabelled")
-    )
-    negative = [text for text in both if text not in set(positive)]
-    if both and not negative:
-        raise DecantError(
-            f"{place}: merged with the earlier row of the query {_short(row.query)}, no negative is left",
-            "correct the labels of the two rows, or set the data set's `duplicates` to `keep`",
+    def rows(self, records: Iterable[tuple[str, Given | Unreadable]]) -> Iterator[tuple[str, Row]]:
+        """The sound rows, and those that are left when faulty candidates are taken out of them, with their places.
+
+        Args:
+            records: the place names file and line, for the messages.
+        """
+        for place, given in records:
+            self.faults.rows += 1
+            row = self._row(place, given)
+            if row is None:
+                self.faults.rows_left_out += 1
+                continue
+            self.faults.near_duplicates += _near_duplicates(row)
+            yield place, row
+
+    def _row(self, place: str, given: Given | Unreadable) -> Row | None:
+        if isinstance(given, Unreadable):
+            return self._left_out("unreadable", place, given.fault)
+        query = given.query
+        if query is None:
+            return self._left_out("no_query", place)
+        if self._text_fault(place, "query", query):
+            return None
+        row = self._sound(given) or self._mended(place, given)
+        return None if row is None or not self._fits(place, row) else row
+
+    def _fits(self, place: str, row: Row) -> bool:
+        """Whether a row is of the split's kind, and its query new."""
+        if self._all_labelled is None:
+            self._all_labelled = row.labelled
+        elif self._all_labelled != row.labelled:
+            self.faults.add("mixed", place, f"the row is {'' if row.labelled else 'not '}labelled, unlike the first")
+            return False
+        key = hash(row.query)
+        if key in self._seen:
+            self.faults.duplicate_queries += 1
+            if self.unique:
+                self.faults.add("duplicate_query", place, f"the query {short(row.query)} is in an earlier row too")
+                return False
+        self._seen.add(key)
+        return True
+
+    def _sound(self, given: Given) -> Row | None:
+        """The row where nothing can be wrong with its texts, which a few looks at all of them together tell."""
+        positive, negative = _listed(given.positive), _listed(given.negative)
+        if not positive or not negative or given.candidates is not None or given.grades is not None:
+            return None
+        try:
+            joined = "\n".join((*positive, *negative))
+        except TypeError:
+            return None
+        if not joined.isascii():
+            return None
+        # Texts that fold to the same have the same letters and digits in the same order.
+        letters = joined.encode().translate(_LOWER, _NO_LETTERS).split(b"\n")
+        if len(letters) != len(positive) + len(negative) or not all(letters):
+            return None
+        if len(set(letters)) != len(letters) or len(given.ids) not in (0, len(letters)):
+            return None
+        self.faults.texts += len(letters)
+        return Row(given.query, positive, negative, query_id=given.query_id, ids=given.ids)
+
+    def _mended(self, place: str, given: Given) -> Row | None:
+        """The row without its faulty candidates, which are counted; None where it is left out."""
+        if given.candidates is not None:
+            return self._unlabelled(place, given)
+        lists = {key: _listed(getattr(given, key)) for key in ("positive", "negative")}
+        absent = given.positive is None and not given.negative
+        if absent and not self.labelled:
+            return Row(given.query, query_id=given.query_id)
+        if absent:
+            return self._left_out("unlabelled", place, "a query without candidates")
+        for key, items in lists.items():
+            if items is None:
+                return self._left_out("not_a_string", place, f"`{key}` is {short(getattr(given, key))}")
+        given_lists = {key: items or [] for key, items in lists.items()}
+        candidates, size = _candidates(given, given_lists), len(given_lists["positive"])
+        if candidates is None:
+            return self._left_out("unreadable", place, "its grades or ids are not as many as its texts")
+        if given.grades is not None:
+            candidates = [each for each in candidates if self._has_grade(place, each)]
+            parts = [[c for c in candidates if c.grade >= self.relevant_from]]
+            parts.append([c for c in candidates if c.grade < self.relevant_from])
+        else:
+            parts = [candidates[:size], candidates[size:]]
+        had = [bool(part) for part in parts]
+        positive, negative = (
+            self._texts(place, key, part) for key, part in zip(("positive", "negative"), parts, strict=True)
         )
-    return Row(row.query, positive, negative, unlabelled), len(both) - len(negative)
+        negative = self._without_positives(place, positive, negative)
+        if not positive:
+            return self._left_out("" if had[0] else "no_positive", place)
+        if self.labelled and not negative:
+            return self._left_out("" if had[1] else "no_negative", place)
+        return _assembled(given, positive, negative)
+
+    def _unlabelled(self, place: str, given: Given) -> Row | None:
+        items = _listed(given.candidates)
+        if given.positive is not None:
+            return self._left_out("labels_and_candidates", place, "give positive and negative, or candidates alone")
+        if self.labelled:
+            return self._left_out("unlabelled", place, "the candidates have no labels")
+        if items is None:
+            return self._left_out("not_a_string", place, f"`candidates` is {short(given.candidates)}")
+        candidates = _candidates(given, {"candidates": items})
+        if candidates is None:
+            return self._left_out("unreadable", place, "its ids are not as many as its texts")
+        found = self._texts(place, "candidates", candidates)
+        if len(found) < 2:
+            return self._left_out("too_few_candidates", place)
+        ids = [each.identifier for each in found] if given.ids else []
+        return Row(given.query, unlabelled=[each.text for each in found], query_id=given.query_id, ids=ids)
+
+    def _texts(self, place: str, key: str, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The sound candidates of a list, each text once."""
+        kept: dict[str, Candidate] = {}
+        for number, candidate in enumerate(candidates):
+            self.faults.texts += 1
+            if self._text_fault(place, f"{key}[{number}]", candidate.text):
+                self.faults.texts_left_out += 1
+            elif candidate.text in kept:
+                self.faults.repeated_candidates += 1
+            else:
+                kept[candidate.text] = candidate
+        return list(kept.values())
+
+    def _without_positives(
+        self, place: str, positive: Sequence[Candidate], negative: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """The negatives without those that are, folded, a positive of the row."""
+        folded = {normalise(each.text): each.text for each in positive}
+        kept = []
+        for each in negative:
+            same = folded.get(normalise(each.text))
+            if same is None:
+                kept.append(each)
+                continue
+            spelt = "" if same == each.text else f" (as {short(same)})"
+            self.faults.add("both_lists", place, f"{short(each.text)} is both positive{spelt} and negative")
+            self.faults.texts_left_out += 1
+        return kept
+
+    def _has_grade(self, place: str, candidate: Candidate) -> bool:
+        if isinstance(candidate.grade, int) and not isinstance(candidate.grade, bool) and -1 <= candidate.grade <= 127:
+            return True
+        self.faults.add("no_label", place, f"{short(candidate.grade)} of {short(candidate.text)}")
+        self.faults.texts += 1
+        self.faults.texts_left_out += 1
+        return False
+
+    def _text_fault(self, place: str, key: str, value: Any) -> bool:
+        """Whether a text is faulty, which is counted."""
+        if not isinstance(value, str):
+            self.faults.add("not_a_string", place, f"`{key}` is {short(value)}, not a string")
+        elif _HALF_PAIR.search(value):
+            self.faults.add("broken_text", place, f"`{key}` holds half of a surrogate pair")
+        elif not _VISIBLE.search(value):
+            self.faults.add("invisible", place, f"`{key}` is {short(ascii(value)) if value else 'an empty string'}")
+        else:
+            return False
+        return True
+
+    def _left_out(self, kind: str, place: str, detail: str = "") -> None:
+        """Count the fault for which a row is left out; without a kind its own faults are counted already."""
+        if kind:
+            self.faults.add(kind, place, detail)
 
 
-def _row(place: str, record: Mapping[str, Any], labelled: bool) -> tuple[Row, int]:
-    if not isinstance(record, Mapping):
-        raise DecantError(f"{place}: a row is {_short(record)}, not an object", f"write one object with {COLUMNS}")
-    if "query" not in record:
-        found = ", ".join(map(str, record)) or "nothing"
-        raise DecantError(f"{place}: there is no `query` (found: {found})", f"name the columns {COLUMNS}")
-    query = _text(place, "query", record["query"])
-    if record.get("candidates") is not None:
-        if record.get("positive") is not None:
-            fault = f"{place}: the row has both `candidates` and `positive`"
-            raise DecantError(fault, "give positive and negative, or candidates alone")
-        if labelled:
-            fault = f"{place}: the candidates have no labels, which dev and test rows need"
-            raise DecantError(fault, "give `positive` and `negative` instead of `candidates`")
-        candidates, repeats = _texts(place, "candidates", record["candidates"])
-        if len(candidates) < 2:
-            raise DecantError(f"{place}: `candidates` holds fewer than two texts", "add candidates or remove the row")
-        return Row(query, unlabelled=candidates), repeats
-    to_be_mined = not labelled and record.get("negative") in (None, [])
-    if to_be_mined and record.get("positive") is None:
-        return Row(query), 0
-    positive, repeats = _texts(place, "positive", record.get("positive"))
-    if to_be_mined:
-        return Row(query, positive), repeats
-    negative, more = _texts(place, "negative", record.get("negative"))
-    if both := set(positive) & set(negative):
-        raise DecantError(
-            f"{place}: the text {_short(min(both))} is both positive and negative for its query",
-            "remove it from one of the two lists",
-        )
-    return Row(query, positive, negative), repeats + more
+def _listed(value: Any) -> list[Any] | None:
+    """A list as it is, one text as a list of it, nothing as an empty list; None for anything else."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        return [value]
+    return [] if value is None else list(value) if isinstance(value, tuple) else None
 
 
-def _texts(place: str, key: str, value: Any) -> tuple[list[str], int]:
-    if value is None:
-        raise DecantError(f"{place}: there is no `{key}`", f"name the columns {COLUMNS}")
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple):
-        raise DecantError(f"{place}: `{key}` is {_short(value)}", f"write `{key}` as a list of strings")
-    if not items:
-        raise DecantError(f"{place}: `{key}` is empty", "add a text to it, or remove the row")
-    texts = [_text(place, f"{key}[{index}]", item) for index, item in enumerate(items)]
-    unique = list(dict.fromkeys(texts))
-    return unique, len(texts) - len(unique)
+def _candidates(given: Given, lists: dict[str, list[Any]]) -> list[Candidate] | None:
+    """The candidates of some lists; None where grades or ids are not as many."""
+    texts = [text for items in lists.values() for text in items]
+    grades = given.grades if given.grades is not None else [None] * len(texts)
+    ids = given.ids or [""] * len(texts)
+    if not len(texts) == len(grades) == len(ids):
+        return None
+    return [Candidate(*each) for each in zip(texts, grades, ids, strict=True)]
 
 
-def _text(place: str, key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise DecantError(f"{place}: `{key}` is {_short(value)}, not a string", "write it as a string")
-    if not value.strip():
-        raise DecantError(f"{place}: `{key}` is an empty string", "write a text, or remove the row")
-    if re.search(r"[\ud800-\udfff]", value):
-        raise DecantError(f"{place}: `{key}` holds half of a surrogate pair", "write the file as UTF-8")
-    return value
+def _assembled(given: Given, positive: list[Candidate], negative: list[Candidate]) -> Row:
+    both = [*positive, *negative]
+    grades = [] if given.grades is None else [max(0, each.grade) for each in both]
+    if grades == [1] * len(positive) + [0] * len(negative):
+        grades = []
+    texts = [each.text for each in positive], [each.text for each in negative]
+    ids = [each.identifier for each in both] if given.ids else []
+    return Row(given.query, *texts, grades=grades, query_id=given.query_id, ids=ids)
 
 
-def _short(value: Any) -> str:
+def _near_duplicates(row: Row) -> int:
+    """How many negatives share nearly all their words with a positive of the row."""
+    if not row.negative:
+        return 0
+    blob = "\n".join(row.negative)
+    blob = blob.lower() if blob.isascii() else "\n".join(map(normalise, row.negative))
+    near: set[str] = set()
+    words_by_text: dict[str, Words] = {}
+    for text in row.positive:
+        words = words_of(normalise(text))
+        # The longest words are likely to be rare; any choice is right.
+        if any(word in blob for word in sorted(words, key=len)[-telling(len(words)) :]):
+            words_by_text = words_by_text or {other: words_of(normalise(other)) for other in row.negative}
+            near.update(other for other, others in words_by_text.items() if are_near(words, others))
+    return len(near)
+
+
+def short(value: Any) -> str:
+    """A value for a message, cut where it is long."""
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}…"

@@ -1,6 +1,11 @@
-"""Set formats by name. A new one is one module here, or in `decant.fetch.embedded`, and one entry in `FORMATS`."""
+"""Set formats by name. A new one is one module here, or in `decant.fetch.embedded`, and one entry in `FORMATS`.
+
+A layout of rows is one module in `decant.fetch.layouts`, and one entry there.
+"""
 
 from typing import NamedTuple
+
+from decant.fetch.layouts import LAYOUTS
 
 
 class Format(NamedTuple):
@@ -8,10 +13,13 @@ class Format(NamedTuple):
 
     module: str  # with its function `read` or, of an embedded set, `build`: see `decant.fetch.build.Read` and `Build`
     embedded: bool = False  # whether the set is built from an installed package, in the sizes that params ask for
+    layout: str | None = None  # of rows, a name in `decant.fetch.layouts.LAYOUTS`; None finds it out
 
 
+ROWS = "decant.fetch.readers.rows"
 FORMATS = {
-    "rows": Format("decant.fetch.readers.rows"),
+    "auto": Format(ROWS),
+    **{name: Format(ROWS, layout=name) for name in LAYOUTS},
     "beir": Format("decant.fetch.readers.beir"),
     "mteb": Format("decant.fetch.readers.mteb"),
     "icd10": Format("decant.fetch.embedded.icd10", embedded=True),

@@ -1,59 +1,81 @@
-"""A BEIR-style folder with a candidate list."""
+"""A BEIR folder as published: a corpus, queries, and qrels; lists of candidates or a TREC run may lie beside them."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from decant.data.files import Record, lines, read_file, with_title
+from decant.data.files import Unreadable
 from decant.errors import DecantError
-from decant.fetch.readers.ranked import Texts, is_positive, records
+from decant.fetch.layouts.given import Given, NotJudged
+from decant.fetch.readers import ranked, trec
+from decant.fetch.settings import DataSet
+
+LAYOUT = "write corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels/<split>.tsv"
+QRELS = (".tsv", ".txt", ".qrels", ".trec", ".tsv.gz", "")
 
 
-def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
+def read(
+    root: Path, split: str, settings: DataSet, *, repository: bool = False
+) -> Iterator[tuple[str, Given | NotJudged | Unreadable]]:
     """See `decant.fetch.build.Read`.
 
-    The folder holds `corpus.jsonl` (`_id`, `title`, `text`), `queries.jsonl` (`_id`, `text`), `qrels/<split>.tsv`
-    (query-id, corpus-id, score) and `candidates/<split>.tsv` (query-id, corpus-id): the candidates to be ranked. A
-    candidate with a qrel above 0 is a positive, all others are negatives; a positive that is not listed is added.
+    The folder holds `corpus.*` (id, title, text), `queries.*` (id, text) and `qrels/<split>.tsv` (query-id, corpus-id,
+    score) or a TREC file of qrels, which `split` may name itself. Ids may be strings or numbers, titles may be missing.
+    The candidates of a query are those of `settings.candidates`: the judged documents, the pairs listed in
+    `candidates/<split>.tsv`, the best of a TREC run, or the best of a search of the corpus.
     """
     del repository
-    queries, corpus = (Texts(file, dict(_texts_by_id(root / file))) for file in ("queries.jsonl", "corpus.jsonl"))
-
-    def pairs(folder: str, *columns: str) -> Iterator[tuple[str, list[str]]]:
-        path = root / folder / f"{split}.tsv"
-        for place, cells in _read_tsv(path, ("query-id", "corpus-id", *columns)):
-            queries.find(place, cells[0])
-            corpus.find(place, cells[1])
-            yield place, cells
-
-    positives: dict[str, dict[str, None]] = defaultdict(dict)
-    for place, (query, document, score) in pairs("qrels", "score"):
-        if is_positive(place, score):
-            positives[query][document] = None
-    ranked: dict[str, dict[str, None]] = defaultdict(dict)
-    for _, (query, document) in pairs("candidates"):
-        ranked[query][document] = None
-    return records(root, split, positives, ranked, queries, corpus)
+    qrels, faults = trec.read_qrels(_qrels_file(root, split))
+    yield from faults
+    queries = ranked.texts_of(_texts_file(root, settings.queries, "queries"), encoding=settings.encoding)
+    elsewhere = _judged_elsewhere(root)
+    for query in queries:
+        if query not in qrels and query not in elsewhere:
+            yield f"{root}, query-id {query}", NotJudged("queries without qrels")
+    candidates = _candidates(root, split, settings)
+    searched = settings.candidates in ("bm25", "dense")
+    wanted = None if searched else {d for docs in (*qrels.values(), *(candidates or {}).values()) for d in docs}
+    corpus = ranked.texts_of(_texts_file(root, settings.corpus, "corpus"), wanted, settings.encoding)
+    if searched:
+        candidates = ranked.search(settings, {query: queries[query] for query in qrels if query in queries}, corpus)
+    yield from ranked.records(f"{root}, {split}", queries, corpus, qrels, candidates)
 
 
-def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
-    for place, record in read_file(path):
-        identifier, text = record.get("_id"), record.get("text")
-        if not isinstance(identifier, str) or not isinstance(text, str):
-            raise DecantError(f"{place}: `_id` and `text` must be strings", "write both as strings")
-        yield identifier, with_title(record.get("title"), text)
+def is_laid_out(root: Path) -> bool:
+    """Whether a folder is one of BEIR's."""
+    return root.is_dir() and None not in (ranked.found_file(root, "corpus"), ranked.found_file(root, "queries"))
 
 
-def _read_tsv(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    header = ", ".join(columns)
-    if not path.is_file():
-        raise DecantError(f"{path}: there is no such file", f"write a tab-separated file with the header {header}")
-    for number, line in lines(path):
-        cells = line.rstrip("\r\n").split("\t")
-        if number == 1:
-            if tuple(cells) != columns:
-                raise DecantError(f"{path}, line 1: the header is {cells}", f"write {header}, separated by tabs")
-        elif line.strip():
-            if len(cells) != len(columns):
-                raise DecantError(f"{path}, line {number}: {len(cells)} cells", f"write {len(columns)}: {header}")
-            yield f"{path}, line {number}", cells
+def splits(root: Path) -> list[str]:
+    """The splits that a folder has qrels of."""
+    return sorted({path.name.partition(".")[0] for path in (root / "qrels").glob("*.*")})
+
+
+def _candidates(root: Path, split: str, settings: DataSet) -> Mapping[str, Sequence[str]] | None:
+    """query-id → corpus-ids, of a run or of a list; None for the judged documents, or what is to be searched."""
+    listed = root / "candidates" / f"{split}.tsv"
+    if settings.candidates == "run":
+        return ranked.read_candidates(root, split, settings)
+    if settings.candidates == "listed" or (settings.candidates is None and listed.is_file()):
+        return trec.read_pairs(listed)
+    return None
+
+
+def _qrels_file(root: Path, split: str) -> Path:
+    for path in (root / split, *((root / "qrels" / f"{split}{suffix}") for suffix in QRELS)):
+        if path.is_file():
+            return path
+    found = ", ".join(splits(root)) or "none"
+    raise DecantError(f"{root}: there are no qrels of {split!r} (found: {found})", LAYOUT)
+
+
+def _texts_file(root: Path, named: str | None, name: str) -> Path:
+    path = root / named if named is not None else ranked.found_file(root, name)
+    if path is None:
+        raise DecantError(f"{root}: there is no {name}.jsonl", LAYOUT)
+    return path
+
+
+def _judged_elsewhere(root: Path) -> set[str]:
+    """The queries that any of the folder's qrels name."""
+    files = [path for path in (root / "qrels").glob("*") if path.is_file()]
+    return {query for path in files for query in trec.read_qrels(path)[0]}

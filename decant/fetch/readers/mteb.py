@@ -7,19 +7,23 @@ from typing import Any
 
 import datasets
 
-from decant.data.files import Record
+from decant.data.files import Unreadable
 from decant.errors import DecantError
-from decant.fetch.readers.ranked import Texts, is_positive, records
+from decant.fetch.layouts.given import Given, NotJudged
+from decant.fetch.readers import ranked, trec
 from decant.fetch.readers.rows import load
+from decant.fetch.settings import DataSet
 
 
-def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record]:
+def read(
+    root: Path, split: str, settings: DataSet, *, repository: bool = False
+) -> Iterator[tuple[str, Given | NotJudged | Unreadable]]:
     """See `decant.fetch.build.Read`. The folder's README.md names the configs of MTEB's retrieval layout.
 
     `corpus` has the columns `_id` (or `id`), `title` and `text`; `queries` has `_id` (or `id`) and `text`; `default`
-    (or `qrels`) has `query-id`, `corpus-id` and `score`; `top_ranked` has `query-id` and `corpus-ids`: the candidates
-    to be ranked. A score above 0 makes a positive, every other candidate is a negative; a positive that the
-    candidates leave out is added. Title and text are joined by a space, as MTEB joins them
+    (or `qrels`) has `query-id`, `corpus-id` and `score`; `top_ranked`, which may be absent, has `query-id` and
+    `corpus-ids`: the candidates to be ranked, which `settings.candidates` may replace by others. A relevant document
+    that the candidates leave out is added. Title and text are joined by a space, as MTEB joins them
     (https://github.com/embeddings-benchmark/mteb, `RetrievalDatasetLoader`).
 
     The split is that of the qrels and the candidates. Texts may be in a split of another name if it is the only one.
@@ -27,23 +31,42 @@ def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record
     del repository
     datasets.disable_progress_bars()
     configs = _configs(root)
-    qrels = "default" if "default" in configs else "qrels"
-    if missing := [name for name in ("corpus", "queries", qrels, "top_ranked") if name not in configs]:
+    qrels_config = "default" if "default" in configs else "qrels"
+    if missing := [name for name in ("corpus", "queries", qrels_config) if name not in configs]:
         raise DecantError(
             f"{root}: README.md names no config {' and '.join(missing)} (found: {', '.join(configs) or 'none'})",
-            "name a reranking set in MTEB's layout of corpus, queries, default (or qrels) and top_ranked; "
+            "name a set in MTEB's layout of corpus, queries, default (or qrels) and top_ranked; "
             "for rows of query, positive and negative set `format` to `rows`",
         )
-    positives: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in _rows(root, qrels, split, ("query-id", "corpus-id", "score")):
-        if is_positive(f"{root}, config {qrels}", row["score"]):
-            positives[str(row["query-id"])][str(row["corpus-id"])] = None
-    ranked = {
-        str(row["query-id"]): [str(document) for document in row["corpus-ids"]]
-        for row in _rows(root, "top_ranked", split, ("query-id", "corpus-ids"))
-    }
-    queries, corpus = (Texts(f"the config {name}", _texts(root, name, split)) for name in ("queries", "corpus"))
-    return records(root, split, positives, ranked, queries, corpus)
+    qrels: dict[str, dict[str, Any]] = defaultdict(dict)
+    for number, row in enumerate(_rows(root, qrels_config, split, ("query-id", "corpus-id", "score")), start=1):
+        score = trec.whole(row["score"])
+        if score is None:
+            fault = f"the score {row['score']!r} is no whole number"
+            yield f"{root}, config {qrels_config}, row {number}", Unreadable(fault, "write 0, 1 or a grade")
+        else:
+            qrels[str(row["query-id"])][str(row["corpus-id"])] = score
+    queries, corpus = _texts(root, "queries", split), _texts(root, "corpus", split)
+    candidates = None
+    if settings.candidates in ("bm25", "dense"):
+        candidates = ranked.search(settings, {query: queries[query] for query in qrels if query in queries}, corpus)
+    elif settings.candidates == "run":
+        candidates = ranked.read_candidates(root, split, settings)
+    elif settings.candidates == "listed" or (settings.candidates is None and "top_ranked" in configs):
+        candidates = {
+            str(row["query-id"]): [str(document) for document in row["corpus-ids"]]
+            for row in _rows(root, "top_ranked", split, ("query-id", "corpus-ids"))
+        }
+    yield from ranked.records(f"{root}, {split}", queries, corpus, qrels, candidates)
+
+
+def is_laid_out(root: Path) -> bool:
+    """Whether a downloaded repository names the configs of this layout."""
+    try:
+        configs = _configs(root)
+    except DecantError:
+        return False
+    return {"corpus", "queries"} <= set(configs)
 
 
 def _configs(folder: Path) -> list[str]:

@@ -1,62 +1,112 @@
-"""What the layouts with qrels and lists of candidates have in common."""
+"""What the layouts with qrels have in common: queries, a corpus, qrels, and candidates to be ranked."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from decant.data.files import Record
+from decant.data.files import checked, read_file, with_title
 from decant.errors import DecantError
+from decant.fetch.layouts.given import Given, NotJudged
+from decant.fetch.readers import trec
+from decant.fetch.searches import Search, bm25_search, dense_search
+from decant.fetch.settings import DataSet
 
-
-class Texts(NamedTuple):
-    """Texts by their ids, and the file or config that holds them, for messages."""
-
-    where: str
-    by_id: Mapping[str, str]
-
-    def find(self, place: str, identifier: str) -> str:
-        """The text of an id that stands at `place`; a DecantError where it has none."""
-        if identifier not in self.by_id:
-            raise DecantError(
-                f"{place}: the id {identifier!r} is not in {self.where}", f"add it to {self.where}, or remove the row"
-            )
-        return self.by_id[identifier]
-
-
-def is_positive(place: str, score: object) -> bool:
-    """Whether a qrel's score makes a positive; a DecantError if it is no number."""
-    try:
-        return float(score) > 0  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise DecantError(f"{place}: the score {score!r} is not a number", "write 0, 1 or a grade") from error
+Qrels = Mapping[str, Mapping[str, Any]]  # query-id → corpus-id → grade
+Texts = Mapping[str, str]  # by id
+IDS = ("_id", "id", "docid", "doc_id", "corpus-id", "corpus_id", "query-id", "query_id", "qid", "pid")
+TEXTS = ("text", "query", "question", "contents", "document", "passage")
 
 
 def records(
-    root: Path,
-    split: str,
-    positives: Mapping[str, Collection[str]],
-    ranked: Mapping[str, Collection[str]],
-    queries: Texts,
-    corpus: Texts,
-) -> Iterator[Record]:
-    """A record a query: its positives, and as negatives those of its ranked candidates that are none of these.
+    where: str, queries: Texts, corpus: Texts, qrels: Qrels, ranked: Mapping[str, Sequence[str]] | None
+) -> Iterator[tuple[str, Given | NotJudged]]:
+    """A record a query that has qrels, its candidates with their grades.
 
     Args:
-        root: of the set; it and `split` are for messages.
-        positives: query-id → corpus-ids, which `ranked` may leave out.
-        ranked: query-id → the corpus-ids of its candidates.
+        where: names the split, for messages.
+        queries, corpus: texts by their ids.
+        qrels: a grade above 0 is relevant, one below 0 is not.
+        ranked: query-id → corpus-ids of its candidates; a relevant document that they leave out is added at the end.
+            None takes the judged documents. A candidate that is not judged has grade 0.
     """
-    if unlisted := sorted(positives.keys() - ranked.keys()):
-        raise DecantError(
-            f"{root}: query-id {unlisted[0]} of {split} has qrels and no candidates ({len(unlisted)} such queries)",
-            "add its candidates, or remove its qrels",
-        )
-    for query, listed in ranked.items():
-        place = f"{root}, query-id {query} of {split}"
-        positive = positives.get(query, ())
-        negative = [document for document in listed if document not in positive]
-        texts = {
-            key: [corpus.find(place, document) for document in documents]
-            for key, documents in (("positive", positive), ("negative", negative))
-        }
-        yield place, {"query": queries.find(place, query), **texts}
+    for query, judged in qrels.items():
+        place = f"{where}, query-id {query}"
+        if query not in queries:
+            yield place, NotJudged("qrels of a query without a text")
+            continue
+        if ranked is not None and query not in ranked:
+            yield place, NotJudged("queries without candidates")
+            continue
+        relevant = [document for document, grade in judged.items() if not isinstance(grade, int) or grade > 0]
+        listed = judged if ranked is None else dict.fromkeys([*ranked[query], *relevant])
+        there = [document for document in listed if document in corpus]
+        for _ in range(len(listed) - len(there)):
+            yield place, NotJudged("documents without a text")
+        if not there:
+            yield place, NotJudged("queries without documents")
+        elif not any(document in corpus for document in relevant):
+            yield place, NotJudged("queries without a relevant document")
+        else:
+            grades = [judged.get(document, 0) for document in there]
+            texts = [corpus[document] for document in there]
+            yield place, Given(queries[query], texts, grades=grades, query_id=query, ids=there)
+
+
+def read_candidates(root: Path, split: str, settings: DataSet) -> dict[str, list[str]]:
+    """The `top_k` documents of each query in the set's run."""
+    assert settings.run is not None  # the settings refuse it
+    run = trec.read_run(root / settings.run.replace("{split}", split))
+    return {query: [document for document, _ in rows[: settings.top_k]] for query, rows in run.items()}
+
+
+def search(settings: DataSet, queries: Texts, corpus: Texts) -> dict[str, list[str]]:
+    """The `top_k` documents that BM25 or a bi-encoder finds in the whole corpus, by query-id."""
+    ids, texts = list(corpus), list(corpus.values())
+    search = bm25_search(texts) if settings.candidates == "bm25" else _dense(settings, texts)
+    found = search(list(queries.values()), settings.top_k)
+    return {query: [ids[place] for place in places] for query, places in zip(queries, found, strict=True)}
+
+
+def _dense(settings: DataSet, texts: Sequence[str]) -> Search:
+    from sentence_transformers import SentenceTransformer
+
+    from decant.models.load import load_sentence_transformers
+    from decant.sources.references import model_folder
+
+    assert settings.encoder is not None  # the settings refuse it
+    folder = model_folder(settings.encoder, settings.encoder_revision, None)
+    model = load_sentence_transformers(SentenceTransformer, folder, None, "float32", trust_remote_code=False)
+    return dense_search(texts, model, settings.task)
+
+
+def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | None = None) -> dict[str, str]:
+    """The texts of a corpus or of queries by their ids, a title before its text; of the wanted ids, or all.
+
+    Raises:
+        DecantError: a row has no id or, other than null, no text; an id stands twice with different texts.
+    """
+    texts: dict[str, str] = {}
+    for place, record in checked(read_file(path, encoding)):
+        identifier = next((str(record[key]) for key in IDS if record.get(key) is not None), None)
+        if identifier is None:
+            found = ", ".join(record)
+            raise DecantError(f"{place}: the row has no id (found: {found})", f"name its column {' or '.join(IDS[:3])}")
+        if wanted is not None and identifier not in wanted:
+            continue
+        text = next((record[key] for key in TEXTS if isinstance(record.get(key), str)), None)
+        title = record.get("title")
+        text = with_title(title, text) if text is not None else title if isinstance(title, str) else None
+        if text is None:
+            continue
+        if texts.setdefault(identifier, text) != text:
+            raise DecantError(f"{place}: the id {identifier!r} stands for another text before", "keep one of the two")
+    return texts
+
+
+def found_file(root: Path, *names: str) -> Path | None:
+    """The file, or folder of shards, with one of some names and any suffix; None where there is none."""
+    for name in names:
+        for path in sorted([*root.glob(name), *root.glob(f"{name}.*")]):
+            if not path.name.endswith((".md", ".txt")):
+                return path
+    return None

@@ -1,4 +1,4 @@
-"""Rows of `query`, `positive` and `negative`, or of `query` and `candidates`: a file a split, or a hub's repository."""
+"""Rows in any of the layouts of `decant.fetch.layouts`: a file or folder a split, or a hub's repository."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 from decant.data.files import Record, read_file
 from decant.errors import DecantError
+from decant.fetch.settings import DataSet
 
 
-def read(root: Path, split: str, *, repository: bool) -> Iterable[Record]:
+def read(root: Path, split: str, settings: DataSet, *, repository: bool) -> Iterable[Record]:
     """See `decant.fetch.build.Read`. A source that is one file has one split, of the file's name."""
     if repository:
         return ((f"split {split}, row {number}", row) for number, row in enumerate(load(root, split), start=1))
@@ -17,7 +18,7 @@ def read(root: Path, split: str, *, repository: bool) -> Iterable[Record]:
             f"{root}: the source is one file, and a split names {split!r}",
             f"let `source` name the folder; or set `train` to {root.name}, and `test` to a number to carve from it",
         )
-    return read_file(root if root.is_file() else root / split)
+    return read_file(root if root.is_file() else root / split, settings.encoding)
 
 
 def load(folder: Path, split: str, config: str | None = None) -> Any:

@@ -1,0 +1,132 @@
+"""Open a split of a source: through its format, its layout of rows, and the corpus that its rows name by ids."""
+
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from decant.data.files import Record, Unreadable
+from decant.errors import DecantError
+from decant.fetch.layouts.given import Given, NotJudged, TextId
+from decant.fetch.layouts.read import Rows
+from decant.fetch.readers import FORMATS, beir, mteb, ranked
+from decant.fetch.settings import DataSet
+
+Item = Given | NotJudged | Unreadable
+
+
+class Read(Protocol):
+    """The function `read` of a format's module."""
+
+    def __call__(
+        self, root: Path, split: str, settings: DataSet, *, repository: bool
+    ) -> Iterable[Record | tuple[str, Item]]:
+        """Yield (place, record): the place names file and line for messages.
+
+        A record is what stands in a row, for `decant.fetch.layouts`, or what was made of it already.
+
+        Args:
+            root: the source's file or folder.
+            split: what the set's `train`, `dev` or `test` names.
+            settings: of the set.
+            repository: whether the root is a hub's repository, whose splits may lie in any files.
+        """
+
+
+def format_of(settings: DataSet, root: Path, *, repository: bool) -> str:
+    """The name of the format: as params say or, where they leave it open, as the source is laid out."""
+    if settings.format != "auto":
+        return settings.format
+    if not repository and beir.is_laid_out(root):
+        return "beir"
+    return "mteb" if root.is_dir() and (root / "README.md").is_file() and mteb.is_laid_out(root) else "auto"
+
+
+class SplitReader:
+    """The records of a split, and afterwards what its source holds that no reader uses.
+
+    Attributes:
+        layout: how the source is laid out, known when the first record has been read.
+        unused: column → an example of what stands in it.
+        prompts: query prompts that came with the rows, each with its number of rows.
+    """
+
+    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool) -> None:
+        self.root, self.settings = root, settings
+        name = format_of(settings, root, repository=repository)
+        read: Read = importlib.import_module(FORMATS[name].module).read
+        records = read(root, split, settings, repository=repository)
+        self._rows = Rows(records, FORMATS[name].layout, settings.columns, settings.ignore)
+        self._format = name
+        self.prompts: dict[str, int] = {}
+
+    @property
+    def layout(self) -> str:
+        """The layout of the rows, or the format of what has none."""
+        return self._rows.layout or self._format
+
+    @property
+    def unused(self) -> dict[str, object]:
+        """Column → an example of what stands in it."""
+        return self._rows.unused
+
+    def __iter__(self) -> Iterator[tuple[str, Item]]:
+        texts = _TextsById(self.root, self.settings)
+        for place, item in self._rows:
+            if isinstance(item, Given):
+                if item.prompt:
+                    self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
+                yield from texts.resolved(place, item)
+            else:
+                yield place, item
+
+
+class _TextsById:
+    """Puts the texts in the place of their ids, which are read when the first id is met."""
+
+    def __init__(self, root: Path, settings: DataSet) -> None:
+        self._folder = root.parent if root.is_file() else root
+        self._settings = settings
+        self._known: dict[str, dict[str, str]] = {}
+
+    def resolved(self, place: str, given: Given) -> Iterator[tuple[str, Item]]:
+        """A record with its texts, and what it names that has none."""
+        lists = [items for items in (given.positive, given.negative, given.candidates) if isinstance(items, list)]
+        if isinstance(given.query, TextId):
+            text = self._texts("queries", "qgen-queries").get(given.query)
+            if text is None:
+                yield place, NotJudged("queries without a text")
+                return
+            given.query = text
+        if not any(isinstance(text, TextId) for items in lists for text in items):
+            yield place, given
+            return
+        corpus = self._texts("corpus")
+        number, kept = 0, []
+        for items in lists:
+            found = []
+            for item in items:
+                text = corpus.get(item) if isinstance(item, TextId) else item
+                if text is None:
+                    yield place, NotJudged("documents without a text")
+                else:
+                    found.append(text)
+                    kept.append(number)
+                number += 1
+            items[:] = found
+        for parallel in (given.ids, given.scores, given.grades):
+            if parallel and len(parallel) == number:
+                parallel[:] = [parallel[place] for place in kept]
+        yield place, given
+
+    def _texts(self, name: str, *others: str) -> dict[str, str]:
+        if name not in self._known:
+            named = getattr(self._settings, name)
+            path = self._folder / named if named else ranked.found_file(self._folder, name, *others)
+            if path is None:
+                raise DecantError(
+                    f"{self._folder}: rows name texts by their ids, and there is no {name} file",
+                    f"name the file with the columns id and text in the set's `{name}`",
+                )
+            self._known[name] = ranked.texts_of(path, encoding=self._settings.encoding)
+        return self._known[name]
