@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 
 from decant.data.sets import SPLITS, Row, SplitWriter
 from decant.errors import DecantError
-from decant.fetch import duplicates
 from decant.fetch.counts import Counts
 from decant.fetch.faults import Faults
+from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
 from decant.fetch.overlap import overlaps
-from decant.fetch.reading import Item, SplitReader
+from decant.fetch.reading import SplitReader
 from decant.fetch.readers import FORMATS
 from decant.fetch.settings import DataSet
 from decant.fetch.splits import carve, keep_some, sample
-from decant.fetch.validation import Validator
+from decant.fetch.validation import valid_rows
 from decant.files import atomic_folder, sha256, write_json
 from decant.sources import SCHEMES
 from decant.sources.references import check_versions, resolve
@@ -115,22 +115,14 @@ def write_valid(source: Source, split: str, path: Path) -> Faults:
     """
     settings = source.settings
     labelled = split != "train" or FORMATS[settings.format].embedded
-    validator = Validator(
-        labelled=labelled, relevant_from=settings.relevant_from, unique=settings.duplicates == "refuse"
+    rows, faults = valid_rows(
+        source.records(split), settings.duplicates, labelled=labelled, relevant_from=settings.relevant_from
     )
-    rows: Iterable[Row]
-    placed = validator.rows(source.records(split))
-    if settings.duplicates == "refuse":
-        rows = (row for _, row in placed)
-    else:
-        join = duplicates.merge if settings.duplicates == "merge" else duplicates.keep
-        rows = join(placed, validator.faults, labelled=labelled)
     written = 0
     with SplitWriter(path, settings.task) as file:
         for row in rows:
             file.write(row)
             written += 1
-    faults = validator.faults
     where = str(source.root) if source.root.is_file() else f"{source.root}, {getattr(settings, split)}"
     faults.check(where, settings.faults, settings.max_dropped)
     if not written:

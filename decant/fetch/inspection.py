@@ -11,9 +11,10 @@ from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.fetch.build import Source
 from decant.fetch.faults import Faults
+from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
 from decant.fetch.readers import beir, trec
-from decant.fetch.reading import Item, format_of
+from decant.fetch.reading import format_of
 from decant.fetch.settings import DataSet
 from decant.fetch.validation import Validator
 

@@ -3,17 +3,15 @@
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from decant.data.files import Record, Unreadable
+from decant.data.files import Record
 from decant.errors import DecantError
-from decant.fetch.layouts.given import Given, NotJudged, TextId
+from decant.fetch.items import Item, NotJudged
+from decant.fetch.layouts.given import Given, TextId
 from decant.fetch.layouts.read import Rows
 from decant.fetch.readers import FORMATS, beir, mteb, ranked
 from decant.fetch.settings import DataSet
-
-Item = Given | NotJudged | Unreadable
-
 
 class Read(Protocol):
     """The function `read` of a format's module."""
@@ -46,7 +44,7 @@ class SplitReader:
     """The records of a split, and afterwards what its source holds that no reader uses.
 
     Attributes:
-        layout: how the source is laid out, known when the first record has been read.
+        layout: how the source is laid out, known at the end.
         unused: column → an example of what stands in it.
         prompts: query prompts that came with the rows, each with its number of rows.
     """
@@ -55,30 +53,24 @@ class SplitReader:
         self.root, self.settings = root, settings
         name = format_of(settings, root, repository=repository)
         read: Read = importlib.import_module(FORMATS[name].module).read
-        records = read(root, split, settings, repository=repository)
-        self._rows = Rows(records, FORMATS[name].layout, settings.columns, settings.ignore)
-        self._format = name
+        records: Any = read(root, split, settings, repository=repository)
+        rows = Rows(records, FORMATS[name].layout, settings.columns, settings.ignore) if FORMATS[name].rows else None
+        self._items: Iterable[tuple[str, Item]] = records if rows is None else rows
+        self._rows, self.layout = rows, name
+        self.unused: dict[str, Any] = {}
         self.prompts: dict[str, int] = {}
-
-    @property
-    def layout(self) -> str:
-        """The layout of the rows, or the format of what has none."""
-        return self._rows.layout or self._format
-
-    @property
-    def unused(self) -> dict[str, object]:
-        """Column → an example of what stands in it."""
-        return self._rows.unused
 
     def __iter__(self) -> Iterator[tuple[str, Item]]:
         texts = _TextsById(self.root, self.settings)
-        for place, item in self._rows:
+        for place, item in self._items:
             if isinstance(item, Given):
                 if item.prompt:
                     self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
                 yield from texts.resolved(place, item)
             else:
                 yield place, item
+        if self._rows is not None:
+            self.layout, self.unused = self._rows.layout or self.layout, self._rows.unused
 
 
 class _TextsById:

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 from decant.data.files import Unreadable
 from decant.data.sets import Row, normalise
+from decant.fetch.duplicates import keep, merge
 from decant.fetch.faults import Faults
+from decant.fetch.items import Item, NotJudged
 from decant.fetch.layouts.given import Given
+from decant.fetch.settings import Duplicates
 from decant.fetch.similarity import Words, are_near, telling, words_of
 
 # One that is seen: no white space, control, format or private character, and none of those that show as a blank.
@@ -22,6 +25,25 @@ _VISIBLE = re.compile(f"[^{_UNSEEN}\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]"
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 _LOWER = bytes(code | 0x20 if chr(code).isupper() else code for code in range(256))
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and code != ord("\n"))
+
+
+def valid_rows(
+    records: Iterable[tuple[str, Item]], duplicates: Duplicates, *, labelled: bool, relevant_from: int = 1
+) -> tuple[Iterable[Row], Faults]:
+    """The rows of a split as they come, and their faults, which are complete when the rows have ended.
+
+    Args:
+        records: the place names file and line, for the messages.
+        duplicates: of a query: keep both rows, merge their candidates (a positive label wins), or take the first.
+        labelled: whether rows must have labels and negatives, as dev and test do; those of train can be mined.
+        relevant_from: the lowest grade of a positive.
+    """
+    validator = Validator(labelled=labelled, relevant_from=relevant_from, unique=duplicates == "refuse")
+    placed = validator.rows(records)
+    if duplicates == "refuse":
+        return (row for _, row in placed), validator.faults
+    join = merge if duplicates == "merge" else keep
+    return join(placed, validator.faults, labelled=labelled), validator.faults
 
 
 class Candidate(NamedTuple):
@@ -50,13 +72,16 @@ class Validator:
         self._seen: set[int] = set()  # hashes of queries
         self._all_labelled: bool | None = None
 
-    def rows(self, records: Iterable[tuple[str, Given | Unreadable]]) -> Iterator[tuple[str, Row]]:
+    def rows(self, records: Iterable[tuple[str, Item]]) -> Iterator[tuple[str, Row]]:
         """The sound rows, and those that are left when faulty candidates are taken out of them, with their places.
 
         Args:
             records: the place names file and line, for the messages.
         """
         for place, given in records:
+            if isinstance(given, NotJudged):
+                self.faults.not_judged[given.reason] += 1
+                continue
             self.faults.rows += 1
             row = self._row(place, given)
             if row is None:

@@ -9,7 +9,8 @@ import datasets
 
 from decant.data.files import Unreadable
 from decant.errors import DecantError
-from decant.fetch.layouts.given import Given, NotJudged
+from decant.fetch.items import NotJudged
+from decant.fetch.layouts.given import Given
 from decant.fetch.readers import ranked, trec
 from decant.fetch.readers.rows import load
 from decant.fetch.settings import DataSet

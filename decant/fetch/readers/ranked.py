@@ -6,7 +6,8 @@ from typing import Any
 
 from decant.data.files import checked, read_file, with_title
 from decant.errors import DecantError
-from decant.fetch.layouts.given import Given, NotJudged
+from decant.fetch.items import NotJudged
+from decant.fetch.layouts.given import Given
 from decant.fetch.readers import trec
 from decant.fetch.searches import Search, bm25_search, dense_search
 from decant.fetch.settings import DataSet
