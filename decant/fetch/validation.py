@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from decant.data.files import Unreadable, checked
 from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.fetch.settings import Duplicates
@@ -22,7 +23,7 @@ class Faults:
 
 
 def validate(
-    records: Iterable[tuple[str, Mapping[str, Any]]], duplicates: Duplicates, *, labelled: bool
+    records: Iterable[tuple[str, Mapping[str, Any] | Unreadable]], duplicates: Duplicates, *, labelled: bool
 ) -> tuple[list[Row], Faults]:
     """Turn raw records into rows.
 
@@ -37,7 +38,7 @@ def validate(
     rows: dict[str, Row] = {}
     kept: list[Row] = []
     seen_again = repeated = conflicting = 0
-    for place, record in records:
+    for place, record in checked(records):
         row, repeats = _row(place, record, labelled)
         if kept and kept[0].labelled != row.labelled:
             raise DecantError(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from decant.data.files import Record, lines, read_file, with_title
+from decant.data.files import Record, checked, lines, read_file, with_title
 from decant.errors import DecantError
 from decant.fetch.readers.ranked import Texts, is_positive, records
 
@@ -37,7 +37,7 @@ def read(root: Path, split: str, *, repository: bool = False) -> Iterator[Record
 
 
 def _texts_by_id(path: Path) -> Iterator[tuple[str, str]]:
-    for place, record in read_file(path):
+    for place, record in checked(read_file(path)):
         identifier, text = record.get("_id"), record.get("text")
         if not isinstance(identifier, str) or not isinstance(text, str):
             raise DecantError(f"{place}: `_id` and `text` must be strings", "write both as strings")
