@@ -1,54 +1,128 @@
-"""Read a user's own reranking set: JSONL (plain or gzip), CSV, Parquet, or a BEIR-style folder."""
+"""Read any file that people bring, or a folder of its shards, as records."""
 
-import csv
-import gzip
-import json
-import sys
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from decant.data.compression import compression
+from decant.data.delimited import check_delimiter, read_delimited
+from decant.data.encodings import check_encoding
+from decant.data.jsons import read_json, read_json_lines
+from decant.data.lines import lines as lines
+from decant.data.records import Record as Record
+from decant.data.records import Unreadable as Unreadable
+from decant.data.records import checked as checked
+from decant.data.tables import read_arrow, read_parquet
 from decant.errors import DecantError
 
-Record = tuple[str, dict[str, Any]]
+_Read = Callable[[Path, str | None, str | None], Iterator[Record]]
 
 
-def read_file(path: Path) -> Iterator[Record]:
-    """Yield (place, record) from a file with the columns query, positive and negative (or candidates).
+class _Kind(NamedTuple):
+    name: str
+    read: _Read
+    compressed: bool = True  # whether it may be compressed as a whole
 
-    In CSV a list is a JSON array in its cell; a cell that does not stand in brackets is one text.
+
+_JSON_LINES = _Kind(".jsonl", lambda path, encoding, _: read_json_lines(path, encoding))
+_ARROW = _Kind(".arrow", lambda path, *_: read_arrow(path), compressed=False)
+KINDS = {
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+    ".json": _Kind(".json", lambda path, encoding, _: read_json(path, encoding)),
+    ".csv": _Kind(".csv", read_delimited),
+    ".tsv": _Kind(".tsv", lambda path, encoding, delimiter: read_delimited(path, encoding, delimiter or "\t")),
+    ".parquet": _Kind(".parquet", lambda path, *_: read_parquet(path), compressed=False),
+    ".arrow": _ARROW,
+    ".feather": _ARROW,
+}
+READ = ".jsonl, .ndjson, .json, .csv or .tsv (each also with .gz, .zst or .zstd), .parquet, .arrow or .feather"
+# Files that describe the shards beside them; `datasets` writes the JSON ones.
+NO_SHARDS = {"readme", "license", "licence", "notice", "dataset_info", "dataset_infos", "dataset_dict", "state"}
+
+
+def read_file(path: Path, encoding: str | None = None, delimiter: str | None = None) -> Iterator[Record]:
+    """Yield (place, record) from a file, or from a folder of shards, one after another by their names.
+
+    A line or a row that cannot be read is `Unreadable`, and reading goes on behind it. In CSV a list is a JSON array
+    in its cell; see `decant.data.cells`.
+
+    Args:
+        path: of the file or the folder.
+        encoding: of a text file, one of Python's codecs; without one UTF-8, or UTF-16 with a byte-order mark.
+        delimiter: of the cells in CSV and TSV; without one the header tells, and in TSV it is the tab.
 
     Raises:
         DecantError: the file is missing, of another kind, or broken; the message names the line.
     """
+    if encoding is not None:
+        check_encoding(encoding)
+    if delimiter is not None:
+        check_delimiter(delimiter)
+    if path.is_dir():
+        return chain.from_iterable(kind.read(shard, encoding, delimiter) for shard, kind in _shards(path))
     if not path.is_file():
         raise DecantError(f"{path}: there is no such file", "correct the set's block, or `mine.corpus`, in params.yaml")
-    readers = {".jsonl": _read_jsonl, ".jsonl.gz": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
-    for suffix, read in readers.items():
-        if path.name.lower().endswith(suffix):
-            return read(path)
-    raise DecantError(
-        f"{path}: {path.suffix or 'a file without a suffix'} is not read", "use .jsonl, .jsonl.gz, .csv or .parquet"
+    if kind := _kind(path):
+        return kind.read(path, encoding, delimiter)
+    raise DecantError(f"{path}: {path.suffix or 'a file without a suffix'} is not read", f"use {READ}")
+
+
+def _kind(path: Path) -> _Kind | None:
+    plain = path.with_suffix("") if compression(path) else path
+    kind = KINDS.get(plain.suffix.lower())
+    return kind if kind and (kind.compressed or plain == path) else None
+
+
+def _shards(folder: Path) -> list[tuple[Path, _Kind]]:
+    """The files of a folder with their one kind, by name.
+
+    Raises:
+        DecantError: there are none, they are of several kinds, or something in the folder is not read.
+    """
+    paths = [path for path in sorted(folder.iterdir()) if not _stands_beside(path)]
+    shards = [(path, kind) for path in paths if path.is_file() and (kind := _kind(path))]
+    if not shards:
+        raise DecantError(f"{folder}: the folder holds no file that is read", f"name a file, or a folder of {READ}")
+    others = {path.name for path in paths} - {path.name for path, _ in shards}
+    if others or len({kind.name for _, kind in shards}) > 1:
+        names = [path.name for path in paths]
+        raise DecantError(
+            f"{folder}: the folder holds more than shards of one kind: {_listed(names)}",
+            "name one file, or move what is no shard to another folder",
+        )
+    return shards
+
+
+def _stands_beside(path: Path) -> bool:
+    """Whether a file is no shard: hidden, or about the shards."""
+    name = path.name.lower()
+    return (
+        name.startswith((".", "_"))
+        or (path.is_file() and path.suffix.lower() in (".md", ".txt"))
+        or (path.suffix.lower() in ("", ".json") and name.partition(".")[0] in NO_SHARDS)
     )
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def read_texts(path: Path) -> Iterator[str]:
     """Yield the texts of a corpus, without the empty ones.
 
-    A `.txt` file (plain or gzip) has one a line; of JSONL, CSV and Parquet it is the column `text`, after `title` where
+    A `.txt` file (plain or compressed) has one a line; of every other kind it is the column `text`, after `title` where
     there is one, as in the corpus of a BEIR-style folder.
 
     Raises:
-        DecantError: the file is missing, of another kind, or broken, or `text` is no string.
+        DecantError: the file is missing, of another kind, or broken, a record is unreadable, or `text` is no string.
     """
-    if path.is_file() and path.name.lower().endswith((".txt", ".txt.gz")):
+    plain = path.with_suffix("") if compression(path) else path
+    if path.is_file() and plain.suffix.lower() == ".txt":
         texts = (line.rstrip("\r\n") for _, line in lines(path))
     else:
-        texts = (_corpus_text(place, record) for place, record in read_file(path))
+        texts = (_corpus_text(place, record) for place, record in checked(read_file(path)))
     return (text for text in texts if text.strip())
 
 
@@ -62,72 +136,3 @@ def _corpus_text(place: str, record: dict[str, Any]) -> str:
 def with_title(title: Any, text: str) -> str:
     """A document's title, if it has one, and its text."""
     return f"{title} {text}".strip() if isinstance(title, str) and title.strip() else text
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file, plain or gzip, each with its number from 1."""
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-    except UnicodeDecodeError as error:
-        raise DecantError(
-            f"{path}, after line {number}: not UTF-8 ({error.reason})", "save the file as UTF-8"
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DecantError(f"{path}, after line {number}: broken gzip ({error})", "compress the file again") from error
-
-
-def _read_jsonl(path: Path) -> Iterator[Record]:
-    for number, line in lines(path):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
-            raise DecantError(f"{place}: not valid JSON ({error})", "write one JSON object a line") from error
-        if not isinstance(record, dict):
-            raise DecantError(f"{place}: {line.strip()[:60]} is not an object", "write one JSON object a line")
-        yield place, record
-
-
-def _read_csv(path: Path) -> Iterator[Record]:
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader((line for _, line in lines(path)), strict=True)
-    try:
-        for number, cells in enumerate(reader, start=1):
-            place = f"{path}, row {number} (line {reader.line_num})"
-            if None in cells or None in cells.values():
-                fault = f"{place}: the row does not have as many cells as the header"
-                raise DecantError(fault, "quote cells that hold commas")
-            yield place, {key: cell if key == "query" else _cell(place, key, cell) for key, cell in cells.items()}
-    except csv.Error as error:
-        line = reader.reader.line_num  # DictReader's own count stands still until a row is whole
-        raise DecantError(f"{path}, line {line}: not valid CSV ({error})", "mend the quoting") from error
-
-
-def _cell(place: str, key: str, cell: str) -> Any:
-    stripped = cell.strip()
-    if not (stripped.startswith("[") and stripped.endswith("]")):
-        return cell
-    try:
-        return json.loads(stripped)
-    except (ValueError, RecursionError) as error:
-        raise DecantError(
-            f"{place}: `{key}` stands in brackets, but is not a JSON array ({error})",
-            'write lists as JSON arrays, such as ["one", "two"] (a list that Python printed is none)',
-        ) from error
-
-
-def _read_parquet(path: Path) -> Iterator[Record]:
-    try:
-        batches = pq.ParquetFile(path).iter_batches()
-        for number, record in enumerate((record for batch in batches for record in batch.to_pylist()), start=1):
-            yield f"{path}, row {number}", record
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
-            raise
-        raise DecantError(f"{path}: not valid Parquet ({error})", "write the file again") from error

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.data.digests import Keys, as_binary, digests, in_context
-from decant.data.files import read_file
+from decant.data.files import checked, read_file
 from decant.data.scores import open_embeddings, open_scores
 from decant.data.sets import stream_pairs
 from decant.errors import DecantError
@@ -90,7 +90,7 @@ def _take_embeddings(
 def take_file(
     path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Prompts, stored: StoredTeacher
 ) -> dict[str, int]:
-    """Take scores in from a file with the columns query, passage and score: JSONL (plain or gzip), CSV or Parquet.
+    """Take scores in from a file with the columns query, passage and score, of any kind that `read_file` reads.
 
     The scores are taken to be this teacher's, raw, and are marked as imported.
 
@@ -126,7 +126,7 @@ def take_file(
 
 def _read(path: Path) -> pa.Table:
     places: dict[tuple[str, str], tuple[str, float]] = {}
-    for place, record in read_file(path):
+    for place, record in checked(read_file(path)):
         query, passage = (_text(place, record, name) for name in ("query", "passage"))
         value = _number(place, record.get("score"))
         earlier_place, earlier = places.setdefault((query, passage), (place, value))
