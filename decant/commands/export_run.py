@@ -10,11 +10,13 @@ from decant.processes import run_main
 
 
 def export_run(
-    track: Annotated[str, typer.Argument(metavar="TRACK", help="embedding or reranker")],
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="after, before, teacher, labels_only, baseline or bm25")],
+    track: Annotated[str, typer.Argument(metavar="TRACK", help="A track of params.yaml.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="after, before, teacher, labels_only, baseline, bm25.")],
     domain: Annotated[str, typer.Option(help="The track's test set: in_domain or out_of_domain.")] = "in_domain",
     qrels: Annotated[bool, typer.Option("--qrels", help="Write the set's qrels in place of the run.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; else it is printed.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file; without it, print.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Write a model's run on a test set as a TREC run file, or the set's relevance judgements as TREC qrels.
 

@@ -1,7 +1,7 @@
 """A run and its judgements in TREC's text formats, which trec_eval and the tools around it read.
 
-A run has six columns (query id, `Q0`, document id, rank, score, tag), the judgements, called qrels, have four (query id,
-`0`, document id, grade). Columns are separated by white space, so white space in an id is percent-encoded.
+A run has six columns: query id, `Q0`, document id, rank, score, tag. The judgements, called qrels, have four: query id,
+`0`, document id, grade. White space separates columns, so it is percent-encoded in an id.
 """
 
 import re
@@ -47,9 +47,9 @@ def read_ranked(run: Path, domain: str, rows: Sequence[Row]) -> RankedSet:
         raise _stale(run, f"it has {len(ranked)} queries, and the test split has {len(rows)}")
     for number, (found, row) in enumerate(zip(ranked, rows, strict=True), start=1):
         if found["query"] != row.query:
-            raise _stale(run, f"row {number} is the query {found['query'][:60]!r}, in the test split {row.query[:60]!r}")
+            raise _stale(run, f"query {number} is {found['query'][:60]!r}, and {row.query[:60]!r} in the split")
         if found["labels"] != row.labels or (found.get("gains") or row.labels) != row.gains:
-            raise _stale(run, f"the query {row.query[:60]!r} (row {number}) has other labels in the test split")
+            raise _stale(run, f"query {number}, {row.query[:60]!r}, has other labels or grades in the split")
     return RankedSet(list(rows), [found["scores"] for found in ranked])
 
 

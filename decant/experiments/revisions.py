@@ -80,8 +80,8 @@ class Revision:
         for domain, dataset, part, metrics in by_test_set(table):
             split = self._recorded_split(track, model, dataset)
             queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
-            gains = part["gains"].to_pylist() if "gains" in part.column_names else [None] * len(labels)
-            gains = [gain or label for gain, label in zip(gains, labels, strict=True)]
+            found = part["gains"].to_pylist() if "gains" in part.column_names else [None] * len(labels)
+            gains = [gain or label for gain, label in zip(found, labels, strict=True)]
             runs[domain] = TestRun(self.name, dataset, split, queries, labels, gains, metrics)
         return runs
 
