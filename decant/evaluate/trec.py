@@ -37,7 +37,7 @@ def read_ranked(run: Path, domain: str, rows: Sequence[Row]) -> RankedSet:
         DecantError: the file is not there, has no run of this domain, or is of another split.
     """
     if not run.is_file():
-        raise DecantError(f"{run} is not there", f"`dvc repro evaluate_{run.stem}`, or `dvc pull {run}`")
+        raise DecantError(f"{run} is not there", f"`dvc pull {run}`, or `dvc repro {_stage(run)}`")
     ranked = [row for row in pq.read_table(run).to_pylist() if row["domain"] == domain]
     if not ranked:
         raise DecantError(
@@ -55,6 +55,11 @@ def read_ranked(run: Path, domain: str, rows: Sequence[Row]) -> RankedSet:
 
 def _stale(run: Path, reason: str) -> DecantError:
     return DecantError(f"{run} is not of the test split as it is now: {reason}", "`dvc repro` evaluates anew")
+
+
+def _stage(run: Path) -> str:
+    """The stage that writes a model's runs; a model without training is evaluated once for all tracks."""
+    return f"evaluate_{run.stem}" + ("" if run.stem == "baseline" else f"@{run.parent.name}")
 
 
 def run_lines(ranked: RankedSet, tag: str) -> Iterator[str]:
