@@ -5,7 +5,7 @@ Modules import what is slow inside their functions, so that `--help` and the lig
 
 import typer
 
-from decant.commands import ablate, compare, evaluate, import_scores, inspect, params, plan, store
+from decant.commands import ablate, compare, evaluate, export_run, import_scores, inspect, params, plan, store
 
 app = typer.Typer(
     name="decant",
@@ -21,5 +21,6 @@ app.command("compare")(compare.compare)
 app.command("plan")(plan.plan)
 app.command("store")(store.store)
 app.command("import")(import_scores.import_scores)
+app.command("export-run")(export_run.export_run)
 app.command("ablate")(ablate.ablate)
 app.command("params")(params.params)

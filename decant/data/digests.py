@@ -28,6 +28,11 @@ def in_context(keys: Keys, context: str) -> Keys:
     return keys ^ mask
 
 
+def text_id(text: str) -> str:
+    """An id for a text that has none: the 64-bit BLAKE2b of its UTF-8, as `b2sum -l 64` prints it, 16 hex digits."""
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 def pair_keys(left: Keys, right: Keys) -> Keys:
     """The keys of pairs, shape (pairs, 2 · WIDTH)."""
     return np.concatenate([left, right], axis=1)

@@ -16,7 +16,8 @@ from decant.files import atomic_file
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])
-# Of `stream_pairs`; `row` is the number of the set's row.
+# Of `stream_pairs`. `row` is the number of the set's row. `label` is above 0 for a positive: its grade, or 1 where the
+# row has no grades. It is 0 for a negative, whatever its grade, and null for a candidate without a label.
 PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8())])
 ROWS_AT_ONCE = 1024
 ROWS_WRITTEN_AT_ONCE = 16384
@@ -220,17 +221,30 @@ def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
     first = 0
     with pq.ParquetFile(path) as file:
         names = [name for name in ("positive", "negative", "candidates") if name in file.schema_arrow.names]
-        for rows in file.iter_batches(ROWS_AT_ONCE):
-            parts = [(rows.column(name), {"positive": 1, "negative": 0}.get(name)) for name in names]
-            parents = np.concatenate([column.value_parent_indices().to_numpy() for column, _ in parts])
-            flat = [(column.flatten(), pa.scalar(mark, pa.int8())) for column, mark in parts]
-            texts = pa.concat_arrays([column for column, _ in flat])
-            labels = pa.concat_arrays([pa.repeat(mark, len(column)) for column, mark in flat])
+        read = [name for name in ("query", *names, "grades") if name in file.schema_arrow.names]
+        for rows in file.iter_batches(ROWS_AT_ONCE, columns=read):
+            parents = np.concatenate([rows.column(name).value_parent_indices().to_numpy() for name in names])
+            flat = {name: rows.column(name).flatten() for name in names}
+            texts = pa.concat_arrays(list(flat.values()))
+            labels = pa.concat_arrays([_labels(rows, name, len(column)) for name, column in flat.items()])
             order = pa.array(np.argsort(parents, kind="stable"))
             parent = pa.array(parents).take(order)
             numbers, queries = pa.array(parent.to_numpy() + first, pa.int32()), rows.column("query").take(parent)
             yield pa.record_batch([numbers, queries, texts.take(order), labels.take(order)], schema=PAIRS)
             first += len(rows)
+
+
+def _labels(rows: pa.RecordBatch, name: str, count: int) -> pa.Array:
+    """The label of each of the `count` candidates in a column of some rows; see `PAIRS`."""
+    if name != "positive" or "grades" not in rows.schema.names:
+        return pa.repeat(pa.scalar({"positive": 1, "negative": 0}.get(name), pa.int8()), count)
+    labels = np.ones(count, dtype=np.int8)
+    row_of_grade, row_of_positive = (rows.column(each).value_parent_indices().to_numpy() for each in ("grades", name))
+    place = np.arange(len(row_of_grade)) - np.searchsorted(row_of_grade, row_of_grade)
+    positives = np.bincount(row_of_positive, minlength=len(rows))  # of each row; their grades stand first
+    graded = np.isin(row_of_positive, row_of_grade)
+    labels[graded] = rows.column("grades").flatten().to_numpy()[place < positives[row_of_grade]]
+    return pa.array(labels)
 
 
 def _task(schema: pa.Schema) -> str:

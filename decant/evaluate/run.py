@@ -1,7 +1,7 @@
 """Evaluate a scorer on a reranking set: a run, its metrics per query, and their means."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,23 @@ DOMAINS = ("in_domain", "out_of_domain")
 
 LISTS = [("labels", pa.list_(pa.int8())), ("scores", pa.list_(pa.float32()))]
 COLUMNS = [*((name, pa.string()) for name in ("domain", "dataset", "query")), *LISTS]  # and one a metric
+GAINS = ("gains", pa.list_(pa.int8()))  # a column where a set has grades; null in the rows of a set that has none
 
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One model's scores for the candidates of every query, in the set's order, with the metrics of each query."""
+    """One model's scores for the candidates of every query, in the set's order, with the metrics of each query.
+
+    `gains` are the grades of the candidates, or their labels in rows without grades; empty where no row has grades.
+    """
 
     queries: list[str]
     labels: list[list[int]]
     scores: list[Scores]
     metrics: list[dict[str, float]]
+    gains: list[list[int]] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
         """The mean of each metric over the queries, to 6 decimals."""
@@ -74,11 +79,14 @@ def run_from_scores(rows: Sequence[Row], scores: Scores, kind: str) -> Run:
     if unlabelled := next((row.query for row in rows if row.unlabelled), None):
         raise DecantError(f"the query {unlabelled[:60]!r} has no labels", "evaluate on a labelled split")
     labels = [[1] * len(row.positive) + [0] * len(row.negative) for row in rows]
+    gains = [row.gains for row in rows]
     parts = np.split(scores, np.cumsum(counts)[:-1])
     metrics = [
-        query_metrics(np.array(marks, np.float64), part, kind) for marks, part in zip(labels, parts, strict=True)
+        query_metrics(np.array(marks, np.float64), part, kind, np.array(gain, np.float64))
+        for marks, gain, part in zip(labels, gains, parts, strict=True)
     ]
-    return Run([row.query for row in rows], labels, parts, metrics)
+    graded = any(row.grades for row in rows)
+    return Run([row.query for row in rows], labels, parts, metrics, gains if graded else [])
 
 
 def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Split], kind: str) -> dict[str, Run]:
@@ -114,14 +122,22 @@ def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping
 def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]]) -> None:
     """Write the runs of one model, domain → name of the data set → run, as Parquet, a row a query."""
     rows = [
-        {"domain": domain, "dataset": dataset, "query": query, "labels": labels, "scores": scores.tolist(), **metrics}
+        {"domain": domain, "dataset": dataset, "query": query, **lists, **metrics}
         for domain, sets in runs.items()
         for dataset, run in sets.items()
-        for query, labels, scores, metrics in zip(run.queries, run.labels, run.scores, run.metrics, strict=True)
+        for query, lists, metrics in zip(run.queries, _lists(run), run.metrics, strict=True)
     ]
-    schema = pa.schema([*COLUMNS, *((name, pa.float64()) for name in METRICS)])
+    graded = any(run.gains for sets in runs.values() for run in sets.values())
+    schema = pa.schema([*COLUMNS, *([GAINS] if graded else []), *((name, pa.float64()) for name in METRICS)])
     with atomic_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
+
+
+def _lists(run: Run) -> Iterator[dict[str, list[Any]]]:
+    """The labels, the scores and, where the set has grades, the gains of each query."""
+    for number, (labels, scores) in enumerate(zip(run.labels, run.scores, strict=True)):
+        gains = {"gains": run.gains[number]} if run.gains else {}
+        yield {"labels": labels, "scores": scores.tolist(), **gains}
 
 
 def by_test_set(table: pa.Table) -> Iterator[tuple[str, str, pa.Table, dict[str, Values]]]:

@@ -91,6 +91,8 @@ def _difference(first: TestRun, other: TestRun, revisions: dict[str, Revision]) 
         return f"{len(differing)} queries differ, the first of them {here!r} and {there!r}"
     if first.labels != other.labels:
         return "the same queries with other labels"
+    if first.gains != other.gains:
+        return "the same queries with other grades"
     if first.split is None or first.split != other.split:
         rows, others = (revisions[run.revision].test_rows(run.dataset) for run in (first, other))
         return None if rows == others else "the same queries with other candidates"

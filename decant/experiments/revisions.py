@@ -25,6 +25,7 @@ class TestRun(NamedTuple):
     split: str | None  # the MD5 of the test split that was ranked; None where dvc.lock does not record it
     queries: list[str]
     labels: list[list[int]]
+    gains: list[list[int]]  # the labels where the set has no grades
     metrics: dict[str, Values]  # one value a query
 
 
@@ -79,7 +80,9 @@ class Revision:
         for domain, dataset, part, metrics in by_test_set(table):
             split = self._recorded_split(track, model, dataset)
             queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
-            runs[domain] = TestRun(self.name, dataset, split, queries, labels, metrics)
+            found = part["gains"].to_pylist() if "gains" in part.column_names else [None] * len(labels)
+            gains = [gain or label for gain, label in zip(found, labels, strict=True)]
+            runs[domain] = TestRun(self.name, dataset, split, queries, labels, gains, metrics)
         return runs
 
     def training_seconds(self, track: str) -> float:
@@ -87,8 +90,9 @@ class Revision:
         return float(json.loads(self._read(str(paths.COST / track / "train.json")))["seconds"])
 
     def test_rows(self, dataset: str) -> list[dict[str, Any]]:
-        """The rows of a set's test split; raises as `runs` does."""
-        split = pq.read_table(io.BytesIO(self._read(str(paths.split(dataset, "test")))))
+        """The queries and candidates of a set's test split, without grades and ids; raises as `runs` does."""
+        content = io.BytesIO(self._read(str(paths.split(dataset, "test"))))
+        split = pq.read_table(content, columns=["query", "positive", "negative"])
         return cast("list[dict[str, Any]]", split.to_pylist())
 
     def _recorded_split(self, track: str, model: str, dataset: str) -> str | None:

@@ -156,8 +156,7 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
             rankings = [search([row.query for row in block], depth) for search in searches]
             for row, own, *ranked in zip(block, known, *rankings, strict=True):
                 chosen = _choose([[place for place in each if place not in own] for each in ranked], candidates, skip)
-                key = "negative" if row.labelled else "unlabelled"
-                filled = replace(row, **{key: getattr(row, key) + [corpus.texts[place] for place in chosen]})
+                filled = _filled(row, [corpus.texts[place] for place in chosen])
                 if filled.negative or len(filled.unlabelled) > 1:
                     complete.append(filled)
                     added += len(chosen)
@@ -168,6 +167,14 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
             "name a larger corpus in the track's mine.corpus, or lower mine.skip",
         )
     return Mined(complete, added, len(rows) - len(complete))
+
+
+def _filled(row: Row, texts: list[str]) -> Row:
+    """A row with mined candidates after its own: of grade 0 where it has grades, without an id where it has ids."""
+    key = "negative" if row.labelled else "unlabelled"
+    grades = row.grades + [0] * len(texts) if row.grades else []
+    ids = row.ids + [""] * len(texts) if row.ids else []
+    return replace(row, **{key: getattr(row, key) + texts}, grades=grades, ids=ids)
 
 
 def _places(row: Row, related: dict[str, set[str]], corpus: Corpus) -> set[int]:

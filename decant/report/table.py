@@ -51,12 +51,12 @@ def _changes(comparison: Mapping[str, Any]) -> str:
     """What distilling changed, and how sure that is."""
     rows = []
     for compared in compared_sets(comparison):
-        for metric, (_, label) in METRICS.items():
+        for metric, measured in METRICS.items():
             entry = compared.entry[metric]
             change, p_holm = _change(comparison, compared, metric)
             p = p_value(entry["change"]["p_value"], comparison[compared.track]["resamples"])
             shares = percent(entry["relative_change"], plus=True), percent(entry["gap_closed"])
-            rows.append([*_place(compared), label, change, p, p_holm, *shares])
+            rows.append([*_place(compared), measured.label, change, p, p_holm, *shares])
     return table([*PLACE, "metric", _change_header(comparison), "p", "p (Holm)", "relative", "gap closed"], rows)
 
 

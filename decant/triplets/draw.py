@@ -111,10 +111,11 @@ def _ranked(pairs: pa.RecordBatch) -> Rows:
     score = pairs["score"].to_numpy()
     ranking = np.lexsort((-score, row))
     labels = pairs["label"]
+    grade = pc.fill_null(labels, 0).to_numpy()
     labelled = np.bincount(row, weights=labels.is_valid().to_numpy(zero_copy_only=False)) > 0
-    is_positive = pc.fill_null(pc.greater(labels, 0), False).to_numpy(zero_copy_only=False, writable=True)
+    is_positive = grade > 0
     is_positive[ranking[first[~labelled]]] = True
-    return Rows(row, score, ranking, is_positive, labelled)
+    return Rows(row, score, ranking, is_positive, grade, labelled)
 
 
 def _texts(pairs: pa.RecordBatch, positive: Numbers, negatives: Numbers) -> pa.RecordBatch:

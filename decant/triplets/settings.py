@@ -14,7 +14,7 @@ class Triplets(Block):
     strategy: Annotated[str, AfterValidator(OneOf(STRATEGY_NAMES, "strategy"))] = "hardest"
     """Which negatives are taken; docs/design.md describes them."""
     positives: Positive | None = None
-    """Positives used of each row, or the k of `teacher_top_k`; null uses all."""
+    """Positives used of each row, the highest grades first, or the k of `teacher_top_k`; null uses all."""
     negatives: Positive
     """Negatives of each n-tuple."""
     band_from: Place | None = None

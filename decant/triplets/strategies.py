@@ -10,6 +10,7 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
+Grades = npt.NDArray[np.int8]
 Picked = tuple[Numbers, Numbers]  # n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)
 
 
@@ -20,6 +21,7 @@ class Rows(NamedTuple):
     score: Scores  # the teacher's
     ranking: Numbers  # pairs, row by row, the teacher's best first and equals in the order of the set
     is_positive: Flags  # by label; in a row without labels, the teacher's best alone
+    grade: Grades  # of a positive by label, 1 where the set has no grades; 0 for every other pair
     labelled: Flags  # whether each row has a label, shape (rows,)
 
 
@@ -70,11 +72,14 @@ class Pools(NamedTuple):
 
 
 def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> Pools:
-    """`count` positives of each row, drawn at random and in the set's order, each with all negatives of its row."""
+    """`count` positives of each row in the set's order, each with all negatives of its row.
+
+    Those of the highest grades are taken; among equal grades, positives are drawn at random.
+    """
     positive = np.flatnonzero(rows.is_positive)
     if count is not None:
         row = rows.row[positive]
-        shuffled = np.lexsort((rng.random(len(row)), row))
+        shuffled = np.lexsort((rng.random(len(row)), -rows.grade[positive], row))
         positive = np.sort(positive[shuffled[_place_in_run(row) < count]])
     ranked = rows.ranking[~rows.is_positive[rows.ranking]]
     first, end = (np.searchsorted(rows.row[ranked], rows.row[positive], side) for side in ("left", "right"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -10,7 +11,7 @@ from sentence_transformers.cross_encoder.evaluation import CrossEncoderReranking
 from sentence_transformers.sentence_transformer.evaluation import RerankingEvaluator
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from decant.data.sets import Split
+from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS, Metric, query_metrics
 from decant.evaluate.run import evaluate, read_metrics, run_from_scores, write_results, write_runs
@@ -121,6 +122,20 @@ def test_metrics_equal_scikit_learns(distinct: int) -> None:
         assert metrics["ndcg@10"] == pytest.approx(ndcg_score([labels], [scores], k=10), abs=1e-12)
 
 
+@pytest.mark.parametrize("distinct", [1, 3, 1000], ids=["all tied", "some ties", "no ties"])
+def test_ndcg_takes_grades_as_gains_and_the_other_metrics_do_not(distinct: int) -> None:
+    rng = np.random.default_rng(distinct)
+    for size in range(2, 40):
+        gains = rng.integers(0, 4, size)
+        gains[0] = 3
+        labels = (gains >= 2).astype(float)
+        scores = (rng.integers(0, distinct, size) / 7).astype(np.float32)
+        metrics = query_metrics(labels, scores, "cross_encoder", gains.astype(float))
+        assert metrics["ndcg@10"] == pytest.approx(ndcg_score([gains], [scores], k=10), abs=1e-12)
+        plain = query_metrics(labels, scores, "cross_encoder")
+        assert {**metrics, "ndcg@10": 0} == {**plain, "ndcg@10": 0}
+
+
 def test_reciprocal_rank_is_cut_at_ten() -> None:
     scores = np.arange(12, dtype=np.float32)  # the only positive is last of twelve
     assert query_metrics(np.array([1.0] + [0] * 11), scores, "cross_encoder")["mrr@10"] == 0
@@ -187,6 +202,23 @@ def test_runs_come_back_as_they_were_written(split: Split, tmp_path: Path) -> No
     assert read["in_domain"]["own"]["map"].tolist() == [query["map"] for query in run.metrics]
     write_runs(tmp_path / "empty.parquet", {})
     assert read_metrics(tmp_path / "empty.parquet") == {}
+
+
+def test_a_run_has_gains_where_its_set_has_grades_and_else_the_columns_that_it_always_had(tmp_path: Path) -> None:
+    graded = [Row("q", ["a", "b"], ["c"], grades=[3, 2, 1]), Row("r", ["a"], ["c"])]
+    plain = [Row("q", ["a", "b"], ["c"]), Row("r", ["a"], ["c"])]
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5], dtype=np.float32)
+    runs = {name: run_from_scores(rows, scores, "bi_encoder") for name, rows in {"g": graded, "p": plain}.items()}
+    write_runs(tmp_path / "plain.parquet", {"in_domain": {"p": runs["p"]}})
+    names = ["domain", "dataset", "query", "labels", "scores"]
+    assert pq.read_schema(tmp_path / "plain.parquet").names == [*names, *METRICS]
+    write_runs(tmp_path / "both.parquet", {"in_domain": {"g": runs["g"]}, "out_of_domain": {"p": runs["p"]}})
+    table = pq.read_table(tmp_path / "both.parquet")
+    assert table.column_names == [*names, "gains", *METRICS]
+    assert table["gains"].to_pylist() == [[3, 2, 1], [1, 0], None, None]
+    assert table["labels"].to_pylist() == [[1, 1, 0], [1, 0]] * 2
+    values = read_metrics(tmp_path / "both.parquet")
+    assert values["in_domain"]["g"]["ndcg@10"][0] != values["out_of_domain"]["p"]["ndcg@10"][0]
 
 
 def test_metrics_name_their_data_set_so_that_no_two_sets_are_compared(

@@ -70,6 +70,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.git("tag", "empty")
     make(project, "fewer", seed=1, queries=50)
     make(project, "other-candidates", seed=1, word="another")
+    make(project, "graded", seed=1, grade=2)
+    make(project, "with-ids", seed=1, ids=True)
     for seed in (2, 1):
         make(project, f"b{seed}", seed=seed, skill=1.0)
         make(project, f"a{seed}", seed=seed)
@@ -215,6 +217,7 @@ def test_a_run_that_is_nowhere_is_told_with_what_brings_it(project: Project, com
         ),
         ("a1,a2", "a1,fewer", "after", "icd10 at fewer: 60 and 50 queries"),
         ("a1", "other-candidates", "after", "icd10 at other-candidates: the same queries with other candidates"),
+        ("a1", "graded", "after", "icd10 at graded: the same queries with other grades"),
     ],
 )
 def test_what_cannot_be_compared_is_told(
@@ -224,6 +227,11 @@ def test_what_cannot_be_compared_is_told(
         compare(made, first, second, model=model)
     assert fault in caught.value.problem
     assert caught.value.remedy
+
+
+def test_a_set_that_has_got_ids_is_the_same_test_split(made: Project, compare: Compare) -> None:
+    assert {row["won / lost / tied"] for row in rows(compare(made, "a1", "with-ids"))} == {"0 / 0 / 60"}
+    assert rows(compare(made, "graded", "graded", metrics=METRICS))
 
 
 def test_a_fault_is_told_without_a_traceback(made: Project) -> None:

@@ -63,6 +63,19 @@ def test_a_row_with_positives_gets_negatives_after_its_own_and_others_candidates
     assert (found.added, found.left_out) == (4, 0)
 
 
+def test_mined_candidates_have_grade_0_and_no_id():
+    rows = [
+        Row("q", ["p"], ["n"], grades=[2, 1], query_id="7", ids=["d1", "d2"]),
+        Row("r", ["p"], grades=[3]),
+        Row("s", unlabelled=["m"], ids=["d3"]),
+    ]
+    assert mine(rows, corpus_of("a", "b"), [ranked(0, 1)], 2, 0).rows == [
+        Row("q", ["p"], ["n", "a", "b"], grades=[2, 1, 0, 0], query_id="7", ids=["d1", "d2", "", ""]),
+        Row("r", ["p"], ["a", "b"], grades=[3, 0, 0]),
+        Row("s", unlabelled=["m", "a", "b"], ids=["d3", "", ""]),
+    ]
+
+
 @pytest.mark.parametrize(
     "known",
     [

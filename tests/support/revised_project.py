@@ -20,7 +20,7 @@ PIPELINE = """
 stages:
   sets:
     cmd: python -m tests.support.revised_project sets
-    params: [knobs.yaml: [queries, word]]
+    params: [knobs.yaml: [queries, word, grade, ids]]
     outs: [data/sets/icd10, data/sets/pydocs]
   evaluate_after:
     foreach: [embedding, reranker]
@@ -37,7 +37,13 @@ def write_sets(folder: Path) -> None:
     knobs = _knobs(folder)
     for name in SETS["embedding"]:
         rows = [
-            Row(f"{name} {n}", [f"positive {n}"], [f"{knobs['word']} {n} {m}" for m in range(6)])
+            Row(
+                f"{name} {n}",
+                [f"positive {n}"],
+                [f"{knobs['word']} {n} {m}" for m in range(6)],
+                grades=[knobs["grade"]] + [0] * 6 if knobs["grade"] else [],
+                ids=[f"d{n}-{m}" for m in range(7)] if knobs["ids"] else [],
+            )
             for n in range(knobs["queries"])
         ]
         write_split(folder / f"data/sets/{name}/test.parquet", Split(rows, ""))
@@ -57,7 +63,7 @@ def write_run(folder: Path, track: str) -> None:
 
 
 def set_knobs(project: Project, **knobs: object) -> None:
-    content = {"queries": 60, "word": "other", "skill": 0, **knobs}
+    content = {"queries": 60, "word": "other", "skill": 0, "grade": 0, "ids": False, **knobs}
     (project.folder / "knobs.yaml").write_text(json.dumps(content))
 
 

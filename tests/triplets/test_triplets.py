@@ -92,6 +92,29 @@ def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(stra
     assert chosen == {("p0", "p1"), ("p0", "p2"), ("p1", "p2")}
 
 
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
+def test_positives_of_the_highest_grades_are_taken_first_and_equal_ones_at_random(strategy):
+    rows = [("q", f"p{place}", grade, 0.5) for place, grade in enumerate([1, 3, 2, 1, 2])] + ONE_QUERY[2:]
+
+    def chosen(count):
+        drawn = [tuples(draw(scored(rows), strategy, count, 2, seed).table) for seed in range(30)]
+        return {tuple(positive for _, positive, _, _ in each) for each in drawn}
+
+    assert chosen(1) == {("p1",)}
+    assert chosen(2) == {("p1", "p2"), ("p1", "p4")}
+    assert chosen(3) == {("p1", "p2", "p4")}
+    assert chosen(4) == {("p0", "p1", "p2", "p4"), ("p1", "p2", "p3", "p4")}
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "replay"])
+def test_equal_grades_of_whatever_height_draw_as_labels_do(strategy):
+    rows = [[(f"q{number}", *pair) for _, *pair in ONE_QUERY] for number in range(30)]
+    graded = [[(query, text, 3 * label, score) for query, text, label, score in row] for row in rows]
+    count = 1 if strategy == "all_pairs" else 2
+    first, second = (draw(scored(*some), strategy, 1, count, seed=7).table for some in (rows, graded))
+    assert first.equals(second)
+
+
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "replay"])
 def test_the_same_seed_draws_the_same_tuples(strategy):
     rows = [[(f"q{number}", *pair) for _, *pair in ONE_QUERY] for number in range(30)]
