@@ -111,9 +111,13 @@ def _add(name: str, found: "Inspection") -> None:
 def _block(name: str, block: dict[str, Any]) -> list[str]:
     import yaml
 
-    text = yaml.safe_dump({name: block}, allow_unicode=True, sort_keys=False, default_flow_style=None, width=1000)
-    lines: list[str] = text.splitlines()
-    return [f"  {line}" for line in lines]
+    lines = [f"  {name}:"]
+    for key, value in block.items():
+        if isinstance(value, dict | list):
+            lines.append(f"    {key}: {yaml.safe_dump(value, allow_unicode=True, default_flow_style=True).strip()}")
+        else:
+            lines.append("    " + yaml.safe_dump({key: value}, allow_unicode=True, width=1000).strip())
+    return lines
 
 
 def _text(found: "Inspection", added: str | None) -> str:

@@ -15,7 +15,7 @@ from decant.sources.references import resolve
 from tests.support.fetched_sets import splits_of
 
 TABS = """
-def read(root, split, *, repository):
+def read(root, split, settings, *, repository):
     for number, line in enumerate((root / split).read_text().splitlines(), start=1):
         query, positive, negative = line.split("\\t")
         yield f"{split}, line {number}", {"query": query, "positive": positive, "negative": negative}
@@ -41,7 +41,7 @@ def test_a_format_and_a_source_are_a_module_and_a_line_each(tmp_path: Path, monk
     with zipfile.ZipFile(archive, "w") as file:
         for split in ("train", "dev", "test"):
             file.writestr(f"{split}.tsv", f"{split} query\t{split} positive\tnegative\n")
-    with pytest.raises(ValidationError, match="'tabs' is no format: choose rows or beir"):
+    with pytest.raises(ValidationError, match="'tabs' is no format: choose auto or "):
         block(f"zip:{archive}")
     (tmp_path / "made_up_format.py").write_text(TABS)
     (tmp_path / "made_up_source.py").write_text(ARCHIVE)

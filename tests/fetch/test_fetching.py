@@ -275,5 +275,14 @@ def test_a_beir_folder_is_fetched_split_by_split(tmp_path):
     spec = source(own, format="beir", **dict(zip(SPLITS, SPLITS, strict=True)))
     fetch_set("own", spec, tmp_path / "set")
     assert splits_of(tmp_path / "set") == {
-        split: [Row(f"queries {3 * n}", [f"corpus {3 * n}"], [f"corpus {3 * n + 1}"])] for n, split in enumerate(SPLITS)
+        split: [
+            Row(
+                f"queries {3 * n}",
+                [f"corpus {3 * n}"],
+                [f"corpus {3 * n + 1}"],
+                query_id=str(3 * n),
+                ids=[str(3 * n), str(3 * n + 1)],
+            )
+        ]
+        for n, split in enumerate(SPLITS)
     }

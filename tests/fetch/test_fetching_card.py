@@ -80,6 +80,11 @@ def test_the_card_counts_what_was_written(tmp_path):
         "duplicate_queries": 1,
         "repeated_candidates": 2,
         "conflicting_labels": 2,
+        "near_duplicates": 0,
+        "faults": {},
+        "rows_left_out": 0,
+        "texts_left_out": 0,
+        "not_judged": {},
         "sha256": sha256(tmp_path / "set" / "train.parquet"),
     }
     assert card == read_json(tmp_path / "set" / "card.json")

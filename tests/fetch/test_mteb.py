@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from decant.data.sets import read_split
+from decant.data.sets import Row, read_split
 from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.readers import mteb
 from decant.fetch.settings import DataSet
+from decant.fetch.validation import valid_rows
 from decant.files import read_json
 from tests.support.hub_client import COMMIT, Client, Reference
 from tests.support.hub_server import Hub, Repository
@@ -98,6 +99,15 @@ def files_of(configs: Configs, suffix: str = "parquet") -> dict[str, bytes]:
     return {"README.md": "\n".join([*lines, "---", ""]).encode(), **files}
 
 
+def read(folder: Path, split: str, **changes: Any) -> list[Any]:
+    settings = DataSet(source=f"path:{folder}", format="mteb", train="train", test="test", task="", **changes)
+    return list(mteb.read(folder, split, settings))
+
+
+def rows(folder: Path, split: str, **changes: Any) -> list[Row]:
+    return list(valid_rows(read(folder, split, **changes), "refuse", labelled=True)[0])
+
+
 def write(folder: Path, configs: Configs, suffix: str = "parquet") -> Path:
     for name, content in files_of(configs, suffix).items():
         path = folder / name
@@ -114,13 +124,21 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_scores_above_zero_are_positives_and_other_candidates_negatives(tmp_path: Path, suffix: str) -> None:
     folder = write(tmp_path / "set", small(), suffix)
-    first, second = (record for _, record in mteb.read(folder, "test"))
     # "3" is relevant and no candidate; a score of 0 makes no positive; title and text are joined.
-    assert first == {"query": "which is odd", "positive": ["One is one", "three"], "negative": ["zero", "two"]}
-    assert second == {"query": "which is nothing", "positive": ["zero"], "negative": ["two"]}
-    ((place, record),) = mteb.read(folder, "train")
-    assert record == {"query": "which is even", "positive": ["ten"], "negative": ["eleven"]}
+    odd = {"grades": [2, 1, 0, 0], "query_id": "q0", "ids": ["1", "3", "0", "2"]}
+    first = Row("which is odd", ["One is one", "three"], ["zero", "two"], **odd)
+    second = Row("which is nothing", ["zero"], ["two"], query_id="q1", ids=["0", "2"])
+    assert rows(folder, "test") == [first, second]
+    ((place, _),) = read(folder, "train")
     assert "q9" in place
+    assert rows(folder, "train") == [Row("which is even", ["ten"], ["eleven"], query_id="q9", ids=["10", "11"])]
+
+
+def test_a_set_without_lists_of_candidates_ranks_what_is_judged_or_found(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", without("top_ranked"))
+    assert [record.ids for _, record in read(folder, "test")] == [["1", "2", "3"], ["0"]]
+    found = read(folder, "test", candidates="bm25", top_k=2)
+    assert [record.ids for _, record in found] == [["1", "3"], ["1", "0"]]  # "is" finds 1; what is relevant is added
 
 
 def test_the_layouts_that_mteb_reads_are_read(tmp_path: Path) -> None:
@@ -133,9 +151,9 @@ def test_the_layouts_that_mteb_reads_are_read(tmp_path: Path) -> None:
     content["queries"] = {
         "queries": [{"id": row["_id"], "text": row["text"]} for rows in content["queries"].values() for row in rows]
     }
-    records = [record for _, record in mteb.read(write(tmp_path / "set", content), "test")]
-    assert [record["query"] for record in records] == ["which is odd", "which is nothing"]
-    assert records[0]["positive"] == ["is one", "three"]
+    found = rows(write(tmp_path / "set", content), "test")
+    assert [row.query for row in found] == ["which is odd", "which is nothing"]
+    assert found[0].positive == ["is one", "three"]
 
 
 @pytest.mark.parametrize("scheme", ["hub", "modelscope", "path"])
@@ -181,15 +199,11 @@ def changed(config: str, **columns: Any) -> Configs:
 @pytest.mark.parametrize(
     ("content", "split", "message"),
     [
-        (without("top_ranked"), "test", "no config top_ranked"),  # a retrieval set, without candidates
         (without("default"), "test", "no config qrels"),
-        ({}, "test", "no config corpus and queries and top_ranked"),  # rows, perhaps
+        ({}, "test", "no config corpus and queries (found: default)"),  # rows, perhaps
         (small(), "dev", "the config default has no split 'dev' (found: train, test)"),
         (changed("corpus", text=None), "test", "the config corpus has no column text"),
         (changed("corpus", _id=None), "test", "a row of corpus has no id"),
-        (changed("default", **{"corpus-id": "7"}), "test", "the id '7' is not in the config corpus"),
-        (changed("top_ranked", **{"query-id": "q7"}), "test", "query-id q0 of test has qrels and no candidates"),
-        (changed("queries", _id="q7"), "test", "the id 'q0' is not in the config queries"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, content: Configs, split: str, message: str) -> None:
@@ -198,6 +212,21 @@ def test_what_is_missing_is_named(tmp_path: Path, content: Configs, split: str, 
         (folder / "README.md").unlink()
         (folder / "train.jsonl").write_text('{"query": "a", "positive": ["b"], "negative": ["c"]}\n')
     with pytest.raises(DecantError) as caught:
-        list(mteb.read(folder, split))
+        read(folder, split)
     assert message in caught.value.problem
     assert str(folder) in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (changed("default", **{"corpus-id": "7"}), "documents without a text"),
+        (changed("top_ranked", **{"query-id": "q7"}), "queries without candidates"),
+        (changed("queries", _id="q7"), "qrels of a query without a text"),
+    ],
+)
+def test_what_the_set_says_too_little_of_is_left_out_and_counted(tmp_path: Path, content: Configs, reason: str) -> None:
+    _, faults = (found := valid_rows(read(write(tmp_path / "set", content), "test"), "keep", labelled=True))
+    assert list(found[0])
+    assert faults.not_judged == {reason: 1}
+    assert not faults.total

@@ -1,14 +1,17 @@
 """What splits share is counted, exactly, folded and nearly: a planted leak is caught, and what is no leak is not."""
 
 from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decant.data.sets import Row
+from decant.data.sets import Row, Split, write_split
 from decant.data.words import words
-from decant.fetch.overlap import THRESHOLD, Texts, overlap, overlaps
+from decant.fetch.overlap import overlap, overlaps
+from decant.fetch.similarity import THRESHOLD
 
 FUZZ = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 NOTHING = {"texts": 0, "exact": 0, "folded": 0, "near": 0}
@@ -28,7 +31,13 @@ def row(query: str = "a query of its own", positive: str = "its positive", negat
 
 
 def counts(train: list[Row], other: list[Row]) -> dict:
-    return overlap(Texts(train), Texts(other))
+    with TemporaryDirectory() as folder:
+        return overlap(*(written(Path(folder), name, rows) for name, rows in (("train", train), ("test", other))))["test"]
+
+
+def written(folder: Path, name: str, rows: list[Row]) -> Path:
+    write_split(folder / f"{name}.parquet", Split(rows, ""))
+    return folder / f"{name}.parquet"
 
 
 TRAIN = [row(*KIN), Row(TEXT, ["a positive of train"], ["a negative of train"])]
@@ -121,9 +130,9 @@ def test_an_empty_split_overlaps_with_nothing():
     assert counts([], [Row("q", ["p"], ["n"])])["candidates"]["near"] == 0
 
 
-def test_every_pair_of_splits_is_counted_in_its_order():
+def test_every_pair_of_splits_is_counted_in_its_order(tmp_path):
     splits = {"train": [row(TEXT)], "dev": [row(WORD, "b", "c")], "test": [row(TEXT, "d", "e"), row(KIN[0], "f", "g")]}
-    found = overlaps(splits)
+    found = overlaps({name: written(tmp_path, name, rows) for name, rows in splits.items()})
     assert {pair: (one["queries"]["exact"], one["queries"]["near"]) for pair, one in found.items()} == {
         "train-dev": (0, 1),
         "train-test": (1, 1),

@@ -15,7 +15,7 @@ FOUR_LINES = {"source": "path:data/own", "train": "train.jsonl", "test": 200, "t
 
 def test_a_users_own_set_needs_four_lines():
     settings = DataSet.model_validate(FOUR_LINES)
-    assert (settings.format, settings.dev, settings.duplicates, settings.max_overlap) == ("rows", None, "refuse", 0.0)
+    assert (settings.format, settings.dev, settings.duplicates, settings.faults) == ("auto", None, "refuse", "refuse")
     for line in FOUR_LINES:
         with pytest.raises(ValidationError, match=f"{line}\n  Field required"):
             DataSet.model_validate({key: value for key, value in FOUR_LINES.items() if key != line})
@@ -34,6 +34,11 @@ def test_a_users_own_set_needs_four_lines():
         ({"splits": {"train": "train.jsonl"}}, "Extra inputs"),
         ({"source": "hub:owner/name"}, "must be pinned to a commit"),
         ({"revision": "0" * 40}, "has none: leave it out"),
+        ({"candidates": "run"}, "the one needs the other"),
+        ({"run": "run.txt"}, "the one needs the other"),
+        ({"candidates": "dense"}, "the one needs the other"),
+        ({"candidates": "bm26"}, "'judged', 'listed', 'run', 'bm25' or 'dense'"),
+        ({"faults": "ignore"}, "'refuse' or 'drop'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], fault: str):

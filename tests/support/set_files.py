@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from decant.data.files import read_file
 from decant.data.sets import LABELLED, Row
-from decant.fetch.validation import validate
+from tests.support.validated import validated
 
 ROWS = [
     Row("plain", ["a positive"], ["a negative", "another"]),
@@ -74,4 +74,4 @@ WRITERS: dict[str, Callable[[Path, list[Row]], None]] = {
 
 
 def rows_of(path: Path, *, labelled: bool = True) -> list[Row]:
-    return validate(read_file(path), "keep", labelled=labelled)[0]
+    return validated(read_file(path), "keep", labelled=labelled)[0]

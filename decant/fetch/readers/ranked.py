@@ -81,10 +81,10 @@ def _dense(settings: DataSet, texts: Sequence[str]) -> Search:
 
 
 def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | None = None) -> dict[str, str]:
-    """The texts of a corpus or of queries by their ids, a title before its text; of the wanted ids, or all.
+    """The texts of a corpus or of queries by their ids, a title before its text, without empty ones; all, or the wanted.
 
     Raises:
-        DecantError: a row has no id or, other than null, no text; an id stands twice with different texts.
+        DecantError: a row has no id, or an id stands twice with different texts.
     """
     texts: dict[str, str] = {}
     for place, record in checked(read_file(path, encoding)):
@@ -97,7 +97,7 @@ def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | 
         text = next((record[key] for key in TEXTS if isinstance(record.get(key), str)), None)
         title = record.get("title")
         text = with_title(title, text) if text is not None else title if isinstance(title, str) else None
-        if text is None:
+        if text is None or not text.strip():
             continue
         if texts.setdefault(identifier, text) != text:
             raise DecantError(f"{place}: the id {identifier!r} stands for another text before", "keep one of the two")
