@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from decant.errors import DecantError
 
-BLOCK = 1 << 20  # bytes that are read at once
+BLOCK = 1 << 19  # bytes that are read at once
 # Logs that repeat themselves reach 100:1 in gzip and 300:1 in Zstandard; gzip packs zeros 1,030:1, Zstandard 30,000:1.
 LARGEST_RATIO = 500
 UNCHECKED = 64 << 20  # bytes of output below which any ratio passes
