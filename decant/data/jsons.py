@@ -68,14 +68,17 @@ def read_json(path: Path, encoding: str | None) -> Iterator[Record]:
     Raises:
         DecantError: the file is broken, not of its encoding, or neither of the two.
     """
-    lines = Lines(path, encoding)
-    number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
-    if line.lstrip().startswith(b"["):
+    starts = (text.lstrip() for text in decoded(path, as_utf8(path, blocks(path), encoding), UTF_8))
+    if next((start for start in starts if start), "").startswith("["):
         yield from _read_array(path, encoding)
-    elif lines.text(number, line).rstrip().endswith("}") or not line:
-        yield from read_json_lines(path, encoding)
-    else:
-        raise DecantError(f"{path}, line {number}: neither an array of objects nor one object a line", ARRAY)
+        return
+    lines = Lines(path, encoding)
+    for number, line in lines:
+        if text := lines.text(number, line).strip():
+            if not text.endswith("}"):
+                raise DecantError(f"{path}, line {number}: neither an array of objects nor one object a line", ARRAY)
+            break
+    yield from read_json_lines(path, encoding)
 
 
 def _no_object(text: bytes, remedy: str) -> Unreadable:

@@ -90,7 +90,7 @@ HEADER = b"query,positive,negative\n"
         # a number longer than Python converts
         ("a.jsonl", LINE + b'{"query": ' + b"9" * 5000 + b"}", "line 2", "not valid JSON", "one JSON object a line"),
         # Latin-1
-        ("a.jsonl", LINE * 2 + b'{"query": "\xe9"}', "line 3", "not UTF-8", "save the file as UTF-8"),
+        ("a.jsonl", LINE * 2 + b'{"query": "\xe9"}', "line 3", "likely cp1252", "iconv -f CP1252 -t UTF-8"),
         # UTF-16 that does not say so
         ("a.csv", HEADER.decode().encode("utf-16-le"), "a.csv", "likely utf-16-le", "`encoding: utf-16-le`"),
         # not compressed at all

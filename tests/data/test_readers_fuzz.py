@@ -1,5 +1,6 @@
 """Whatever a file holds, it is read or refused in words; and what is valid survives the round trip."""
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -139,12 +140,9 @@ def test_each_item_of_an_array_is_a_record_or_is_unreadable(tmp_path, items):
 )
 def test_arbitrary_bytes_in_any_encoding_are_read_or_refused_in_words(tmp_path, content, encoding):
     (tmp_path / "a.csv").write_bytes(content)
-    try:
-        records = list(read_file(tmp_path / "a.csv", encoding))
-    except DecantError as error:
-        assert str(tmp_path / "a.csv") in error.problem
-    else:
-        assert "\ufffd" not in str(records) or "\ufffd" in content.decode(encoding)
+    with contextlib.suppress(DecantError):
+        texts = "".join(str(record) for record in read_file(tmp_path / "a.csv", encoding))
+        assert "\ufffd" not in texts or "\ufffd" in content.decode(encoding)
 
 
 @FUZZ
