@@ -82,7 +82,7 @@ def _kind(cells: Sequence[str]) -> Kind | None:
     of_arrays = None not in values and len(bracketed) == sum(bool(cell.strip()) for cell in cells)
     if of_arrays or any(_of_strings(value) for value in values):
         return Kind.LISTS
-    return Kind.PYTHON if all(map(_is_python, bracketed)) else Kind.TEXTS
+    return Kind.PYTHON if all(map(_is_python, bracketed)) and values.count(None) == len(values) else Kind.TEXTS
 
 
 def _in_brackets(cell: str) -> bool:

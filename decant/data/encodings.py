@@ -36,7 +36,7 @@ def check_encoding(encoding: str) -> str:
     """
     try:
         codec = codecs.lookup(encoding)
-        b"".decode(encoding)  # refuses codecs that are no encodings of texts, such as base64
+        "a".encode(encoding, "replace")  # refuses codecs that are no encodings of texts, such as base64
         if codec.name in _NO_FILES:
             raise LookupError(codec.name)
     except (LookupError, ValueError) as error:
@@ -77,7 +77,7 @@ def _choose(path: Path, first: bytes, codec: str | None) -> tuple[str, int]:
     if codec and codec.startswith(_WIDE):
         if _zeros(first, 0) not in (codec[-2:], "" if len(first) < SHORT else None):
             _refuse(path, codec, "its zero bytes are not where that encoding has them")
-    elif order := _zeros(first, 0.01):
+    elif (order := _zeros(first, 0.01)) and first[:2].find(0) == (order == "le"):
         raise DecantError(
             f"{path}: every other byte is zero, so it is likely utf-16-{order} without a byte-order mark",
             f"set `encoding: utf-16-{order}` in the set's block, or save the file as UTF-8",
@@ -139,15 +139,15 @@ def undecodable(path: Path, line: int, rest: Iterator[bytes], codec: str = UTF_8
             break
     named = "UTF-8" if codec == UTF_8 else codec
     guess = likely(sample)
-    if guess is None or guess == codec:
-        return DecantError(
-            f"{path}, line {line}: not {named}",
-            "correct the bytes of this line, save the file as UTF-8, or set `encoding` in the set's block",
-        )
     if guess == UTF_8:
         return DecantError(
             f"{path}, line {line}: not {named}; the text around it is UTF-8",
             "correct the bytes of this line" if codec == UTF_8 else "take `encoding` out of the set's block",
+        )
+    if guess is None or guess == codec:
+        return DecantError(
+            f"{path}, line {line}: not {named}",
+            "correct the bytes of this line, save the file as UTF-8, or set `encoding` in the set's block",
         )
     return DecantError(
         f"{path}, line {line}: not {named}; the encoding is likely {guess}",

@@ -22,7 +22,8 @@ def likely(sample: bytes) -> str | None:
 
     It is `utf-8` where nearly all of what is not ASCII is valid UTF-8.
     """
-    sample = sample[:SAMPLE]
+    if len(sample) >= SAMPLE:  # whole lines, for the cut may go through a character
+        sample = sample[: sample.rfind(b"\n", 0, SAMPLE) + 1] or sample[:SAMPLE]
     characters = _MULTIBYTE.findall(sample)
     others = len(_NOT_ASCII.findall(sample)) - sum(map(len, characters))
     if len(characters) >= ENOUGH and len(characters) > 10 * others:

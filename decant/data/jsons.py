@@ -18,8 +18,7 @@ from decant.errors import DecantError
 ONE_A_LINE = "write one JSON object a line"
 ARRAY = "write an array of JSON objects, or one object a line"
 LONGEST_VALUE = 128 << 20  # characters of an item of an array
-_DIGITS = bytes(ord("0") if 48 <= byte <= 57 else byte for byte in range(256))
-_LONG_NUMBER = b"0" * 19  # digits; orjson rounds an integer beyond 64 bits to a float
+_TEXT = frozenset({str})
 _CONSTANT = re.compile(r"-?(NaN|Infinity)")
 
 
@@ -30,7 +29,19 @@ def loads(text: bytes) -> Any:
         ValueError: it is not JSON (https://www.rfc-editor.org/rfc/rfc8259); NaN and Infinity are not.
     """
     value = orjson.loads(text)
-    return json.loads(text) if _LONG_NUMBER in text.translate(_DIGITS) else value
+    try:
+        return json.loads(text) if _rounded(value) else value
+    except RecursionError as error:
+        raise ValueError("the nesting is too deep") from error
+
+
+def _rounded(value: Any) -> bool:
+    """Whether a value may hold an integer beyond 64 bits, which orjson rounds to a float."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return isinstance(value, float) and abs(value) >= 1 << 63
+    return not _TEXT.issuperset(map(type, value)) and any(map(_rounded, value))
 
 
 def read_json_lines(path: Path, encoding: str | None) -> Iterator[Record]:
@@ -42,13 +53,13 @@ def read_json_lines(path: Path, encoding: str | None) -> Iterator[Record]:
     lines = Lines(path, encoding)
     where = f"{path}, line "
     for number, line in lines:
-        if line and not line.isspace():
-            try:
-                value = loads(line)
-            except ValueError as error:
+        try:
+            value = loads(line)
+        except ValueError as error:
+            if line.strip():
                 yield f"{where}{number}", _invalid(lines.text(number, line), error, ONE_A_LINE)
-            else:
-                yield f"{where}{number}", _object(value, line, ONE_A_LINE)
+        else:
+            yield f"{where}{number}", value if isinstance(value, dict) else _no_object(line, ONE_A_LINE)
 
 
 def read_json(path: Path, encoding: str | None) -> Iterator[Record]:
@@ -57,19 +68,20 @@ def read_json(path: Path, encoding: str | None) -> Iterator[Record]:
     Raises:
         DecantError: the file is broken, not of its encoding, or neither of the two.
     """
-    lines = Lines(path, encoding)
-    number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
-    if line.lstrip().startswith(b"["):
+    starts = (text.lstrip() for text in decoded(path, as_utf8(path, blocks(path), encoding), UTF_8))
+    if next((start for start in starts if start), "").startswith("["):
         yield from _read_array(path, encoding)
-    elif lines.text(number, line).rstrip().endswith("}") or not line:
-        yield from read_json_lines(path, encoding)
-    else:
-        raise DecantError(f"{path}, line {number}: neither an array of objects nor one object a line", ARRAY)
+        return
+    lines = Lines(path, encoding)
+    for number, line in lines:
+        if text := lines.text(number, line).strip():
+            if not text.endswith("}"):
+                raise DecantError(f"{path}, line {number}: neither an array of objects nor one object a line", ARRAY)
+            break
+    yield from read_json_lines(path, encoding)
 
 
-def _object(value: Any, text: bytes, remedy: str) -> dict[str, Any] | Unreadable:
-    if isinstance(value, dict):
-        return value
+def _no_object(text: bytes, remedy: str) -> Unreadable:
     return Unreadable(f"{text.strip()[:200].decode(errors='ignore')[:60]} is not an object", remedy)
 
 
@@ -93,9 +105,11 @@ def _read_array(path: Path, encoding: str | None) -> Iterator[Record]:
         texts.peek()
         place, text = f"{path}, row {number} (line {texts.line()})", texts.value()
         try:
-            yield place, _object(loads(text.encode()), text.encode(), ARRAY)
+            value = loads(text.encode())
         except ValueError as error:
             yield place, _invalid(text, error, ARRAY)
+        else:
+            yield place, value if isinstance(value, dict) else _no_object(text.encode(), ARRAY)
     texts.take("]")
     if texts.peek():
         raise texts.fault("there is more after the end of the array")

@@ -11,6 +11,7 @@ from decant.data.records import Record
 from decant.errors import DecantError
 
 ROWS_AT_ONCE = 1024
+BUFFER = 1 << 20  # bytes of a column
 _FILE_MAGIC = b"ARROW1"  # of Arrow's file format; its stream format has no magic
 
 
@@ -18,7 +19,8 @@ def read_parquet(path: Path) -> Iterator[Record]:
     """Yield a Parquet file's rows, batch by batch, as Python values; a DecantError where it is broken."""
 
     def batches() -> Iterator[Any]:
-        with pq.ParquetFile(path) as file:
+        # A buffer before reading would hold the whole file.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
             yield from file.iter_batches(ROWS_AT_ONCE)
 
     return _records(path, "Parquet", batches())

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from decant.data.files import read_file
+from decant.data.files import checked, read_file
 from decant.data.sets import LABELLED, Row, read_split
 from decant.errors import DecantError
 from decant.fetch.readers import beir
@@ -36,6 +36,8 @@ def test_a_beir_folder_gives_the_same_rows(tmp_path):
         ("crlf.csv", b'query,positive,negative\r\nq,p,"[""n"", ""m""]"\r\n'),
         ("blank.jsonl", b'\n  \n{"query": "q", "positive": ["p"], "negative": ["n", "m"]}\n\n'),  # blank lines
         ("blank.csv", b'query,positive,negative\n\nq,p,"[""n"", ""m""]"\n\n'),
+        ("semicolons.csv", b'query;positive;negative\nq;p;"[""n"", ""m""]"\n'),
+        ("tabs.csv", 'query\tpositive\tnegative\nq\tp\t"[""n"", ""m""]"\n'.encode("utf-16")),  # Excel's "Unicode text"
         ("last.jsonl", b'{"query": "q", "positive": ["p"], "negative": ["n", "m"]}'),  # no end to the last line
         ("more.csv", b'id,query,positive,negative\n7,q,p,"[""n"", ""m""]"\n'),  # a column that is nobody's business
     ],
@@ -88,9 +90,9 @@ HEADER = b"query,positive,negative\n"
         # a number longer than Python converts
         ("a.jsonl", LINE + b'{"query": ' + b"9" * 5000 + b"}", "line 2", "not valid JSON", "one JSON object a line"),
         # Latin-1
-        ("a.jsonl", LINE * 2 + b'{"query": "\xe9"}', "after line", "not UTF-8", "save the file as UTF-8"),
-        # UTF-16, as Excel saves "Unicode text"
-        ("a.csv", "query,positive,negative\n".encode("utf-16"), "after line 0", "not UTF-8", "save the file as UTF-8"),
+        ("a.jsonl", LINE * 2 + b'{"query": "\xe9"}', "line 3", "likely cp1252", "iconv -f CP1252 -t UTF-8"),
+        # UTF-16 that does not say so
+        ("a.csv", HEADER.decode().encode("utf-16-le"), "a.csv", "likely utf-16-le", "`encoding: utf-16-le`"),
         # not compressed at all
         ("a.jsonl.gz", LINE, "after line 0", "broken gzip", "compress"),
         # cut off
@@ -107,8 +109,8 @@ HEADER = b"query,positive,negative\n"
         ("a.csv", b"question,good,bad\nq,p,n\n", "line 2", "there is no `query`", "name the columns"),
         # a header with white space
         ("a.csv", b"query, positive, negative\nq,p,n\n", "line 2", "there is no `positive`", "name the columns"),
-        # semicolons
-        ("a.csv", b"query;positive;negative\nq;p;n\n", "line 2", "there is no `query`", "name the columns"),
+        # one name for two columns, of which one would be lost
+        ("a.csv", b"query,positive,positive\nq,p,n\n", "a.csv", "two columns are named positive", "rename"),
         # a short row
         ("a.csv", HEADER + b"q,p,n\nr,p\n", "row 2 (line 3)", "as many cells as the header", "quote cells"),
         # a long one: a comma that is not quoted
@@ -122,13 +124,19 @@ HEADER = b"query,positive,negative\n"
         # a list that pandas wrote, which is Python and no JSON
         ("a.csv", HEADER + b"\"q\",\"['a', 'b']\",n\n", "row 1 (line 2)", "not a JSON array", "JSON array"),
         # a list with a number longer than Python converts
-        ("a.csv", HEADER + b"q,[" + b"9" * 5000 + b"],n\n", "row 1 (line 2)", "not a JSON array", "JSON array"),
+        (
+            "a.csv",
+            HEADER + b'q,"[""p""]",n\nr,[' + b"9" * 5000 + b"],n\n",
+            "row 2 (line 3)",
+            "not a JSON array",
+            "JSON array",
+        ),
         # not Parquet
         ("a.parquet", LINE, "a.parquet", "not valid Parquet", "write the file again"),
         # nothing
         ("a.parquet", b"", "a.parquet", "not valid Parquet", "write the file again"),
         # another kind of file
-        ("a.xlsx", b"PK", "a.xlsx", ".xlsx is not read", ".jsonl, .jsonl.gz, .csv or .parquet"),
+        ("a.xlsx", b"PK", "a.xlsx", ".xlsx is not read", ".jsonl, .ndjson, .json, .csv or .tsv"),
         # no kind at all
         ("a", LINE, "/a", "without a suffix", ".jsonl"),
     ],
@@ -176,9 +184,8 @@ def test_parquet_with_bytes_that_are_no_text_is_told_in_words(tmp_path):
     assert str(tmp_path / "a.parquet") in caught.value.problem
 
 
-@pytest.mark.parametrize("path", ["missing.jsonl", "folder.jsonl"])
-def test_a_missing_file_leads_to_the_params(tmp_path, path):
-    (tmp_path / "folder.jsonl").mkdir()
+def test_a_missing_file_leads_to_the_params(tmp_path):
+    path = "missing.jsonl"
     with pytest.raises(DecantError, match="there is no such file") as caught:
         read_file(tmp_path / path)
     assert str(tmp_path / path) in caught.value.problem
@@ -187,7 +194,7 @@ def test_a_missing_file_leads_to_the_params(tmp_path, path):
 
 def test_a_file_is_read_as_far_as_it_is_used(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(LINE * 3 + b"broken")
-    records = read_file(tmp_path / "a.jsonl")
+    records = checked(read_file(tmp_path / "a.jsonl"))
     assert [next(records)[0] for _ in range(3)] == [f"{tmp_path}/a.jsonl, line {number}" for number in (1, 2, 3)]
     with pytest.raises(DecantError, match="line 4"):
         next(records)

@@ -45,6 +45,37 @@ def write_csv(path: Path, rows: list[Row]) -> None:
         writer.writerows([row.query, json.dumps(row.positive), json.dumps(row.negative)] for row in rows)
 
 
+def zstd(content: bytes) -> bytes:
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, "zstd") as file:
+        file.write(content)
+    return buffer.getvalue().to_pybytes()
+
+
+def write_jsonl_zst(path: Path, rows: list[Row]) -> None:
+    path.write_bytes(zstd(jsonl(rows)))
+
+
+def write_json(path: Path, rows: list[Row]) -> None:
+    records = [{name: getattr(row, name) for name in LABELLED.names} for row in rows]
+    path.write_text(json.dumps(records, indent=2), encoding="utf-8")
+
+
+def write_tsv(path: Path, rows: list[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(LABELLED.names)
+        writer.writerows([row.query, json.dumps(row.positive), json.dumps(row.negative)] for row in rows)
+
+
+def write_arrow(path: Path, rows: list[Row]) -> None:
+    columns = {name: [getattr(row, name) for row in rows] for name in LABELLED.names}
+    table = pa.table(columns, schema=LABELLED)
+    new = pa.ipc.new_stream if path.name.startswith("stream") else pa.ipc.new_file
+    with new(str(path), LABELLED) as file:
+        file.write_table(table)
+
+
 def write_parquet(path: Path, rows: list[Row]) -> None:
     columns = {name: [getattr(row, name) for row in rows] for name in LABELLED.names}
     pq.write_table(pa.table(columns, schema=LABELLED), path)
@@ -68,6 +99,14 @@ WRITERS: dict[str, Callable[[Path, list[Row]], None]] = {
     "a.jsonl.gz": write_jsonl_gz,
     "a.csv": write_csv,
     "a.parquet": write_parquet,
+    "a.ndjson": write_jsonl,
+    "a.jsonl.zst": write_jsonl_zst,
+    "lines.json": write_jsonl,
+    "a.json": write_json,
+    "a.tsv": write_tsv,
+    "a.arrow": write_arrow,
+    "stream.arrow": write_arrow,
+    "a.feather": write_arrow,
     "A.JSONL.GZ": write_jsonl_gz,  # as another system may spell it
     "A.CSV": write_csv,
 }
