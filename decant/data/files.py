@@ -7,7 +7,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,13 @@ import pyarrow.parquet as pq
 from decant.errors import DecantError
 
 Record = tuple[str, dict[str, Any]]
+
+
+class Unreadable(NamedTuple):
+    """A row that cannot be read as a record: what is wrong with it, and what to do about it."""
+
+    fault: str
+    remedy: str
 
 
 def read_file(path: Path) -> Iterator[Record]:
