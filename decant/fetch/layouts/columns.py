@@ -21,6 +21,7 @@ class Columns:
             Decant's names, such as `positive`, are among them, so that `columns` can name them.
         query: the columns one of which is required; all others are optional.
         candidates: those that hold positives or unlabelled candidates.
+        negatives: those that hold negatives.
         metadata: folded names of columns that belong to the layout and are of no use here.
         numbered: whether `negative_1`, `negative_2` and so on are columns too.
     """
@@ -28,6 +29,7 @@ class Columns:
     spellings: Mapping[str, tuple[str, ...]]
     query: tuple[str, ...]
     candidates: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
     metadata: frozenset[str] = field(default=frozenset())
     numbered: bool = False
 
@@ -40,6 +42,14 @@ class Columns:
         """Whether a folded name is one of the layout's columns."""
         spelled = any(name == column or name in others for column, others in self.spellings.items())
         return spelled or (self.numbered and bool(NUMBERED.fullmatch(name)))
+
+    def holds_candidates(self, own_names: Iterable[str]) -> bool:
+        """Whether positives or unlabelled candidates are among columns, by the layout's own names."""
+        return any(name in self.candidates or _is_numbered(name, "pos") for name in own_names)
+
+    def holds_negatives(self, own_names: Iterable[str]) -> bool:
+        """Whether negatives are among columns, by the layout's own names."""
+        return any(name in self.negatives or _is_numbered(name, "neg") for name in own_names)
 
     def assign(self, keys: Iterable[str], renamed: Mapping[str, str]) -> dict[str, str]:
         """The keys of a row that the layout uses → the layout's own names.
@@ -59,6 +69,11 @@ class Columns:
         if self.numbered:
             assigned |= {key: name for name, key in names.items() if NUMBERED.fullmatch(name)}
         return assigned
+
+
+def _is_numbered(name: str, side: str) -> bool:
+    match = NUMBERED.fullmatch(name)
+    return match is not None and match[1] == side
 
 
 def fold(key: str) -> str:

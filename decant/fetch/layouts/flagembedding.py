@@ -26,6 +26,7 @@ COLUMNS = Columns(
     },
     query=("query",),
     candidates=("pos",),
+    negatives=("neg",),
     metadata=frozenset({"type"}),  # of the instructions that FlagEmbedding's own trainer chooses among
 )
 

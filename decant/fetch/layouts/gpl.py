@@ -17,6 +17,7 @@ COLUMNS = Columns(
     {"query_id": QUERY_ID, "positive_id": ("pos_id",), "negative_id": ("neg_id",)},
     query=("query_id",),
     candidates=("positive_id",),
+    negatives=("negative_id",),
     metadata=frozenset({"margin"}),  # a difference, so no score of either text
 )
 

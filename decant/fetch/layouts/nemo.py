@@ -22,6 +22,7 @@ COLUMNS = Columns(
     },
     query=("question",),
     candidates=("pos_doc",),
+    negatives=("neg_doc",),
     metadata=frozenset({"corpus_id"}),
 )
 
@@ -34,6 +35,10 @@ def matches(seen: Seen) -> bool:
 def convert(record: Mapping[str, Any]) -> Given | Unreadable:
     """See `decant.fetch.layouts.given.LayoutModule`."""
     positive, negative = documents(record.get("pos_doc")), documents(record.get("neg_doc"))
+    if isinstance(positive, Unreadable):
+        return positive
+    if isinstance(negative, Unreadable):
+        return negative
     ids, scores = beside(positive, negative)
     query_id = identifier(record.get("question_id"))
     return Given(record.get("question"), positive.texts, negative.texts, query_id=query_id, ids=ids, scores=scores)

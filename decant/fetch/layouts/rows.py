@@ -21,6 +21,7 @@ COLUMNS = Columns(
     },
     query=("query",),
     candidates=("positive", "candidates"),
+    negatives=("negative",),
 )
 
 

@@ -7,7 +7,7 @@ from decant.data.files import Unreadable
 from decant.fetch.layouts.columns import QUERY_ID, Columns, Seen
 from decant.fetch.layouts.given import Given
 from decant.fetch.layouts.labelled_pairs import PASSAGE, PASSAGE_ID
-from decant.fetch.layouts.values import identifier, number, short
+from decant.fetch.layouts.values import are_labels, identifier, number, short
 
 JOINS = True
 COLUMNS = Columns(
@@ -24,9 +24,10 @@ COLUMNS = Columns(
 
 
 def matches(seen: Seen) -> bool:
-    """See `decant.fetch.layouts.given.LayoutModule`; the registry asks the layouts whose scores are labels before."""
-    others = (COLUMNS.find(column, seen) for column in ("query", "passage"))
-    return "score" in seen and None not in others and any(_is_number(value) for value in seen["score"])
+    """See `decant.fetch.layouts.given.LayoutModule`; whole numbers that are low are labels, not scores."""
+    others = [COLUMNS.find(column, seen) for column in ("query", "passage")]
+    scores = seen.get("score", [])
+    return None not in others and any(map(_is_number, scores)) and not are_labels(scores)
 
 
 def _is_number(value: Any) -> bool:

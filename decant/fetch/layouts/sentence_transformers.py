@@ -26,6 +26,7 @@ COLUMNS = Columns(
     },
     query=("anchor",),
     candidates=("positive", "sentence2"),
+    negatives=("negative",),
     numbered=True,
 )
 

@@ -25,6 +25,7 @@ COLUMNS = Columns(
     },
     query=("messages", "query"),
     candidates=("positive_messages", "response"),
+    negatives=("negative_messages", "rejected_response"),
 )
 
 
@@ -56,7 +57,7 @@ def _with_messages(given: Given, messages: Any) -> Given | Unreadable:
     given.query = _last(messages, "user")
     system = _last(messages, "system")
     given.prompt = system if isinstance(system, str) else given.prompt
-    if given.positive is None:
+    if given.positive is None and _is_by(messages[-1], "assistant"):
         given.positive = _last(messages, "assistant")
     return given
 

@@ -25,6 +25,7 @@ COLUMNS = Columns(
     },
     query=("query",),
     candidates=("positive_passages", "positive_document_ids"),
+    negatives=("negative_passages", "negative_document_ids"),
     metadata=frozenset({"answers", "source", "query_image", "query_video", "query_audio"}),
 )
 
@@ -37,11 +38,15 @@ def matches(seen: Seen) -> bool:
 def convert(record: Mapping[str, Any]) -> Given | Unreadable:
     """See `decant.fetch.layouts.given.LayoutModule`."""
     positive, negative = (_side(record, side) for side in ("positive", "negative"))
+    if isinstance(positive, Unreadable):
+        return positive
+    if isinstance(negative, Unreadable):
+        return negative
     ids, scores = beside(positive, negative)
     query_id = identifier(record.get("query_id"))
     return Given(record.get("query"), positive.texts, negative.texts, query_id=query_id, ids=ids, scores=scores)
 
 
-def _side(record: Mapping[str, Any], side: str) -> Documents:
+def _side(record: Mapping[str, Any], side: str) -> Documents | Unreadable:
     passages, keys = record.get(f"{side}_passages"), record.get(f"{side}_document_ids")
     return text_ids(keys) if passages is None else documents(passages)

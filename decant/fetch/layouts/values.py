@@ -47,17 +47,17 @@ def count(candidates: Any) -> int:
 
 def scores(record: Mapping[str, Any], counts: Mapping[str, int]) -> list[float | None] | Unreadable:
     """The scores in some columns, one after the other; see `_parallel`."""
-    return _parallel(record, counts, _number, None)
+    return _parallel(record, counts, _numbers, None)
 
 
 def ids(record: Mapping[str, Any], counts: Mapping[str, int]) -> list[str] | Unreadable:
     """The ids in some columns, one after the other; see `_parallel`."""
-    return _parallel(record, counts, identifier, "")
+    return _parallel(record, counts, _identifiers, "")
 
 
 def grades(record: Mapping[str, Any], counts: Mapping[str, int]) -> list[Any] | Unreadable:
     """The grades in some columns, as they are, one after the other; see `_parallel`."""
-    return _parallel(record, counts, _as_it_is, None)
+    return _parallel(record, counts, list, None)
 
 
 def number(value: Any) -> float | None:
@@ -85,19 +85,25 @@ def _number(value: Any) -> float | None:
     return read
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
+def _numbers(items: list[Any]) -> list[float | None]:
+    if set(map(type, items)) == {float} and all(map(math.isfinite, items)):
+        return items
+    return [_number(item) for item in items]
+
+
+def _identifiers(items: list[Any]) -> list[str]:
+    return [identifier(item) for item in items]
 
 
 def _parallel(
-    record: Mapping[str, Any], counts: Mapping[str, int], read: Callable[[Any], Any], absent: Any
+    record: Mapping[str, Any], counts: Mapping[str, int], read: Callable[[list[Any]], list[Any]], absent: Any
 ) -> list[Any] | Unreadable:
     """Values of some columns that stand beside candidates, in one list.
 
     Args:
         record: the row.
         counts: column → the number of candidates that it has a value for.
-        read: makes a value of what stands in the row.
+        read: makes values of what stands in a column.
         absent: the value of a candidate whose column is empty.
 
     Returns:
@@ -114,7 +120,7 @@ def _parallel(
             fault = f"`{column}` has {len(items)} values for {expected} candidates"
             return Unreadable(fault, f"give `{column}` one value a candidate, or leave it out")
         try:
-            values += map(read, items)
+            values += read(items)
         except (TypeError, ValueError, OverflowError):
             fault = f"`{column}` is {short(value)}, which does not hold finite numbers alone"
             return Unreadable(fault, f"write `{column}` as numbers, or leave it out")
