@@ -216,14 +216,20 @@ TRIPLETS = "anchor,positive,negative\nq1,p1,n1\nq1,p1,n2\nq2,p2,n3\nq1,p3,n1\n"
 NUMBERED = "query,positive,negative_1,negative_2\nq1,p1,n1,n2\nq2,p2,n3,\n"
 
 
-def from_file(path: Path, content: str) -> tuple[str, list[Given | Unreadable]]:
+def from_file(path: Path, content: str) -> list[Given | Unreadable]:
     path.write_text(content, encoding="utf-8")
-    rows = Rows(read_file(path), None)
-    return rows.layout or rows, [given for _, given in rows]
+    return [given for _, given in Rows(read_file(path), None)]
+
+
+def test_what_belongs_to_a_layout_and_is_of_no_use_is_not_told() -> None:
+    assert read({"query": "q", "pos": ["p"], "type": "normal"})[0].unused == {}
+    assert read({"query": "q", "positive": ["p"], "type": "normal"})[0].unused == {"type": "normal"}
+    passages = {"positive_passages": [{"text": "p"}], "answers": ["a"], "source": "web"}
+    assert read({"query": "q", **passages})[0].unused == {}
 
 
 def test_flagembeddings_file_is_read_with_its_scores(tmp_path: Path) -> None:
-    _, out = from_file(tmp_path / "flag.jsonl", FLAG)
+    out = from_file(tmp_path / "flag.jsonl", FLAG)
     assert out == [
         Given("q1", ["p1"], ["n1", "n2"], scores=[9.5, 1.5, 0.5]),
         Given("q2", ["p2", "p3"], ["n3"], scores=[9.5, 8.5, 0.5]),
@@ -231,12 +237,12 @@ def test_flagembeddings_file_is_read_with_its_scores(tmp_path: Path) -> None:
 
 
 def test_triplets_of_one_query_become_one_row(tmp_path: Path) -> None:
-    _, out = from_file(tmp_path / "triplets.csv", TRIPLETS)
+    out = from_file(tmp_path / "triplets.csv", TRIPLETS)
     assert out == [Given("q1", ["p1", "p3"], ["n1", "n2"]), Given("q2", ["p2"], ["n3"])]
 
 
 def test_numbered_columns_are_one_list(tmp_path: Path) -> None:
-    _, out = from_file(tmp_path / "numbered.csv", NUMBERED)
+    out = from_file(tmp_path / "numbered.csv", NUMBERED)
     assert out == [Given("q1", ["p1"], ["n1", "n2"]), Given("q2", ["p2"], ["n3"])]
 
 

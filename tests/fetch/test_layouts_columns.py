@@ -55,6 +55,7 @@ def test_what_the_refusal_says_to_write_works() -> None:
         ({"context": "p", "length": "12", "share": "0.53", "seen": "true"}, "{positive: context}"),  # a CSV's numbers
         ({"positive_ctxs": [{"text": "p"}], "answers": ["p"]}, "{positive_passages: positive_ctxs}"),  # DPR's objects
         ({"negative": ["n"], "good": ["p"]}, "{positive: good}"),  # negatives alone are no labels
+        ({"negative": ["n"], "a": "p", "b": "m"}, "{positive: a}"),  # there are negatives already
         ({"positive": None, "good": ["p"]}, "{positive: good}"),  # a column without a value
     ],
 )
@@ -92,6 +93,9 @@ def test_ignored_columns_are_not_used_either() -> None:
     record = {"query": "q", "pos": ["p"], "neg": ["n"], "pos_scores": ["broken"]}
     assert read(record, ignore=["pos_scores"])[1] == [Given("q", ["p"], ["n"])]
     assert read(record, ignore=["neg", "pos_scores"])[1] == [Given("q", ["p"])]
+    assert "`columns: {positive: context}`" in refusal({**OWN, "context": "c"}, ignore=["good", "bad"]).remedy
+    assert read({"ask": "q", **ROW}, ignore=["ask"])[0].layout == "rows"
+    assert read({"query": "q", "positive": "p", "anchor": "a"}, ignore=["anchor"])[0].layout == "rows"
 
 
 def test_mapped_columns_go_before_others() -> None:
@@ -186,6 +190,11 @@ def test_a_candidate_that_repeats_in_its_list_is_taken_once_and_one_in_both_list
     triplets = [("p", "n"), ("p", "n"), ("n", "p")]
     _, out = read(*[{"anchor": "q", "positive": positive, "negative": negative} for positive, negative in triplets])
     assert out == [Given("q", ["p", "n"], ["n", "p"])]
+
+
+def test_what_is_no_text_is_not_taken_for_a_repetition() -> None:
+    pairs = [{"query": "q", "passage": passage, "label": 1} for passage in (None, None, [], [], 1, True)]
+    assert read(*pairs)[1] == [Given("q", [None, None, [], [], 1, True])]
 
 
 def test_a_candidate_with_two_grades_or_scores_stays_twice() -> None:

@@ -11,7 +11,7 @@ from decant.fetch.layouts.detect import module
 from decant.fetch.layouts.given import Given
 from decant.fetch.layouts.read import Rows
 
-FUZZ = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 NAMES = sorted({name for layout in LAYOUTS for name in module(layout).COLUMNS.spellings})
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8)
 TEXTS = st.sampled_from(["a", "b", "c", "d", "1", "0", ""])

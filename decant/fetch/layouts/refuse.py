@@ -8,19 +8,15 @@ import yaml
 
 from decant.errors import DecantError
 
-# Columns that describe a row rather than hold its texts, and names of ids.
-_METADATA = frozenset(
-    re.findall(
-        r"\w+",
-        "author category created date dataset difficulty domain file filename hash idx index "
-        "label lang language license link locale meta metadata model name page rank "
-        "row section source split subset tag tags task timestamp title topic type "
-        "updated uri url user uuid version year ",
-    )
+# Of columns that describe a row rather than hold its texts: ids, addresses and times, and what sets are sorted by.
+_METADATA = re.compile(
+    r"""(.*_)?(id|ids|uid|uuid|guid|idx|index|url|uri|link|at|date|time|timestamp|year|source|type|name|lang|language)
+    | author|category|created|dataset|difficulty|domain|file|filename|hash|label|license|locale|meta|metadata|model
+    | page|rank|row|section|split|subset|tags?|task|title|topic|updated|user|version""",
+    re.VERBOSE,
 )
-_ID = re.compile(r"(.*_)?_?(id|ids|uid|guid|at|url|uri|date|source|type|name|lang|language)")
 _NEGATIVE = re.compile(
-    r"neg|hard|bad|wrong|false|reject|distract|noise|irrel|unrel|incorrect|(not?|non)_?(rel|corr|gold)"
+    r"(^|_)(neg|hard|bad|wrong|false|reject|distract|noise|irrel|unrel|incorrect|(not?|non)_?(rel|corr|gold))"
 )
 _POSITIVE = re.compile(r"(^|_)(pos|good|rel|answer|correct|gold|true|right|chosen|target|response|match)")
 _QUERY = re.compile(r"(^|_)(q|que|ask|anchor|search|prompt|input|keyword|title|text_?[1a]$|sentence_?[1a]$)")
@@ -120,8 +116,7 @@ def _with_objects(columns: Iterable[str], values: Mapping[str, Sequence[Any]]) -
 
 
 def _is_metadata(name: str) -> bool:
-    words = _words(name)
-    return words in _METADATA or bool(_ID.fullmatch(words))
+    return bool(_METADATA.fullmatch(_words(name)))
 
 
 def _words(name: str) -> str:
