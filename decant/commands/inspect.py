@@ -141,10 +141,13 @@ def _facts(found: "Inspection") -> list[tuple[str, object]]:
         ("grades", ", ".join(f"{grade}: {found.grades[grade]}" for grade in sorted(found.grades))),
         ("ids", found.ids),
         ("scores", found.scores),
-        ("lengths", "; ".join(
-            f"{role}: {numbers['median']:g} characters, at most {numbers['longest']:,}"
-            for role, numbers in found.lengths.items()
-        )),
+        (
+            "lengths",
+            "; ".join(
+                f"{role}: {numbers['median']:g} characters, at most {numbers['longest']:,}"
+                for role, numbers in found.lengths.items()
+            ),
+        ),
         ("unused", "; ".join(f"{name}, such as {str(value)[:40]!r}" for name, value in found.unused.items())),
         ("left out", "; ".join(f"{reason}: {count}" for reason, count in card["not_judged"].items())),
         ("repeated", card["repeated_candidates"]),

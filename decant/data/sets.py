@@ -161,7 +161,9 @@ class SplitWriter:
         added = [name for name in OPTIONAL.names if name in {*self._schema.names, *schema.names}]
         narrow = self._path.rename(self._path.with_name(f"{self._path.name}.narrow"))
         names = [name for name in self._schema.names if name not in OPTIONAL.names]
-        self._open(pa.schema([*(self._schema.field(name) for name in names), *(OPTIONAL.field(name) for name in added)]))
+        self._open(
+            pa.schema([*(self._schema.field(name) for name in names), *(OPTIONAL.field(name) for name in added)])
+        )
         with pq.ParquetFile(narrow) as file:
             for batch in file.iter_batches(ROWS_WRITTEN_AT_ONCE):
                 columns = {name: batch.column(name) for name in batch.schema.names}

@@ -1,7 +1,7 @@
 """Build a reranking set from its source: read, validate, carve, and describe it on a card."""
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,8 @@ from decant.fetch.faults import Faults
 from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
 from decant.fetch.overlap import overlaps
-from decant.fetch.reading import SplitReader
 from decant.fetch.readers import FORMATS
+from decant.fetch.reading import SplitReader
 from decant.fetch.settings import DataSet
 from decant.fetch.splits import carve, keep_some, sample
 from decant.fetch.validation import valid_rows

@@ -90,8 +90,11 @@ def _row(row: Row, positive: list[_Item], negative: list[_Item], unlabelled: lis
     grades = [item.grade for item in (*positive, *negative)]
     plain = grades == [1] * len(positive) + [0] * len(negative)
     ids = [item.identifier for item in everything]
-    texts = {
-        name: [item.text for item in items]
-        for name, items in (("positive", positive), ("negative", negative), ("unlabelled", unlabelled))
-    }
-    return replace(row, **texts, grades=[] if plain else grades, ids=ids if any(ids) else [])
+    return replace(
+        row,
+        positive=[item.text for item in positive],
+        negative=[item.text for item in negative],
+        unlabelled=[item.text for item in unlabelled],
+        grades=[] if plain else grades,
+        ids=ids if any(ids) else [],
+    )

@@ -90,7 +90,7 @@ class Faults:
             others = ", or set its `duplicates` to `merge` or `keep`" if self.counts["duplicate_query"] else ""
             raise DecantError(
                 f"{where}: {self.described()}",
-                f"correct them, or set the data set's `faults` to `drop`, which leaves them out and counts them{others}",
+                f"correct them, or set the data set's `faults` to `drop`, which leaves out and counts them{others}",
             )
         if self.share_left_out > max_dropped:
             raise DecantError(

@@ -82,9 +82,7 @@ def inspect(path: Path, options: dict[str, Any], split: str | None = None) -> In
     if path.is_file() and path.name.lower().endswith(TREC_SUFFIXES):
         return _inspect_trec(path)
     root, split = _split_of(path, options, split)
-    settings = DataSet.model_validate(
-        {"source": f"path:{root}", "train": split, "test": 1, "task": TASK, **options}
-    )
+    settings = DataSet.model_validate({"source": f"path:{root}", "train": split, "test": 1, "task": TASK, **options})
     found = Inspection(path, split=split)
     source, lengths = Source(settings, root), {"queries": [0][:0], "candidates": [0][:0]}
     validator = Validator(labelled=False, relevant_from=settings.relevant_from, unique=settings.duplicates == "refuse")
@@ -153,7 +151,9 @@ def _inspect_trec(path: Path) -> Inspection:
             found.grades.update(judged.values())
         found.positives = sum(count for grade, count in found.grades.items() if grade > 0)
         found.negatives = found.grades.total() - found.positives
-        found.notes = [f"qrels name texts by ids: set `test` (or `train`) to this file, in the block of a set with a corpus"]
+        found.notes = [
+            "qrels name texts by ids: set `test` (or `train`) to this file, in the block of a set with a corpus"
+        ]
     else:
         found.layout, found.queries = "trec-run", len(run)
         found.candidates = found.scores = sum(map(len, run.values()))
@@ -165,9 +165,11 @@ def _block(root: Path, split: str, options: dict[str, Any], found: Inspection) -
     """A block for params.yaml: the named split as train, the test split there is or a fifth of train, carved."""
     own = Path("data/own").resolve()
     folder = root.parent if root.is_file() else root
-    named = f"path:data/own{'' if folder.resolve() == own else '/' + str(folder.resolve().relative_to(own))}" if (
-        folder.resolve().is_relative_to(own)
-    ) else f"path:{folder.resolve()}"
+    named = (
+        f"path:data/own{'' if folder.resolve() == own else '/' + str(folder.resolve().relative_to(own))}"
+        if (folder.resolve().is_relative_to(own))
+        else f"path:{folder.resolve()}"
+    )
     test: str | int = max(1, min(LIMIT_OF_TEST, found.queries // 5))
     if found.layout == "beir" and split != "test" and "test" in beir.splits(root):
         test = "test"
@@ -183,7 +185,7 @@ def _block(root: Path, split: str, options: dict[str, Any], found: Inspection) -
 
 def _notes(found: Inspection) -> Iterator[str]:
     if found.scores:
-        yield f"{found.scores} scores came with the data: `decant import TRACK {found.path}` takes them as the teacher's"
+        yield f"{found.scores} scores came along: `decant import TRACK {found.path}` takes them as the teacher's"
     if found.candidates and not found.positives:
         yield "the candidates have no labels: the teacher's scores stand in for them in training"
     elif not found.positives:

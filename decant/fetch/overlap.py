@@ -91,7 +91,7 @@ def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict
 
 def overlaps(splits: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     """`overlap`'s counts of each pair of a set's splits: `train-dev`, `train-test` and `dev-test`."""
-    counts = {}
+    counts: dict[str, dict[str, Any]] = {}
     for number, one in enumerate(SPLITS[:-1]):
         others = SPLITS[number + 1 :]
         found = overlap(splits[one], *(splits[other] for other in others))

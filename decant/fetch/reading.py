@@ -13,6 +13,7 @@ from decant.fetch.layouts.read import Rows
 from decant.fetch.readers import FORMATS, beir, mteb, ranked
 from decant.fetch.settings import DataSet
 
+
 class Read(Protocol):
     """The function `read` of a format's module."""
 
@@ -106,7 +107,8 @@ class _TextsById:
                     kept.append(number)
                 number += 1
             items[:] = found
-        for parallel in (given.ids, given.scores, given.grades):
+        parallels: tuple[list[Any] | None, ...] = given.ids, given.scores, given.grades
+        for parallel in parallels:
             if parallel and len(parallel) == number:
                 parallel[:] = [parallel[place] for place in kept]
         yield place, given

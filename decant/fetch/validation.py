@@ -54,6 +54,14 @@ class Candidate(NamedTuple):
     identifier: str
 
 
+class _LeftOut(Exception):
+    """A row is left out for a fault or, without a kind, for faults that are counted already."""
+
+    def __init__(self, kind: str = "", detail: str = "") -> None:
+        super().__init__()
+        self.kind, self.detail = kind, detail
+
+
 class Validator:
     """Turns what a source gives into rows, and counts what is wrong.
 
@@ -83,39 +91,40 @@ class Validator:
                 self.faults.not_judged[given.reason] += 1
                 continue
             self.faults.rows += 1
-            row = self._row(place, given)
-            if row is None:
+            try:
+                row = self._row(place, given)
+            except _LeftOut as fault:
+                if fault.kind:
+                    self.faults.add(fault.kind, place, fault.detail)
                 self.faults.rows_left_out += 1
                 continue
             self.faults.near_duplicates += _near_duplicates(row)
             yield place, row
 
-    def _row(self, place: str, given: Given | Unreadable) -> Row | None:
+    def _row(self, place: str, given: Given | Unreadable) -> Row:
         if isinstance(given, Unreadable):
-            return self._left_out("unreadable", place, given.fault)
+            raise _LeftOut("unreadable", f"{given.fault}: {given.remedy}")
         query = given.query
         if query is None:
-            return self._left_out("no_query", place)
+            raise _LeftOut("no_query")
         if self._text_fault(place, "query", query):
-            return None
+            raise _LeftOut
         row = self._sound(given) or self._mended(place, given)
-        return None if row is None or not self._fits(place, row) else row
+        self._check_fit(row)
+        return row
 
-    def _fits(self, place: str, row: Row) -> bool:
-        """Whether a row is of the split's kind, and its query new."""
+    def _check_fit(self, row: Row) -> None:
+        """Leave out a row that is not of the split's kind, or whose query is not new."""
         if self._all_labelled is None:
             self._all_labelled = row.labelled
         elif self._all_labelled != row.labelled:
-            self.faults.add("mixed", place, f"the row is {'' if row.labelled else 'not '}labelled, unlike the first")
-            return False
+            raise _LeftOut("mixed", f"the row is {'' if row.labelled else 'not '}labelled, unlike the first")
         key = hash(row.query)
         if key in self._seen:
             self.faults.duplicate_queries += 1
             if self.unique:
-                self.faults.add("duplicate_query", place, f"the query {short(row.query)} is in an earlier row too")
-                return False
+                raise _LeftOut("duplicate_query", f"the query {short(row.query)} is in an earlier row too")
         self._seen.add(key)
-        return True
 
     def _sound(self, given: Given) -> Row | None:
         """The row where nothing can be wrong with its texts, which a few looks at all of them together tell."""
@@ -137,8 +146,8 @@ class Validator:
         self.faults.texts += len(letters)
         return Row(given.query, positive, negative, query_id=given.query_id, ids=given.ids)
 
-    def _mended(self, place: str, given: Given) -> Row | None:
-        """The row without its faulty candidates, which are counted; None where it is left out."""
+    def _mended(self, place: str, given: Given) -> Row:
+        """The row without its faulty candidates, which are counted."""
         if given.candidates is not None:
             return self._unlabelled(place, given)
         lists = {key: _listed(getattr(given, key)) for key in ("positive", "negative")}
@@ -146,14 +155,14 @@ class Validator:
         if absent and not self.labelled:
             return Row(given.query, query_id=given.query_id)
         if absent:
-            return self._left_out("unlabelled", place, "a query without candidates")
+            raise _LeftOut("unlabelled", "a query without candidates")
         for key, items in lists.items():
             if items is None:
-                return self._left_out("not_a_string", place, f"`{key}` is {short(getattr(given, key))}")
+                raise _LeftOut("not_a_string", f"`{key}` is {short(getattr(given, key))}")
         given_lists = {key: items or [] for key, items in lists.items()}
         candidates, size = _candidates(given, given_lists), len(given_lists["positive"])
         if candidates is None:
-            return self._left_out("unreadable", place, "its grades or ids are not as many as its texts")
+            raise _LeftOut("unreadable", "its grades or ids are not as many as its texts")
         if given.grades is not None:
             candidates = [each for each in candidates if self._has_grade(place, each)]
             parts = [[c for c in candidates if c.grade >= self.relevant_from]]
@@ -166,25 +175,25 @@ class Validator:
         )
         negative = self._without_positives(place, positive, negative)
         if not positive:
-            return self._left_out("" if had[0] else "no_positive", place)
+            raise _LeftOut("" if had[0] else "no_positive")
         if self.labelled and not negative:
-            return self._left_out("" if had[1] else "no_negative", place)
+            raise _LeftOut("" if had[1] else "no_negative")
         return _assembled(given, positive, negative)
 
-    def _unlabelled(self, place: str, given: Given) -> Row | None:
+    def _unlabelled(self, place: str, given: Given) -> Row:
         items = _listed(given.candidates)
         if given.positive is not None:
-            return self._left_out("labels_and_candidates", place, "give positive and negative, or candidates alone")
+            raise _LeftOut("labels_and_candidates", "give positive and negative, or candidates alone")
         if self.labelled:
-            return self._left_out("unlabelled", place, "the candidates have no labels")
+            raise _LeftOut("unlabelled", "the candidates have no labels")
         if items is None:
-            return self._left_out("not_a_string", place, f"`candidates` is {short(given.candidates)}")
+            raise _LeftOut("not_a_string", f"`candidates` is {short(given.candidates)}")
         candidates = _candidates(given, {"candidates": items})
         if candidates is None:
-            return self._left_out("unreadable", place, "its ids are not as many as its texts")
+            raise _LeftOut("unreadable", "its ids are not as many as its texts")
         found = self._texts(place, "candidates", candidates)
         if len(found) < 2:
-            return self._left_out("too_few_candidates", place)
+            raise _LeftOut("too_few_candidates")
         ids = [each.identifier for each in found] if given.ids else []
         return Row(given.query, unlabelled=[each.text for each in found], query_id=given.query_id, ids=ids)
 
@@ -236,11 +245,6 @@ class Validator:
         else:
             return False
         return True
-
-    def _left_out(self, kind: str, place: str, detail: str = "") -> None:
-        """Count the fault for which a row is left out; without a kind its own faults are counted already."""
-        if kind:
-            self.faults.add(kind, place, detail)
 
 
 def _listed(value: Any) -> list[Any] | None:

@@ -13,7 +13,6 @@ from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.inspection import inspect
 from decant.fetch.settings import DataSet
-from decant.files import read_json
 
 CASES = Path(__file__).parent / "cases"
 OTHERS = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}

@@ -32,7 +32,9 @@ def row(query: str = "a query of its own", positive: str = "its positive", negat
 
 def counts(train: list[Row], other: list[Row]) -> dict:
     with TemporaryDirectory() as folder:
-        return overlap(*(written(Path(folder), name, rows) for name, rows in (("train", train), ("test", other))))["test"]
+        return overlap(*(written(Path(folder), name, rows) for name, rows in (("train", train), ("test", other))))[
+            "test"
+        ]
 
 
 def written(folder: Path, name: str, rows: list[Row]) -> Path:

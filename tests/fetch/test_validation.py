@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from decant.data.files import Unreadable
 from decant.data.sets import Row, normalise
 from decant.errors import DecantError
-from decant.data.files import Unreadable
 from decant.fetch.faults import KINDS, Faults
 from tests.support.validated import validated
 
@@ -218,7 +218,11 @@ def test_duplicate_queries_are_kept_as_rows_and_counted():
 
 
 def test_a_conflict_between_kept_rows_is_a_fault_of_the_negative():
-    records = record(negative=["n", "N2"]), record(positive=["n2."], negative=["m"]), record(query="r", positive=["n"], negative=["m"])
+    records = (
+        record(negative=["n", "N2"]),
+        record(positive=["n2."], negative=["m"]),
+        record(query="r", positive=["n"], negative=["m"]),
+    )
     with pytest.raises(DecantError, match="line 1: 'N2' is negative here and positive in another row"):
         check(*records, duplicates="keep")
     rows, faults = check(*records, duplicates="keep", faults="drop")

@@ -17,7 +17,7 @@ def read_qrels(path: Path) -> tuple[dict[str, dict[str, Any]], list[tuple[str, U
     """Read qrels of three columns (a header may stand before them) or of TREC's four, tabs or blanks between them.
 
     Returns:
-        query-id → corpus-id → grade, and the lines that cannot be read. A pair that stands twice with two grades cannot.
+        query-id → corpus-id → grade, and the lines that cannot be read. A pair with two grades cannot.
     """
     qrels: dict[str, dict[str, Any]] = {}
     faults = []
