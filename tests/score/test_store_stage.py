@@ -283,7 +283,7 @@ def test_imported_scores_of_another_scale_are_never_mixed(scored: Project, tmp_p
     [
         ({"query": "a", "passage": "b"}, "line 2: `score` is null"),
         ({"query": "a", "passage": "b", "score": "high"}, 'line 2: `score` is "high"'),
-        ({"query": "a", "passage": "b", "score": float("nan")}, "line 2: `score` is NaN"),
+        ({"query": "a", "passage": "b", "score": float("nan")}, "line 2: not valid JSON (NaN is no number there)"),
         ({"query": "a", "passage": "b", "score": 1e39}, "line 2: `score` is 1e+39"),
         ({"query": "a", "passage": "b", "score": True}, "line 2: `score` is true"),
         ({"query": "", "passage": "b", "score": 1}, 'line 2: `query` is ""'),
