@@ -1,9 +1,12 @@
 """Columns are found under their usual names, as the user maps them, or refused with the mapping to write."""
 
+from pathlib import Path
+
 import pytest
 
 from decant.data.files import Unreadable
 from decant.errors import DecantError
+from decant.fetch.layouts import LAYOUTS, Layout
 from decant.fetch.layouts.given import Given, TextId
 from decant.fetch.layouts.read import PEEK, Rows
 
@@ -75,6 +78,11 @@ def test_rows_without_a_query_are_refused_with_a_mapping_to_write() -> None:
     assert "`columns: {query: ask, positive: good}`" in error.remedy
     assert "(found: nothing)" in refusal({}).problem
     assert "of the layout rows" in refusal({"text": "q"}, layout="rows").problem
+
+
+def test_a_refusal_can_be_printed_whatever_a_column_is_called() -> None:
+    for record in ({"query": "q", "half \ud83d": "p"}, {"half \ud83d": "p"}):
+        assert b"`half \\ud83d`" in str(refusal(record)).encode()
 
 
 def test_a_query_alone_beside_plain_metadata_is_read() -> None:
@@ -223,3 +231,28 @@ def test_gpls_rows_of_one_query_are_joined() -> None:
     assert out[0] == Given(TextId("q1"), [TextId("a")], [TextId("b"), TextId("d")], query_id="q1", ids=["a", "b", "d"])
     assert out[1].query_id == "q2"
     assert all(isinstance(text, TextId) for text in [out[0].query, *out[0].positive, *out[0].negative])
+
+
+CHOSEN = """
+from decant.fetch.layouts.columns import Columns
+from decant.fetch.layouts.given import Given
+
+JOINS = True
+COLUMNS = Columns({"prompt": ("query",), "chosen": (), "rejected": ()}, query=("prompt",), candidates=("chosen",))
+
+def matches(seen):
+    return {"prompt", "chosen", "rejected"} <= seen.keys()
+
+def convert(record):
+    return Given(record.get("prompt"), record.get("chosen"), record.get("rejected"))
+"""
+
+
+def test_a_layout_is_a_module_and_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made_up_layout.py").write_text(CHOSEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    records = [{"Prompt": "q", "chosen": "p", "rejected": text} for text in ("n", "m")]
+    assert "no column holds a query" in refusal(*records).problem
+    monkeypatch.setitem(LAYOUTS, "chosen", Layout("made_up_layout"))
+    rows, out = read(*records)
+    assert (rows.layout, out) == ("chosen", [Given("q", ["p"], ["n", "m"])])

@@ -142,7 +142,8 @@ def _is_object(item: Any) -> bool:
 
 
 def _quoted(name: str) -> str:
-    return f"`{name}`"
+    printable = name.encode("utf-8", "backslashreplace").decode()  # JSON can hold half of a surrogate pair
+    return f"`{printable}`"
 
 
 def _flow(value: Any) -> str:
