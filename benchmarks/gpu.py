@@ -127,8 +127,8 @@ def measured_cells(row: Row, result: Measured | str, peak: float, plain: Measure
         f"{result.calls * result.items:,.2f} {result.unit}",
         f"{result.calls * result.tokens:,.0f}",
         f"{flops / 1e12:,.3f}",
-        f"{flops / peak:.1%}",
-        f"{result.calls / plain.calls:.2f}" if isinstance(plain, Measured) else "–",
+        f"{100 * flops / peak:.3g} %",
+        f"{result.calls / plain.calls:.3g}" if isinstance(plain, Measured) else "–",
         "–" if result.memory is None else f"{result.memory / 1e9:.1f}",
     ]
 

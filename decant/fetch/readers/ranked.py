@@ -81,7 +81,7 @@ def _dense(settings: DataSet, texts: Sequence[str]) -> Search:
 
 
 def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | None = None) -> dict[str, str]:
-    """The texts of a corpus or of queries by their ids, a title before its text, without empty ones; or of the wanted ids.
+    """The texts of a corpus or of queries by their ids, without empty ones, a title before its text; all or those wanted.
 
     Raises:
         DecantError: a row has no id, or an id stands twice with different texts.
