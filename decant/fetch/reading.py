@@ -71,7 +71,8 @@ class SplitReader:
             else:
                 yield place, item
         if self._rows is not None:
-            self.layout, self.unused = self._rows.layout or self.layout, self._rows.unused
+            self.layout = self._rows.layout or self.layout
+            self.unused = {name: value for name, value in self._rows.unused.items() if value not in (None, "", [])}
 
 
 class _TextsById:
