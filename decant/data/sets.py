@@ -219,6 +219,13 @@ def read_rows(path: Path, wanted: Collection[int]) -> Split:
         return Split(rows, _task(file.schema_arrow))
 
 
+def stream_rows(path: Path) -> Iterator[Row]:
+    """The rows of a split, one by one, so that a large one need not fit in memory."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            yield from map(_row, batch.to_pylist())
+
+
 def _row(record: dict[str, Any]) -> Row:
     if "candidates" in record:
         record["unlabelled"] = record.pop("candidates")

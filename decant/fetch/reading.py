@@ -44,18 +44,22 @@ def format_of(settings: DataSet, root: Path, *, repository: bool) -> str:
 class SplitReader:
     """The records of a split, and afterwards what its source holds that no reader uses.
 
+    `join=False` leaves the rows of one query apart, each at its own place.
+
     Attributes:
         layout: how the source is laid out, known at the end.
         unused: column → an example of what stands in it.
         prompts: query prompts that came with the rows, each with its number of rows.
     """
 
-    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool) -> None:
+    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True) -> None:
         self.root, self.settings = root, settings
         name = format_of(settings, root, repository=repository)
         read: Read = importlib.import_module(FORMATS[name].module).read
         records: Any = read(root, split, settings, repository=repository)
-        rows = Rows(records, FORMATS[name].layout, settings.columns, settings.ignore) if FORMATS[name].rows else None
+        layout, rows = FORMATS[name].layout, None
+        if FORMATS[name].rows:
+            rows = Rows(records, layout, settings.columns, settings.ignore, join=join)
         self._items: Iterable[tuple[str, Item]] = records if rows is None else rows
         self._rows, self.layout = rows, name
         self.unused: dict[str, Any] = {}
