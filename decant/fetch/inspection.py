@@ -193,7 +193,7 @@ def _other_splits(root: Path, split: str, found: Inspection) -> dict[str, str | 
         folder = root.parent if root.is_file() else root
         files = [path.name for path in sorted(folder.iterdir()) if path.is_file() and split.startswith("train.")]
         beside = {name.partition(".")[0]: name for name in files}
-    named = {name: beside[name] for name in ("dev", "test") if name in beside}
+    named: dict[str, str | int] = {name: beside[name] for name in ("dev", "test") if name in beside}
     if found.negatives or _ranks_positives_alone(found):
         return {"test": max(1, min(LIMIT_OF_TEST, found.queries // 5)), **named}
     return {"dev": DEV, "test": TEST, **named}

@@ -1,6 +1,8 @@
 """`decant inspect` proposes a block that `fetch` takes as it is."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,10 @@ def test_where_nothing_can_be_carved_the_block_names_files_to_write(tmp_path: Pa
     for number, split in enumerate(("dev", "test"), start=1):
         write_labelled(tmp_path / f"{split}.jsonl", 20 * number)
     assert fetched(tmp_path, found.block) == {"train": 20, "dev": 20, "test": 20}
+
+
+def test_a_fault_of_two_options_together_names_both(tmp_path: Path) -> None:
+    write_labelled(tmp_path / "own.jsonl", 0)
+    command = [sys.executable, "-c", "from decant.commands import app; app()", "inspect", "own.jsonl"]
+    result = subprocess.run([*command, "--candidates", "run"], cwd=tmp_path, capture_output=True, text=True)
+    assert "decant inspect: `candidates` is run and `run` is None: the one needs the other" in result.stderr
