@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,10 +73,15 @@ def _inspect(path: Path, options: dict[str, Any], split: str | None) -> "Inspect
         return look(path, options, split)
     except ValidationError as error:
         faults = "; ".join(
-            f"--{'-'.join(map(str, fault['loc'])).replace('_', '-')}: {fault['msg'].removeprefix('Value error, ')}"
+            f"{_option(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors(include_url=False)
         )
         raise DecantError(faults, "`decant inspect --help` lists the options") from error
+
+
+def _option(keys: Sequence[int | str]) -> str:
+    """The option that gives a key of the block; nothing for a fault of several keys."""
+    return f"--{'-'.join(map(str, keys)).replace('_', '-')}: " if keys else ""
 
 
 def _add(name: str, found: "Inspection") -> None:

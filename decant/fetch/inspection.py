@@ -21,6 +21,8 @@ from decant.fetch.validation import Validator
 SHOWN = 3  # rows
 LIMIT_OF_TEST = 500  # queries that are proposed as a test split
 TASK = "Given a question, retrieve the passage that answers it"
+DEV, TEST = "dev.jsonl", "test.jsonl"  # proposed where nothing can be carved
+LABELLED = "dev and test need files with labels and negatives: write those of the block, or name others"
 TREC_SUFFIXES = (".txt", ".trec", ".qrels", ".run")
 
 
@@ -162,7 +164,7 @@ def _inspect_trec(path: Path) -> Inspection:
 
 
 def _block(root: Path, split: str, options: dict[str, Any], found: Inspection) -> dict[str, Any]:
-    """A block for params.yaml: the named split as train, the test split there is or a fifth of train, carved."""
+    """A block for params.yaml that `fetch` takes as it is, once the files that it names are there."""
     own = Path("data/own").resolve()
     folder = root.parent if root.is_file() else root
     named = (
@@ -170,12 +172,9 @@ def _block(root: Path, split: str, options: dict[str, Any], found: Inspection) -
         if (folder.resolve().is_relative_to(own))
         else f"path:{folder.resolve()}"
     )
-    test: str | int = max(1, min(LIMIT_OF_TEST, found.queries // 5))
-    if found.layout == "beir" and split != "test" and "test" in beir.splits(root):
-        test = "test"
-    elif root.is_dir() and split.startswith("train."):
-        test = next((path.name for path in sorted(root.glob("test.*"))), test)
-    settings = {"source": named, **options, "train": split, "test": test, "task": TASK}
+    settings = {"source": named, **options, "train": split, **_other_splits(root, split, found), "task": TASK}
+    if _ranks_positives_alone(found):
+        settings.setdefault("candidates", "bm25")
     if found.faults.counts["duplicate_query"]:
         settings["duplicates"] = "merge"
     if found.faults.total - found.faults.counts["duplicate_query"]:
@@ -183,14 +182,38 @@ def _block(root: Path, split: str, options: dict[str, Any], found: Inspection) -
     return settings
 
 
+def _other_splits(root: Path, split: str, found: Inspection) -> dict[str, str | int]:
+    """Dev and test for the block: what lies beside train, else a number to carve.
+
+    Train rows without labels or negatives cannot be carved, so the block then names files that are still to be written.
+    """
+    if found.layout == "beir":
+        beside = {name: name for name in beir.splits(root) if name != split}
+    else:
+        folder = root.parent if root.is_file() else root
+        files = [path.name for path in sorted(folder.iterdir()) if path.is_file() and split.startswith("train.")]
+        beside = {name.partition(".")[0]: name for name in files}
+    named: dict[str, str | int] = {name: beside[name] for name in ("dev", "test") if name in beside}
+    if found.negatives or _ranks_positives_alone(found):
+        return {"test": max(1, min(LIMIT_OF_TEST, found.queries // 5)), **named}
+    return {"dev": DEV, "test": TEST, **named}
+
+
+def _ranks_positives_alone(found: Inspection) -> bool:
+    """Whether a set with qrels, which name relevant documents alone, needs other candidates."""
+    return found.layout in ("beir", "mteb") and bool(found.positives) and not found.negatives
+
+
 def _notes(found: Inspection) -> Iterator[str]:
     if found.scores:
         yield f"{found.scores} scores came along: `decant import TRACK {found.path}` takes them as the teacher's"
-    if found.candidates and not found.positives:
-        yield "the candidates have no labels: the teacher's scores stand in for them in training"
+    if _ranks_positives_alone(found):
+        yield "all judged documents are relevant: the block ranks BM25's best with them (`candidates`, `top_k`)"
+    elif found.candidates and not found.positives:
+        yield f"the candidates have no labels: the teacher's scores stand in for them in training; {LABELLED}"
     elif not found.positives:
-        yield "the rows are queries alone: set the track's `mine` to {method: bm25} to search a corpus for candidates"
+        yield f"the rows are queries alone: set the track's `mine` to {{method: bm25}} to search a corpus; {LABELLED}"
     elif not found.negatives:
-        yield "the rows have no negatives: set the track's `mine` to {method: bm25} to mine them"
+        yield f"the rows have no negatives: set the track's `mine` to {{method: bm25}} to mine them; {LABELLED}"
     for prompt, count in found.prompts.items():
         yield f"{count} rows came with the query prompt {prompt!r}"

@@ -211,7 +211,9 @@ def test_a_folder_of_shards_is_one_split(tmp_path):
 
 
 def test_a_column_that_nobody_reads_is_named_with_an_example(tmp_path):
-    rows = [{"query": f"q{number}", "pos": [f"a{number}"], "neg": ["b"], "note": f"note {number}"} for number in range(9)]
+    rows = [
+        {"query": f"q{number}", "pos": [f"a{number}"], "neg": ["b"], "note": f"note {number}"} for number in range(9)
+    ]
     folder = write(tmp_path / "own", train__jsonl="\n".join(map(json.dumps, rows)))
     assert inspect(folder / "train.jsonl", {}).unused == {"note": "note 0"}
     settings = DataSet(source=f"path:{folder}", train="train.jsonl", dev=2, test=2, task="")
