@@ -92,7 +92,7 @@ def _outlook(work: "Work") -> str:
 
     if not work.unread:
         made = f", or will have it of embeddings in the store ({work.missing})" if work.missing else ""
-        return f": every pair of every split has a score{made}; no teacher will run"
+        return f": every pair of every split has a score{made}; no teacher will run{_engine_hint(work)}"
     texts = "texts" if work.prompts.of_texts else "pairs"
     missing = f": {work.missing} pairs have no score yet" if work.missing else ": embeddings are wanted too"
     if teacher_asked() == "never":
@@ -101,3 +101,15 @@ def _outlook(work: "Work") -> str:
         f"{missing}: the teacher will read {work.unread} {texts}, and `score` first compares some of the imported "
         "scores with its own"
     )
+
+
+def _engine_hint(work: "Work") -> str:
+    """What to do where `score` would ask for an engine that nobody needs."""
+    from decant.errors import DecantError
+    from decant.score.engines.base import engine_version
+
+    try:
+        engine_version(work.job.teacher)
+    except DecantError as error:
+        return f" ({error.problem}: run `score` with DECANT_TEACHER=never)"
+    return ""

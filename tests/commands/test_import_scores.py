@@ -91,6 +91,15 @@ def test_a_run_is_imported_by_the_ids_of_the_set(project: Project, tmp_path: Pat
     assert scores(project) == [10, 9, 8, 7, 10, 9, 8, 7, 6, 10, 9, 8, 7]
 
 
+def test_an_engine_that_is_not_installed_is_no_hindrance(project: Project) -> None:
+    project.edit_params(lambda params: params["reranker"]["teacher"].update(engine="vllm"))
+    said = imported(project, CASE)
+    assert f"{NEVER} (" in said
+    assert "run `score` with DECANT_TEACHER=never)" in said
+    stage(project, "score", "reranker", DECANT_TEACHER="never")
+    assert scores(project)[0] == 9.5
+
+
 def test_columns_of_ones_own_and_what_looks_like_labels(project: Project, tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_bytes("q,text,logit\nwörter,b,1\nwörter,c,0\n".encode("latin-1"))
