@@ -4,7 +4,7 @@ import argparse
 
 from decant import paths
 from decant.errors import DecantError
-from decant.fetch.build import fetch_set
+from decant.fetch.build import fetch_set, left_out
 from stages import cli
 
 
@@ -18,6 +18,11 @@ def main(name: str) -> None:
     for split, counts in card["splits"].items():
         sizes = f"{counts['queries']} queries, {counts['pairs']} pairs, {counts['unique_texts']} distinct texts"
         print(f"{name} {split}: {sizes}{', carved from train' if split in card.get('carved_from_train', ()) else ''}")
+        for told in left_out(counts):
+            print(f"{name} {split}: {told}")
+    for split, columns in card.get("unused", {}).items():
+        found = "; ".join(f"`{column}`, such as {str(value)[:40]!r}" for column, value in columns.items())
+        print(f"{name} {split}: no reader uses {found}")
     if settings.dev is None:
         print(f"{name}: dev is a tenth of train, at most 500 queries; set datasets.{name}.dev to change that")
 

@@ -34,6 +34,7 @@ def read(params: Params, track: str) -> TrackResults:
         curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),
+        left_out=read_json(paths.METRICS / track / "left_out.json"),
         guard={"dataset": block.guard, "max_loss": block.train.max_loss},
         fresh_head=getattr(block.student, "head", None) == "fresh",
         baseline=None if untouched is None else {"model": untouched, **roles},

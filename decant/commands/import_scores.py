@@ -1,34 +1,103 @@
 """`decant import`: take in scores of a track's teacher that exist already."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from decant.commands.options import columns_of
 from decant.commands.plan import job_of
 from decant.processes import run_main
+
+if TYPE_CHECKING:
+    from decant.fetch.scored import ScoredFile
+    from decant.fetch.scored_run import ScoredRun
+    from decant.score.store.taking import Taken
+    from decant.score.work import Work
+
+SHOWN = 3  # places
 
 
 def import_scores(
     track: Annotated[str, typer.Argument(metavar="TRACK", help="whose teacher made the scores")],
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet: query, passage, score a row", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="rows with scores in any layout, or a TREC run", metavar="FILE")],
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="flagembedding, tevatron, nemo, scored_pairs or trec-run, where it is not found out right"
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="score=logit reads the column `logit` as score; may be repeated")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="of a text file, such as gbk")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="the texts that rows name by ids alone (id, text)")] = None,
 ) -> None:
     """Take the raw scores of a file into the score store, as those of the track's teacher.
 
+    FILE has rows of query, passage and score; pos_scores and neg_scores (FlagEmbedding); a score in each passage
+    (Tevatron, NeMo); or is a TREC run (.txt, .trec, .run) with the ids of the track's sets.
+
     The stage `score` compares some of them with the teacher's own before it mixes the two.
 
-    Example: decant import reranker scores.jsonl
+    Examples: `decant import reranker scores.jsonl`, `decant import reranker teacher.run`.
     """
 
     def main() -> None:
-        from decant.score.store.taking import take_file
+        from decant.fetch.scored import open_scored
+        from decant.score.store.taking import take_scores
         from decant.score.work import open_work
 
+        mapped = columns_of(columns)
         with open_work(job_of(track), print) as work:
             splits = {name: (split.path, split.task) for name, split in work.splits.items()}
-            counts = take_file(file, splits, work.prompts, work.stored)
-        print(f"{track}: {counts['pairs']} pairs in {file}, {counts['new']} of them new to the store")
-        for name, split in work.splits.items():
-            print(f"{track} {name}: {counts[name]} of {len(split.positions)} pairs are in the file")
+            paths = [path for path, _ in splits.values()]
+            scored = open_scored(
+                file, paths, layout=format_ or "auto", columns=mapped, encoding=encoding, corpus=corpus
+            )
+            taken = take_scores(scored, file, splits, work.prompts, work.stored)
+            work.look()
+        for line in (*_counts(work, scored, taken), *_left_out(scored, taken), _outlook(work)):
+            print(f"{track}{line}")
 
     run_main("decant import", main)
+
+
+def _counts(work: "Work", scored: "ScoredFile | ScoredRun", taken: "Taken") -> Iterator[str]:
+    yield f": {taken.pairs} pairs with scores in {scored.path} ({scored.layout}), {taken.new} of them new to the store"
+    for name, split in work.splits.items():
+        yield f" {name}: {taken.covered[name]} of {len(split.positions)} pairs are in the file"
+
+
+def _left_out(scored: "ScoredFile | ScoredRun", taken: "Taken") -> Iterator[str]:
+    """What is odd about the file: what has no score, no text or no split, and scores that look like labels."""
+    if scored.without_score:
+        yield f": {scored.without_score} pairs in the file have no score, and are not imported"
+    if places := scored.without_text:
+        yield f": {len(places)} rows name ids without a text, and are not imported{_first(places)}"
+    if places := taken.unmatched:
+        yield f": {len(places)} pairs match no pair of any split; the store keeps their scores{_first(places)}"
+    if scored.like_labels:
+        yield ": all scores are low whole numbers, as labels are; a teacher's raw scores are not"
+
+
+def _first(places: list[str]) -> str:
+    return "".join(f"\n  {place}" for place in places[:SHOWN]) + ("\n  …" if len(places) > SHOWN else "")
+
+
+def _outlook(work: "Work") -> str:
+    """Whether the teacher will run, and what becomes of the imported scores then."""
+    from decant.score.work import teacher_asked
+
+    if not work.unread:
+        made = f", or will have it of embeddings in the store ({work.missing})" if work.missing else ""
+        return f": every pair of every split has a score{made}; no teacher will run"
+    texts = "texts" if work.prompts.of_texts else "pairs"
+    missing = f": {work.missing} pairs have no score yet" if work.missing else ": embeddings are wanted too"
+    if teacher_asked() == "never":
+        return f"{missing}, and DECANT_TEACHER=never forbids the teacher to read what is missing"
+    return (
+        f"{missing}: the teacher will read {work.unread} {texts}, and `score` first compares some of the imported "
+        "scores with its own"
+    )

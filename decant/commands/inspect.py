@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from decant.commands.options import columns_of
 from decant.errors import DecantError
 from decant.processes import run_main
 
@@ -42,7 +43,7 @@ def inspect(
     def main() -> None:
         options = {
             "format": format_,
-            "columns": dict(_pair(each) for each in columns or ()),
+            "columns": columns_of(columns),
             "ignore": ignore,
             "encoding": encoding,
             "relevant_from": relevant_from,
@@ -61,13 +62,6 @@ def inspect(
             print(_text(found, add))
 
     run_main("decant inspect", main)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise DecantError(f"--columns {text!r}: not of the form name=column", "write --columns positive=good")
-    return key, value
 
 
 def _inspect(path: Path, options: dict[str, Any], split: str | None) -> "Inspection":

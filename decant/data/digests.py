@@ -1,8 +1,10 @@
 """Keys of texts and pairs in the store: digests of their content, and of the prompt before it."""
 
+import re
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import TypeAlias
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,11 @@ def in_context(keys: Keys, context: str) -> Keys:
 def text_id(text: str) -> str:
     """An id for a text that has none: the 64-bit BLAKE2b of its UTF-8, as `b2sum -l 64` prints it, 16 hex digits."""
     return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def trec_id(given: str, text: str = "") -> str:
+    """A text's id in TREC's files: as given, but a space becomes `%20`; `text_id` where none is given."""
+    return re.sub(r"\s", lambda blank: quote(blank[0]), given) if given else text_id(text)
 
 
 def pair_keys(left: Keys, right: Keys) -> Keys:

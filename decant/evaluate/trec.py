@@ -4,16 +4,14 @@ A run has six columns: query id, `Q0`, document id, rank, score, tag. The judgem
 `0`, document id, grade. White space separates columns, so it is percent-encoded in an id.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 import pyarrow.parquet as pq
 
-from decant.data.digests import text_id
+from decant.data.digests import trec_id
 from decant.data.sets import Row
 from decant.errors import DecantError
 
@@ -94,7 +92,7 @@ def identified(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
     Raises:
         DecantError: two rows, or two candidates of a row, have one id: they would count as one.
     """
-    named = [(_name(row.query_id, row.query), _documents(row)) for row in rows]
+    named = [(trec_id(row.query_id, row.query), _documents(row)) for row in rows]
     if twice := _repeated([query for query, _ in named]):
         raise DecantError(
             f"{twice} is the id of two rows' queries, which TREC's formats would take for one",
@@ -104,18 +102,13 @@ def identified(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
 
 
 def _documents(row: Row) -> list[str]:
-    documents = [_name(*pair) for pair in zip(row.ids or [""] * len(row.candidates), row.candidates, strict=True)]
+    documents = [trec_id(*pair) for pair in zip(row.ids or [""] * len(row.candidates), row.candidates, strict=True)]
     if twice := _repeated(documents):
         raise DecantError(
             f"{twice} is the id of two candidates of the query {row.query[:60]!r}",
             "give each document of the source an id of its own",
         )
     return documents
-
-
-def _name(given: str, text: str) -> str:
-    """The id as given, but for white space: a space becomes `%20`."""
-    return re.sub(r"\s", lambda blank: quote(blank[0]), given) if given else text_id(text)
 
 
 def _repeated(ids: Sequence[str]) -> str | None:

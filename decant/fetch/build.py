@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from decant.data.sets import SPLITS, Row, SplitWriter
 from decant.errors import DecantError
 from decant.fetch.counts import Counts
-from decant.fetch.faults import Faults
+from decant.fetch.faults import KINDS, Faults
 from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
 from decant.fetch.overlap import overlaps
@@ -132,6 +132,15 @@ def write_valid(source: Source, split: str, path: Path) -> Faults:
             "check the source's file or split name",
         )
     return faults
+
+
+def left_out(counts: Mapping[str, Any]) -> Iterator[str]:
+    """What was left out of a split, by its counts on the card, in a line; nothing where it is whole."""
+    if counts["faults"]:
+        kinds = ", ".join(f"{KINDS[kind]}: {count}" for kind, count in counts["faults"].items())
+        yield f"{counts['rows_left_out']} rows and {counts['texts_left_out']} candidates are left out ({kinds})"
+    if counts["not_judged"]:
+        yield "left out: " + ", ".join(f"{count} {reason}" for reason, count in counts["not_judged"].items())
 
 
 def _choose(settings: DataSet, source: Source, folder: Path) -> list[str]:

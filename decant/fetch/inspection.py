@@ -13,7 +13,7 @@ from decant.fetch.build import Source
 from decant.fetch.faults import Faults
 from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
-from decant.fetch.readers import beir, trec
+from decant.fetch.readers import beir, rows, trec
 from decant.fetch.reading import format_of
 from decant.fetch.settings import DataSet
 from decant.fetch.validation import Validator
@@ -131,7 +131,7 @@ def _split_of(path: Path, options: dict[str, Any], split: str | None) -> tuple[P
     if split is not None:
         return path, split
     files = sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
-    for name in ("train", "dev", "test"):
+    for name in ("train", rows.GPL, "dev", "test"):
         if matches := [file for file in files if file.partition(".")[0] == name]:
             return path, matches[0]
     return path.parent, path.name  # a folder of shards
@@ -215,5 +215,5 @@ def _notes(found: Inspection) -> Iterator[str]:
         yield f"the rows are queries alone: set the track's `mine` to {{method: bm25}} to search a corpus; {LABELLED}"
     elif not found.negatives:
         yield f"the rows have no negatives: set the track's `mine` to {{method: bm25}} to mine them; {LABELLED}"
-    for prompt, rows in found.prompts.items():
-        yield f"{rows} rows came with the query prompt {prompt!r}"
+    for prompt, count in found.prompts.items():
+        yield f"{count} rows came with the query prompt {prompt!r}"

@@ -89,6 +89,22 @@ def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict
     return counts
 
 
+def track_left_out(*folders: Path | None) -> dict[str, dict[str, Any]]:
+    """What `fetch` left out of a track's sets, as their cards count it.
+
+    Returns:
+        set → split → `faults` by kind, `rows_left_out`, `texts_left_out` and `not_judged` by reason; without what is
+        whole.
+    """
+    counts: dict[str, dict[str, Any]] = {}
+    for folder in filter(None, folders):
+        for split, card in read_json(folder / "card.json")["splits"].items():
+            found = {key: card.get(key) for key in ("faults", "rows_left_out", "texts_left_out", "not_judged")}
+            if any(found.values()):
+                counts.setdefault(folder.name, {})[split] = found
+    return counts
+
+
 def overlaps(splits: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     """`overlap`'s counts of each pair of a set's splits: `train-dev`, `train-test` and `dev-test`."""
     counts: dict[str, dict[str, Any]] = {}

@@ -44,18 +44,22 @@ def format_of(settings: DataSet, root: Path, *, repository: bool) -> str:
 class SplitReader:
     """The records of a split, and afterwards what its source holds that no reader uses.
 
+    `join=False` leaves the rows of one query apart, each at its own place.
+
     Attributes:
         layout: how the source is laid out, known at the end.
         unused: column → an example of what stands in it.
         prompts: query prompts that came with the rows, each with its number of rows.
     """
 
-    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool) -> None:
+    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True) -> None:
         self.root, self.settings = root, settings
         name = format_of(settings, root, repository=repository)
         read: Read = importlib.import_module(FORMATS[name].module).read
         records: Any = read(root, split, settings, repository=repository)
-        rows = Rows(records, FORMATS[name].layout, settings.columns, settings.ignore) if FORMATS[name].rows else None
+        layout, rows = FORMATS[name].layout, None
+        if FORMATS[name].rows:
+            rows = Rows(records, layout, settings.columns, settings.ignore, join=join)
         self._items: Iterable[tuple[str, Item]] = records if rows is None else rows
         self._rows, self.layout = rows, name
         self.unused: dict[str, Any] = {}
@@ -71,7 +75,8 @@ class SplitReader:
             else:
                 yield place, item
         if self._rows is not None:
-            self.layout, self.unused = self._rows.layout or self.layout, self._rows.unused
+            self.layout = self._rows.layout or self.layout
+            self.unused = {name: value for name, value in self._rows.unused.items() if value not in (None, "", [])}
 
 
 class _TextsById:
@@ -91,7 +96,7 @@ class _TextsById:
                 yield place, NotJudged("queries without a text")
                 return
             given.query = text
-        if not any(isinstance(text, TextId) for items in lists for text in items):
+        if not any(TextId in set(map(type, items)) for items in lists):
             yield place, given
             return
         corpus = self._texts("corpus")

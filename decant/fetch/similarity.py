@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from decant.data.sets import normalise
 from decant.data.words import words_of_folded
 
 # Of near-duplicates: the share of the words of two texts together that stand in both (Jaccard). At 0.8 one word of nine
@@ -31,6 +32,25 @@ def telling(count: int) -> int:
     of `count` - ceil(THRESHOLD · `count`) + 1 of them (prefix filtering: Chaudhuri, Ganti and Kaushik, 2006).
     """
     return count - math.ceil(THRESHOLD * count - 1e-9) + 1
+
+
+def alike(positive: Sequence[str], negative: Sequence[str]) -> list[str]:
+    """The negatives that have one of the telling words of a positive: no other can be near to one, or fold to it."""
+    everything = "\n".join(negative)
+    fold = str.lower if everything.isascii() else normalise
+    blob = fold(everything)
+    found = []
+    for text in positive:
+        words = words_of(normalise(text))
+        # The longest words are likely to be rare; any choice is right.
+        found += [word for word in sorted(words, key=len)[-telling(len(words)) :] if word in blob]
+    return [text for text in negative if any(word in fold(text) for word in found)] if found else []
+
+
+def near_duplicates(positive: Sequence[str], negative: Sequence[str]) -> int:
+    """How many negatives share nearly all their words with a positive."""
+    positives = [words_of(normalise(text)) for text in positive] if negative else []
+    return sum(any(are_near(words, words_of(normalise(text))) for words in positives) for text in negative)
 
 
 class Near:

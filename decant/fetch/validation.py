@@ -13,7 +13,7 @@ from decant.fetch.faults import Faults
 from decant.fetch.items import Item, NotJudged
 from decant.fetch.layouts.given import Given
 from decant.fetch.settings import Duplicates
-from decant.fetch.similarity import Words, are_near, telling, words_of
+from decant.fetch.similarity import alike, near_duplicates
 
 # One that is seen: no white space, control, format or private character, and none of those that show as a blank.
 _UNSEEN = "".join(
@@ -23,8 +23,6 @@ _UNSEEN = "".join(
 )
 _VISIBLE = re.compile(f"[^{_UNSEEN}\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-_LOWER = bytes(code | 0x20 if chr(code).isupper() else code for code in range(256))
-_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum() and code != ord("\n"))
 
 
 def valid_rows(
@@ -98,7 +96,6 @@ class Validator:
                     self.faults.add(fault.kind, place, fault.detail)
                 self.faults.rows_left_out += 1
                 continue
-            self.faults.near_duplicates += _near_duplicates(row)
             yield place, row
 
     def _row(self, place: str, given: Given | Unreadable) -> Row:
@@ -109,7 +106,10 @@ class Validator:
             raise _LeftOut("no_query")
         if self._text_fault(place, "query", query):
             raise _LeftOut
-        row = self._sound(given) or self._mended(place, given)
+        row = self._sound(given)
+        if row is None:
+            row = self._mended(place, given)
+            self.faults.near_duplicates += near_duplicates(row.positive, alike(row.positive, row.negative))
         self._check_fit(row)
         return row
 
@@ -132,18 +132,21 @@ class Validator:
         if not positive or not negative or given.candidates is not None or given.grades is not None:
             return None
         try:
-            joined = "\n".join((*positive, *negative))
+            joined = " ".join((*positive, *negative))
         except TypeError:
             return None
-        if not joined.isascii():
+        texts = {*positive, *negative}
+        size = len(positive) + len(negative)
+        if len(texts) != size or len(given.ids) not in (0, size) or not joined.isascii():
             return None
-        # Texts that fold to the same have the same letters and digits in the same order.
-        letters = joined.encode().translate(_LOWER, _NO_LETTERS).split(b"\n")
-        if len(letters) != len(positive) + len(negative) or not all(letters):
+        # One whose first character is seen is no blank; of all the others each is looked at.
+        if not "!" <= min(texts) <= max(texts) < "\x7f" and not all(map(_VISIBLE.search, texts)):
             return None
-        if len(set(letters)) != len(letters) or len(given.ids) not in (0, len(letters)):
-            return None
-        self.faults.texts += len(letters)
+        if suspects := alike(positive, negative):
+            if not {normalise(text) for text in positive}.isdisjoint(map(normalise, suspects)):
+                return None
+            self.faults.near_duplicates += near_duplicates(positive, suspects)
+        self.faults.texts += size
         return Row(given.query, positive, negative, query_id=given.query_id, ids=given.ids)
 
     def _mended(self, place: str, given: Given) -> Row:
@@ -274,23 +277,6 @@ def _assembled(given: Given, positive: list[Candidate], negative: list[Candidate
     texts = [each.text for each in positive], [each.text for each in negative]
     ids = [each.identifier for each in both] if given.ids else []
     return Row(given.query, *texts, grades=grades, query_id=given.query_id, ids=ids)
-
-
-def _near_duplicates(row: Row) -> int:
-    """How many negatives share nearly all their words with a positive of the row."""
-    if not row.negative:
-        return 0
-    blob = "\n".join(row.negative)
-    blob = blob.lower() if blob.isascii() else "\n".join(map(normalise, row.negative))
-    near: set[str] = set()
-    words_by_text: dict[str, Words] = {}
-    for text in row.positive:
-        words = words_of(normalise(text))
-        # The longest words are likely to be rare; any choice is right.
-        if any(word in blob for word in sorted(words, key=len)[-telling(len(words)) :]):
-            words_by_text = words_by_text or {other: words_of(normalise(other)) for other in row.negative}
-            near.update(other for other, others in words_by_text.items() if are_near(words, others))
-    return len(near)
 
 
 def short(value: Any) -> str:

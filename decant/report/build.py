@@ -22,6 +22,7 @@ class TrackResults:
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
+    left_out: Mapping[str, Any]  # the content of metrics/<track>/left_out.json
     guard: Mapping[str, Any]  # name of the guard set or None, and the MAP that the student may lose on it
     fresh_head: bool  # whether the student's head is drawn at random, so that `before` is chance
     baseline: Mapping[str, Any] | None  # the untouched model, if any, and whether teacher and student are made of it
@@ -67,6 +68,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         "baseline": track.baseline,
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
         "overlap": track.overlap,
+        **({"left_out": track.left_out} if track.left_out else {}),
     }
 
 

@@ -30,6 +30,7 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     if block["fresh_head"]:
         yield f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
     yield _speed(track, cost)
+    yield from _left_out(track, block.get("left_out", {}))
     guard = block["guard"]
     if len(guard["points"]) > 1:
         kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
@@ -42,6 +43,16 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     roles = {"is_teacher": "the teacher too", "is_student": "what the student is made of"}
     if (baseline := block["baseline"]) and (same := [words for role, words in roles.items() if baseline[role]]):
         yield f"{track}: the untouched model ({baseline['model']}) is {' and '.join(same)}."
+
+
+def _left_out(track: str, sets: Mapping[str, Any]) -> Iterator[str]:
+    for dataset, splits in sets.items():
+        for split, counts in splits.items():
+            kinds = {kind.replace("_", " "): count for kind, count in counts["faults"].items()} | counts["not_judged"]
+            yield (
+                f"{track}: of {dataset}, {split}, {counts['rows_left_out']} rows and {counts['texts_left_out']} "
+                f"candidates are left out ({', '.join(f'{kind}: {count}' for kind, count in kinds.items())})."
+            )
 
 
 def _speed(track: str, cost: Mapping[str, Any]) -> str:

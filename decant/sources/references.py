@@ -17,7 +17,9 @@ WEIGHTS = "*.safetensors"
 TOKENIZER_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 MODEL_FILES = [*TOKENIZER_FILES, WEIGHTS]
 CODE = ["*.py"]
-DATA_FILES = ["*.json", "*.jsonl", "*.jsonl.gz", "*.json.gz", "*.csv", "*.tsv", "*.parquet", "README.md"]
+_KINDS = ("json", "jsonl", "csv", "tsv")
+DATA_FILES = [f"*.{kind}{packed}" for kind in _KINDS for packed in ("", ".gz", ".zst")]
+DATA_FILES += ["*.parquet", "*.arrow", "README.md"]
 
 
 class Find(Protocol):

@@ -162,3 +162,60 @@ def test_the_command_prints_counts_for_programs_and_writes_the_block(tmp_path):
     again = subprocess.run(add, cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 1
     assert "has a data set 'forum' already" in again.stderr
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name.replace("__", ".").replace("_", "-")).write_text(content)
+    return folder
+
+
+CORPUS = '{"_id": "d1", "title": "", "text": "one"}\n{"_id": "d2", "text": "two"}\n{"_id": "d3", "text": "three"}\n'
+
+
+def test_gpls_folder_is_read_with_the_texts_that_its_ids_name(tmp_path):
+    folder = write(
+        tmp_path / "gpl",
+        corpus__jsonl=CORPUS,
+        qgen_queries__jsonl='{"_id": "q1", "text": "first"}\n{"_id": "q2", "text": "second"}\n',
+        gpl_training_data__tsv="q1\td1\td2\t3.5\nq1\td1\td3\t1.0\nq2\td2\td1\t4\n",
+    )
+    found = inspect(folder, {})
+    assert found.layout == "gpl"
+    assert [(row.query, row.positive, row.negative, row.ids) for row in found.rows] == [
+        ("first", ["one"], ["two", "three"], ["d1", "d2", "d3"]),
+        ("second", ["two"], ["one"], ["d2", "d1"]),
+    ]
+
+
+def test_tevatrons_rows_of_ids_are_read_with_a_corpus_and_what_it_lacks_is_counted(tmp_path):
+    row = {"query_id": "1", "query_text": "q", "positive_document_ids": ["d1"], "negative_document_ids": ["d2", "d9"]}
+    folder = write(tmp_path / "set", corpus__jsonl=CORPUS, train__jsonl=json.dumps({**row, "answer": None}))
+    found = inspect(folder, {})
+    assert [(row.positive, row.negative, row.ids) for row in found.rows] == [(["one"], ["two"], ["d1", "d2"])]
+    assert found.faults.not_judged == {"documents without a text": 1}
+    assert found.unused == {}  # a column with nothing in it
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(DecantError, match="there is no corpus file") as caught:
+        inspect(folder, {})
+    assert "`corpus`" in caught.value.remedy
+
+
+def test_a_folder_of_shards_is_one_split(tmp_path):
+    rows = [json.dumps({"query": f"q{number}", "pos": ["a"], "neg": ["b"]}) for number in range(4)]
+    folder = write(tmp_path / "shards", part_0__jsonl="\n".join(rows[:2]), part_1__jsonl="\n".join(rows[2:]))
+    found = inspect(folder, {})
+    assert (found.layout, found.queries) == ("flagembedding", 4)
+    assert (found.block["source"], found.block["train"]) == (f"path:{tmp_path}", "shards")
+
+
+def test_a_column_that_nobody_reads_is_named_with_an_example(tmp_path):
+    rows = [
+        {"query": f"q{number}", "pos": [f"a{number}"], "neg": ["b"], "note": f"note {number}"} for number in range(9)
+    ]
+    folder = write(tmp_path / "own", train__jsonl="\n".join(map(json.dumps, rows)))
+    assert inspect(folder / "train.jsonl", {}).unused == {"note": "note 0"}
+    settings = DataSet(source=f"path:{folder}", train="train.jsonl", dev=2, test=2, task="")
+    assert fetch_set("own", settings, tmp_path / "set")["unused"] == {"train": {"note": "note 0"}}
+    assert inspect(folder / "train.jsonl", {"ignore": ["note"]}).unused == {}

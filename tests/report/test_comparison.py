@@ -162,6 +162,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
             "speed": measured["speed"],
         },
         overlap={},
+        left_out={},
         guard={"dataset": None, "max_loss": 0.02},
         fresh_head=False,
         baseline=None,

@@ -24,6 +24,15 @@ def test_a_labels_only_student_is_no_free_baseline():
     assert not any("which is free" in note for note in notes(comparison(0.45, labels_only=0.5), cost()))
 
 
+def test_what_fetch_left_out_is_told_by_its_kind():
+    counts = {"faults": {"both_lists": 2}, "rows_left_out": 1, "texts_left_out": 2, "not_judged": {"no text": 3}}
+    entry = compare(models(before=0.5, after=0.55, teacher=0.6), *SETTINGS)
+    found = notes(whole(entry, left_out={"own-set": {"test": counts}}), cost())
+    told = "embedding: of own-set, test, 1 rows and 2 candidates are left out (both lists: 2, no text: 3)."
+    assert told in found
+    assert not any("left out" in note for note in notes(whole(entry), cost()))
+
+
 @pytest.mark.parametrize(
     "teacher, student, told",
     [

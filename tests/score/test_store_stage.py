@@ -14,13 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from decant.data.scores import read_scores
-from decant.data.sets import Row, Split, write_split
-from decant.errors import DecantError
-from decant.score.prompts import CrossEncoderPrompts
-from decant.score.store import Store
-from decant.score.store.taking import take_file
-from decant.sources.references import resolve
-from tests.support import tiny_models as tiny
+from decant.data.sets import Row
 from tests.support.planted_project import command, edit_split, make_project, stage
 from tests.support.project import Project
 
@@ -253,10 +247,12 @@ def test_scores_that_exist_come_in_and_are_compared(scored: Project, tmp_path: P
     rows = [{"query": q, "passage": p, "score": score, "more": 1} for (q, p), score in part.items()]
     file = write_rows(tmp_path / "theirs.jsonl", [*rows, {"query": "no such", "passage": "pair", "score": 1}])
     said = command(project, "import", "reranker", str(file))
-    assert "251 pairs in" in said
+    assert "251 pairs with scores in" in said
     assert "251 of them new to the store" in said
     assert "train: 180 of 180 pairs are in the file" in said
     assert "test_in_domain: 70 of 120 pairs are in the file" in said
+    assert f"1 pairs match no pair of any split; the store keeps their scores\n  {file}, line 251: 'no such'" in said
+    assert "50 pairs have no score yet: the teacher will read 50 pairs" in said
     assert planned(project) == {"train": (0, "100%"), "test_in_domain": (50, "58%")}
     said = stage(project, "score", "reranker")
     assert "32 of the imported scores agree with the teacher's" in said
@@ -276,30 +272,3 @@ def test_imported_scores_of_another_scale_are_never_mixed(scored: Project, tmp_p
     said = stage(project, "score", "reranker", code=1)
     assert "imported scores differ from the teacher's by up to" in said
     assert "on another scale" in said
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"query": "a", "passage": "b"}, "line 2: `score` is null"),
-        ({"query": "a", "passage": "b", "score": "high"}, 'line 2: `score` is "high"'),
-        ({"query": "a", "passage": "b", "score": float("nan")}, "line 2: not valid JSON (NaN is no number there)"),
-        ({"query": "a", "passage": "b", "score": 1e39}, "line 2: `score` is 1e+39"),
-        ({"query": "a", "passage": "b", "score": True}, "line 2: `score` is true"),
-        ({"query": "", "passage": "b", "score": 1}, 'line 2: `query` is ""'),
-        ({"query": "a", "passage": ["b"], "score": 1}, 'line 2: `passage` is ["b"]'),
-        (
-            {"query": "wart", "passage": "c", "score": 2},
-            "line 2: the pair ('wart', 'c') has the score 2 here, and 1 in",
-        ),
-    ],
-)
-def test_a_broken_file_of_scores_is_refused_whole(row: dict[str, Any], message: str, tmp_path: Path) -> None:
-    file = write_rows(tmp_path / "x.jsonl", [{"query": "wart", "passage": "c", "score": 1}, row])
-    write_split(tmp_path / "train.parquet", Split([Row("wart", ["c"], ["d"])], ""))
-    prompts = CrossEncoderPrompts(resolve(tiny.MINILM), 128)
-    with Store(tmp_path / "store", print).open({}, "m") as stored:
-        with pytest.raises(DecantError) as caught:
-            take_file(file, {"train": (tmp_path / "train.parquet", "")}, prompts, stored)
-        assert message in str(caught.value)
-        assert len(stored.pairs) == 0

@@ -37,6 +37,7 @@ class Rows:
         layout: a name in `LAYOUTS`; None to find it out from the columns of the first rows.
         columns: Decant's name of a column, or the layout's → the name that the source gives it.
         ignore: columns to leave aside.
+        join: whether to join the rows of one query, where the layout asks for it.
 
     Attributes:
         layout: its name; known with the first row, empty where no row can be read.
@@ -54,6 +55,8 @@ class Rows:
         layout: str | None,
         columns: Mapping[str, str] = {},
         ignore: Collection[str] = (),
+        *,
+        join: bool = True,
     ) -> None:
         self.layout = layout or ""
         self.unused: dict[str, Any] = {}
@@ -62,6 +65,7 @@ class Rows:
         self._named = layout
         self._renamed = renamed(columns, layout)
         self._ignore = frozenset(ignore)
+        self._join = join
         self._unseen = set(self._renamed)  # columns that the user names and no row has so far
         self._empty: set[str] = set()  # unused columns whose example is empty so far
         self._has_candidates = self._has_negatives = False
@@ -78,7 +82,7 @@ class Rows:
         place = next(place for place, record in first if not isinstance(record, Unreadable))
         layout = self._settle(place, rows)
         read = self._read(everything, layout)
-        yield from joined(read) if layout.JOINS else read
+        yield from joined(read) if layout.JOINS and self._join else read
         if self._unseen:
             refuse_unseen(place, sorted(self._unseen), rows)
         if not self._has_candidates:

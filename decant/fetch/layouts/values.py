@@ -61,7 +61,7 @@ def grades(record: Mapping[str, Any], counts: Mapping[str, int]) -> list[Any] | 
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or the one that a string holds; None for None. A ValueError for anything else."""
+    """A finite number, or the one that a string holds; None for None and an empty cell. Else a ValueError."""
     try:
         return _number(value)
     except (TypeError, OverflowError) as error:
@@ -77,8 +77,10 @@ def text(record: Mapping[str, Any], column: str) -> str | Unreadable:
 
 
 def _number(value: Any) -> float | None:
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no number")
     read = float(value)
     if not math.isfinite(read):
         raise ValueError(f"{read} is not finite")

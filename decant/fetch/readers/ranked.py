@@ -81,7 +81,12 @@ def _dense(settings: DataSet, texts: Sequence[str]) -> Search:
 
 
 def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | None = None) -> dict[str, str]:
-    """The texts of a corpus or of queries by their ids, without empty ones, a title before its text; all or those wanted.
+    """The texts of a corpus or of queries by their ids, a title before its text, without the empty ones.
+
+    Args:
+        path: of the file, or the folder of its shards.
+        wanted: the ids whose texts are kept; None keeps all.
+        encoding: of a text file that is no UTF-8.
 
     Raises:
         DecantError: a row has no id, or an id stands twice with different texts.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from decant.data.files import Unreadable, lines
 from decant.errors import DecantError
@@ -42,14 +42,34 @@ def read_run(path: Path) -> dict[str, list[tuple[str, float]]]:
         DecantError: a line has other columns than a run's.
     """
     run: dict[str, list[tuple[int, str, float]]] = {}
+    for line in run_lines(path):
+        run.setdefault(line.query, []).append((line.rank, line.document, line.score))
+    return {query: [row[1:] for row in sorted(rows, key=lambda row: row[0])] for query, rows in run.items()}
+
+
+class RunLine(NamedTuple):
+    """A line of a run, with its place for messages."""
+
+    place: str
+    query: str
+    document: str
+    rank: int
+    score: float
+
+
+def run_lines(path: Path) -> Iterator[RunLine]:
+    """Yield the lines of a run in the file's order.
+
+    Raises:
+        DecantError: a line has other columns than a run's.
+    """
     for place, cells in _cells(path, RUN):
         if len(cells) != 6:
             raise DecantError(f"{place}: {len(cells)} cells", RUN)
         try:
-            run.setdefault(cells[0], []).append((int(cells[3]), cells[2], float(cells[4])))
+            yield RunLine(place, cells[0], cells[2], int(cells[3]), float(cells[4]))
         except ValueError as error:
             raise DecantError(f"{place}: rank {cells[3]!r} and score {cells[4]!r} are no numbers", RUN) from error
-    return {query: [row[1:] for row in sorted(rows, key=lambda row: row[0])] for query, rows in run.items()}
 
 
 def read_pairs(path: Path) -> dict[str, list[str]]:

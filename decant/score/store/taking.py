@@ -1,8 +1,9 @@
-"""Take in scores that exist already: those that lie where the stage `score` writes, and files of other origin."""
+"""Take in scores that exist already: those that lie where the stage `score` writes, and those of other origin."""
 
-import json
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.data.digests import Keys, as_binary, digests, in_context
-from decant.data.files import checked, read_file
 from decant.data.scores import open_embeddings, open_scores
 from decant.data.sets import stream_pairs
 from decant.errors import DecantError
@@ -24,10 +24,10 @@ from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
 IMPORTED = "imported"  # the key in an origin that names a file of other origin
-COLUMNS = ("query", "passage", "score")
 NO_CONTEXTS = ("", "")
 AT_ONCE = 65536  # pairs
 TEXTS_AT_ONCE = 4096  # with their embeddings
+SHOWN = 60  # characters of a text in messages
 
 
 def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, stored: StoredTeacher, tell: Tell) -> None:
@@ -87,66 +87,93 @@ def _take_embeddings(
             start += len(batch)
 
 
-def take_file(
-    path: Path, splits: Mapping[str, tuple[Path, str]], prompts: Prompts, stored: StoredTeacher
-) -> dict[str, int]:
-    """Take scores in from a file with the columns query, passage and score, of any kind that `read_file` reads.
+@dataclass(frozen=True)
+class Taken:
+    """What came of taking scores in.
 
-    The scores are taken to be this teacher's, raw, and are marked as imported.
+    Attributes:
+        pairs: with a score, each counted once.
+        new: of these, new to the store.
+        covered: split → how many of its pairs are among them.
+        unmatched: the places of the pairs that no split has, with their texts.
+    """
+
+    pairs: int
+    new: int
+    covered: dict[str, int]
+    unmatched: list[str]
+
+
+def take_scores(
+    pairs: Iterable[tuple[str, Any, Any, Any]],
+    path: Path,
+    splits: Mapping[str, tuple[Path, str]],
+    prompts: Prompts,
+    stored: StoredTeacher,
+) -> Taken:
+    """Take scores in that came with data. They are taken to be this teacher's, raw, and are marked as imported.
 
     Args:
-        path: of the file.
+        pairs: (place, query, passage, score) each; the place is for messages.
+        path: of the file, or the folder, that they stand in.
         splits: name → the split's file and its task; a query that is in none of them is taken to have the first's task.
         prompts, stored: the teacher's.
 
-    Returns:
-        pairs in the file, of these new to the store, and by split how many of its pairs are in the file.
-
     Raises:
-        DecantError: a row is broken, or a pair comes twice with different scores; nothing is taken in.
+        DecantError: a text or a score is none, or a pair comes twice with different scores; nothing is taken in.
     """
-    table = _read(path)
+    table, places = _table(pairs, path)
     queries = table.column("query").combine_chunks()
     wanted = as_binary(_keys(table, NO_CONTEXTS))
-    counts = {"pairs": len(table)}
-    first_task = next(iter(splits.values()))[1]
+    covered: dict[str, int] = {}
     tasks: dict[str, npt.NDArray[np.bool_]] = {}
+    matched = np.zeros(len(table), dtype=bool)
     for name, (split, task) in splits.items():
-        counts[name] = 0
+        covered[name] = 0
         asked = tasks.setdefault(task, np.zeros(len(table), dtype=bool))
         for batch in stream_pairs(split):
-            keys = as_binary(keys_of_pairs(batch, NO_CONTEXTS))
-            counts[name] += pc.sum(pc.is_in(keys, value_set=wanted)).as_py()
+            found = pc.index_in(as_binary(keys_of_pairs(batch, NO_CONTEXTS)), value_set=wanted).drop_null()
+            covered[name] += len(found)
+            matched[found.to_numpy()] = True
             asked |= pc.is_in(queries, value_set=batch.column("query")).to_numpy(zero_copy_only=False)
-    tasks[first_task] |= ~np.logical_or.reduce(list(tasks.values()))
-    origin = {IMPORTED: path.name, "sha256": sha256(path), "rows": len(table)}
+    tasks[next(iter(splits.values()))[1]] |= ~np.logical_or.reduce(list(tasks.values()))
+    origin = {IMPORTED: path.name, "sha256": _sha256(path), "rows": len(table)}
     parts = ((task, table.filter(pa.array(asked))) for task, asked in tasks.items())
-    return {**counts, "new": sum(_add(stored, prompts, task, part, origin) for task, part in parts)}
+    new = sum(_add(stored, prompts, task, part, origin) for task, part in parts)
+    return Taken(len(table), new, covered, [places[number] for number in np.flatnonzero(~matched)])
 
 
-def _read(path: Path) -> pa.Table:
-    places: dict[tuple[str, str], tuple[str, float]] = {}
-    for place, record in checked(read_file(path)):
-        query, passage = (_text(place, record, name) for name in ("query", "passage"))
-        value = _number(place, record.get("score"))
-        earlier_place, earlier = places.setdefault((query, passage), (place, value))
+def _table(pairs: Iterable[tuple[str, Any, Any, Any]], path: Path) -> tuple[pa.Table, list[str]]:
+    """The distinct pairs with their scores, and the place of each with its texts."""
+    scored: dict[tuple[str, str], tuple[str, float]] = {}
+    for place, query, passage, score in pairs:
+        pair = _text(place, "query", query), _text(place, "passage", passage)
+        value = _number(place, score)
+        earlier_place, earlier = scored.setdefault(pair, (place, value))
         if earlier != value:
             raise DecantError(
-                f"{place}: the pair {(query, passage)!r} has the score {value:g} here, "
-                f"and {earlier:g} in {earlier_place}",
+                f"{place}: the pair {pair!r} has the score {value:g} here, and {earlier:g} in {earlier_place}",
                 "keep the right one of the two rows",
             )
-    if not places:
-        raise DecantError(f"{path}: there is no row in it", f"each row needs {', '.join(COLUMNS)}")
-    queries, candidates = zip(*places, strict=True)
-    scores = pa.array([score for _, score in places.values()], pa.float32())
-    return pa.table({"query": queries, "candidate": candidates, "score": scores})
+    if not scored:
+        raise DecantError(f"{path}: there is no scored pair in it", "each pair needs a query, a passage and a score")
+    queries, candidates = zip(*scored, strict=True)
+    scores = pa.array([score for _, score in scored.values()], pa.float32())
+    places = [f"{place}: {query[:SHOWN]!r}, {text[:SHOWN]!r}" for (query, text), (place, _) in scored.items()]
+    return pa.table({"query": queries, "candidate": candidates, "score": scores}), places
 
 
-def _text(place: str, record: Mapping[str, Any], name: str) -> str:
-    text = record.get(name)
+def _sha256(path: Path) -> str:
+    """Of a file, or of the names and checksums of a folder's files."""
+    if path.is_file():
+        return sha256(path)
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    return hashlib.sha256("\n".join(f"{file.name} {sha256(file)}" for file in files).encode()).hexdigest()
+
+
+def _text(place: str, name: str, text: object) -> str:
     if not isinstance(text, str) or not text:
-        raise DecantError(f"{place}: `{name}` is {json.dumps(text)[:60]}", f"each row needs {', '.join(COLUMNS)}")
+        raise DecantError(f"{place}: the {name} is {text!r:.60}", "write it as a text that is not empty")
     return text
 
 
@@ -157,7 +184,7 @@ def _number(place: str, score: object) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DecantError(f"{place}: `score` is {json.dumps(score)[:60]}", "write the raw score as a finite number")
+        raise DecantError(f"{place}: the score is {score!r:.60}", "write the raw score as a finite number")
     return value
 
 
