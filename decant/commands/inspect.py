@@ -71,6 +71,11 @@ def _inspect(path: Path, options: dict[str, Any], split: str | None) -> "Inspect
 
     try:
         return look(path, options, split)
+    except DecantError as error:
+        if "set's block" in error.remedy:
+            options = "`--columns positive=good`, `--ignore good` and `--encoding gbk` say the same to `decant inspect`"
+            raise DecantError(error.problem, f"{error.remedy}; {options}") from error
+        raise
     except ValidationError as error:
         faults = "; ".join(
             f"{_option(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"

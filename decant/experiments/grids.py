@@ -142,12 +142,16 @@ def digest(params: Params, track: str) -> str:
     decides = {
         "track": block.model_dump(exclude={"teacher": SPEED}),
         "datasets": {
-            name: params.datasets[name].model_dump(exclude={**dict.fromkeys(splits, True), "limits": splits})
+            name: params.datasets[name].model_dump(exclude=_undecided(params.datasets[name], splits))
             for name, splits in unread.items()
             if name is not None
         },
     }
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _undecided(dataset: Any, splits: set[str]) -> dict[str, Any]:
+    return {**dict.fromkeys((*splits, *dataset.unread), True), "limits": splits}
 
 
 def _known(value: Any) -> Any:

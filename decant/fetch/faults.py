@@ -15,7 +15,6 @@ KINDS = {
     "not_a_string": "texts that are no strings",
     "invisible": "texts without a visible character",
     "broken_text": "texts with half of a surrogate pair",
-    "unknown_id": "ids without a text",
     "no_label": "labels that are no whole number from -1 to 127",
     "both_lists": "texts that are positive and negative for the same query",
     "labels_and_candidates": "rows with both labels and unlabelled candidates",

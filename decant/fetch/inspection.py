@@ -125,7 +125,7 @@ def _split_of(path: Path, options: dict[str, Any], split: str | None) -> tuple[P
     if path.is_file():
         return path, path.name
     settings = DataSet.model_validate({"source": f"path:{path}", "train": "train", "test": 1, "task": TASK, **options})
-    if format_of(settings, path, repository=False) == "beir":
+    if format_of(settings, path, split or "", repository=False) == "beir":
         names = beir.splits(path)
         return path, split or next((name for name in ("train", *names) if name in names), "test")
     if split is not None:

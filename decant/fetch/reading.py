@@ -32,13 +32,20 @@ class Read(Protocol):
         """
 
 
-def format_of(settings: DataSet, root: Path, *, repository: bool) -> str:
+ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".arrow", ".feather")  # in the name of a file of rows
+
+
+def format_of(settings: DataSet, root: Path, split: str, *, repository: bool) -> str:
     """The name of the format: as params say or, where they leave it open, as the source is laid out."""
     if settings.format != "auto":
         return settings.format
+    if not repository and any(suffix in split.lower() for suffix in ROWS):
+        return "auto"
     if not repository and beir.is_laid_out(root):
         return "beir"
-    return "mteb" if root.is_dir() and (root / "README.md").is_file() and mteb.is_laid_out(root) else "auto"
+    card = root / "README.md"
+    configured = card.is_file() and "configs:" in card.read_text(encoding="utf-8", errors="replace")
+    return "mteb" if configured and mteb.is_laid_out(root) else "auto"
 
 
 class SplitReader:
@@ -54,7 +61,7 @@ class SplitReader:
 
     def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True) -> None:
         self.root, self.settings = root, settings
-        name = format_of(settings, root, repository=repository)
+        name = format_of(settings, root, split, repository=repository)
         read: Read = importlib.import_module(FORMATS[name].module).read
         records: Any = read(root, split, settings, repository=repository)
         layout, rows = FORMATS[name].layout, None

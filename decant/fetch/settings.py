@@ -12,6 +12,10 @@ from decant.sources.settings import Reference, pinned
 Duplicates = Literal["keep", "merge", "refuse"]
 OnFaults = Literal["refuse", "drop"]
 Candidates = Literal["judged", "listed", "run", "bm25", "dense"]
+OF_FILES = (
+    *("columns", "ignore", "encoding", "relevant_from", "candidates", "top_k", "run", "corpus", "queries"),
+    *("encoder", "encoder_revision", "faults", "max_dropped"),
+)
 SplitSource = Annotated[str, Field(min_length=1)] | Positive
 
 
@@ -70,6 +74,11 @@ class DataSet(Block):
     """The largest share of a split's queries and positives that may stand in another split too."""
     task: str
     """What the search is for, in one sentence; it fills `{task}` in prompts."""
+
+    @property
+    def unread(self) -> set[str]:
+        """The keys that decide nothing of this set: those about files, of one that is built from a package."""
+        return set(OF_FILES) if FORMATS[self.format].embedded else set()
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataSet":

@@ -12,6 +12,7 @@ from decant.data.sets import Row, read_split
 from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.inspection import inspect
+from decant.fetch.reading import format_of
 from decant.fetch.settings import DataSet
 
 CASES = Path(__file__).parent / "cases"
@@ -219,3 +220,11 @@ def test_a_column_that_nobody_reads_is_named_with_an_example(tmp_path):
     settings = DataSet(source=f"path:{folder}", train="train.jsonl", dev=2, test=2, task="")
     assert fetch_set("own", settings, tmp_path / "set")["unused"] == {"train": {"note": "note 0"}}
     assert inspect(folder / "train.jsonl", {"ignore": ["note"]}).unused == {}
+
+
+def test_a_corpus_beside_a_file_of_rows_makes_no_beir_folder_of_it(tmp_path):
+    row = {"query": "q", "positive": ["p"], "negative": ["n"]}
+    folder = write(tmp_path / "own", corpus__jsonl=CORPUS, queries__jsonl=CORPUS, train__jsonl=json.dumps(row))
+    settings = DataSet(source=f"path:{folder}", train="train.jsonl", test=1, task="")
+    assert format_of(settings, folder, "train.jsonl", repository=False) == "auto"
+    assert format_of(settings, folder, "train", repository=False) == "beir"
