@@ -73,8 +73,8 @@ def _inspect(path: Path, options: dict[str, Any], split: str | None) -> "Inspect
         return look(path, options, split)
     except DecantError as error:
         if "set's block" in error.remedy:
-            options = "`--columns positive=good`, `--ignore good` and `--encoding gbk` say the same to `decant inspect`"
-            raise DecantError(error.problem, f"{error.remedy}; {options}") from error
+            same = "`--columns positive=good`, `--ignore good` and `--encoding gbk` say the same to `decant inspect`"
+            raise DecantError(error.problem, f"{error.remedy}; {same}") from error
         raise
     except ValidationError as error:
         faults = "; ".join(

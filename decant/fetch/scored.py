@@ -178,7 +178,7 @@ def _layout(path: Path, named: str, columns: Mapping[str, str], encoding: str | 
 
 def _folder_layout(path: Path) -> str | None:
     settings = DataSet(source=f"path:{path}", train="train", test=1, task="")
-    found = format_of(settings, path, repository=False)
+    found = format_of(settings, path, "train", repository=False)
     return None if found == "auto" else found
 
 
