@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from decant.data.cells import Columns
 from decant.data.lines import Lines
@@ -17,6 +17,7 @@ LOOKED_AT = 4096  # rows, and
 LOOKED_AT_CHARACTERS = 64 << 20  # at most, which tell which columns hold lists
 LONGEST_CELL = 64 << 20  # characters; quotes that never close end here
 _QUOTED = re.compile(r'"[^"]*"?')
+_ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
 
 
 class _Row(NamedTuple):
@@ -64,7 +65,10 @@ def _rows(path: Path, encoding: str | None, delimiter: str | None) -> Iterator[_
         begin.append(text)
         if text.strip():
             break
-    reader = csv.reader(chain(begin, lines), delimiter=delimiter or _likely("".join(begin)), strict=True)
+    delimiter = delimiter or _likely("".join(begin))
+    plain = delimiter == "\t" and _quotes_are_text(path, encoding)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    reader = csv.reader(chain(begin, lines), delimiter=delimiter, quoting=quoting, strict=True)
     number = end = 0
     try:
         for cells in reader:
@@ -78,6 +82,25 @@ def _rows(path: Path, encoding: str | None, delimiter: str | None) -> Iterator[_
             f"{path}, line {end + 1}: not valid CSV ({reason})",
             "mend the quoting: double each quote within a cell, and close each cell that a quote opens",
         ) from error
+
+
+def _quotes_are_text(path: Path, encoding: str | None) -> bool:
+    """Whether the quotes in a file with tabs are characters like others, as many programs write them.
+
+    They are where every line has the header's number of cells, and some cell begins with a quote that does not enclose
+    it whole, as in `"Yes" is a song`.
+    """
+    width, found = 0, False
+    for _, text in Lines(path, encoding).texts():
+        line = text.rstrip("\r\n")
+        if not line.strip():
+            continue
+        width = width or line.count("\t") + 1
+        if line.count("\t") + 1 != width:
+            return False
+        if not found and '"' in line:
+            found = any(cell.startswith('"') and not _ENCLOSED.fullmatch(cell) for cell in line.split("\t"))
+    return found
 
 
 def _likely(header: str) -> str:

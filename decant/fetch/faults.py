@@ -15,7 +15,7 @@ KINDS = {
     "not_a_string": "texts that are no strings",
     "invisible": "texts without a visible character",
     "broken_text": "texts with half of a surrogate pair",
-    "no_label": "labels that are no whole number from -1 to 127",
+    "no_label": "labels that are no whole number, or above 127",
     "both_lists": "texts that are positive and negative for the same query",
     "labels_and_candidates": "rows with both labels and unlabelled candidates",
     "no_positive": "rows without a positive",
@@ -62,6 +62,11 @@ class Faults:
         return self.counts.total()
 
     @property
+    def _all_relevant(self) -> bool:
+        """Whether most rows have positives alone, as sets whose qrels name relevant documents alone."""
+        return self.counts["no_negative"] * 2 > self.rows
+
+    @property
     def share_left_out(self) -> float:
         """Of the rows or of the texts, whichever is larger."""
         rows, texts = self.rows_left_out / max(1, self.rows), self.texts_left_out / max(1, self.texts)
@@ -87,6 +92,9 @@ class Faults:
             return
         if on_faults == "refuse":
             others = ", or set its `duplicates` to `merge` or `keep`" if self.counts["duplicate_query"] else ""
+            others += (
+                "; a set with qrels ranks more than is judged with `candidates: bm25`" if self._all_relevant else ""
+            )
             raise DecantError(
                 f"{where}: {self.described()}",
                 f"correct them, or set the data set's `faults` to `drop`, which leaves out and counts them{others}",

@@ -50,7 +50,8 @@ def alike(positive: Sequence[str], negative: Sequence[str]) -> list[str]:
 def near_duplicates(positive: Sequence[str], negative: Sequence[str]) -> int:
     """How many negatives share nearly all their words with a positive."""
     positives = [words_of(normalise(text)) for text in positive] if negative else []
-    return sum(any(are_near(words, words_of(normalise(text))) for words in positives) for text in negative)
+    negatives = (words_of(normalise(text)) for text in negative)
+    return sum(any(are_near(words, others) for words in positives) for others in negatives)
 
 
 class Near:

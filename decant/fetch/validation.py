@@ -230,7 +230,7 @@ class Validator:
         return kept
 
     def _has_grade(self, place: str, candidate: Candidate) -> bool:
-        if isinstance(candidate.grade, int) and not isinstance(candidate.grade, bool) and -1 <= candidate.grade <= 127:
+        if isinstance(candidate.grade, int) and not isinstance(candidate.grade, bool) and candidate.grade <= 127:
             return True
         self.faults.add("no_label", place, f"{short(candidate.grade)} of {short(candidate.text)}")
         self.faults.texts += 1

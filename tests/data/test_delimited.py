@@ -60,6 +60,15 @@ def test_quotes_that_never_close_are_told_with_the_line_where_they_open(tmp_path
         records(tmp_path / "a.csv", content + b"5,6\n" * 500)
 
 
+def test_quotes_in_a_file_with_tabs_are_text_where_they_enclose_no_cell(tmp_path):
+    """As in WikiQA's files; where all quoted cells are whole, quotes enclose them."""
+    (tmp_path / "a.tsv").write_text('question\tanswer\nq "1"\t"Yes" is a song\nq2\t"Open\nq3\t"whole"\n')
+    answers = [record["answer"] for _, record in read_file(tmp_path / "a.tsv")]
+    assert answers == ['"Yes" is a song', '"Open', '"whole"']
+    (tmp_path / "b.tsv").write_text('question\tanswer\nq "1"\t"a ""b"""\nq2\t"two\nlines"\n')
+    assert [record["answer"] for _, record in read_file(tmp_path / "b.tsv")] == ['a "b"', "two\nlines"]
+
+
 def test_a_column_without_a_name_is_left_out(tmp_path):
     assert records(tmp_path / "a.csv", b",a,\n0,1,\n") == [{"a": "1"}]
 

@@ -68,6 +68,33 @@ def test_qrels_are_read_as_people_write_them(tmp_path, qrels):
     assert [texts(row) for row in read(tmp_path)[0]] == [texts(ROWS[0])]
 
 
+def test_any_score_below_zero_is_not_relevant(tmp_path):
+    write_beir(tmp_path, ROWS[:1])
+    (tmp_path / "qrels" / "test.tsv").write_text("q0 0 c0 1\nq0 0 c1 -2\nq0 0 c2 -1\n")
+    [row], _ = read(tmp_path)
+    assert texts(row) == texts(ROWS[0])
+
+
+def test_a_query_that_a_search_finds_among_the_documents_is_not_its_own_candidate(tmp_path):
+    """As in ArguAna, whose queries are documents."""
+    write_beir(tmp_path, ROWS[:1])
+    corpus = {"c0": "a plain positive", "c1": "a plain negative", "c2": "Plain!"}  # the query is "plain"
+    lines = [json.dumps({"_id": key, "text": text}) for key, text in corpus.items()]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
+    (tmp_path / "qrels" / "test.tsv").write_text("q0 c0 1\n")
+    [row], _ = read(tmp_path, candidates="bm25", top_k=3)
+    assert texts(row)[1:] == (["a plain positive"], ["a plain negative"])
+
+
+def test_qrels_of_relevant_documents_alone_lead_to_a_search(tmp_path):
+    write_beir(tmp_path, ROWS[:1])
+    (tmp_path / "candidates" / "test.tsv").unlink()
+    (tmp_path / "qrels" / "test.tsv").write_text("q0 c0 1\n")
+    with pytest.raises(DecantError, match="rows without a negative: 1") as caught:
+        read(tmp_path)
+    assert "`candidates: bm25`" in caught.value.remedy
+
+
 @pytest.mark.parametrize("name", ["corpus", "queries"])
 @pytest.mark.parametrize("key", ["_id", "id", "docid"])
 def test_ids_may_be_numbers_and_have_other_names(tmp_path, name, key):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from decant.data.files import checked, read_file, with_title
+from decant.data.sets import normalise
 from decant.errors import DecantError
 from decant.fetch.items import NotJudged
 from decant.fetch.layouts.given import Given
@@ -28,7 +29,7 @@ def records(
         queries, corpus: texts by their ids.
         qrels: a grade above 0 is relevant, one below 0 is not.
         ranked: query-id → corpus-ids of its candidates; a relevant document that they leave out is added at the end.
-            None takes the judged documents. A candidate that is not judged has grade 0.
+            None takes the judged documents. A candidate that is not judged has grade 0; the query itself is none.
     """
     for query, judged in qrels.items():
         place = f"{where}, query-id {query}"
@@ -39,7 +40,9 @@ def records(
             yield place, NotJudged("queries without candidates")
             continue
         relevant = [document for document, grade in judged.items() if not isinstance(grade, int) or grade > 0]
-        listed = judged if ranked is None else dict.fromkeys([*ranked[query], *relevant])
+        asked = normalise(queries[query])  # which a search finds first where it is a document too, as in ArguAna
+        found = [] if ranked is None else [d for d in ranked[query] if normalise(corpus.get(d, "")) != asked]
+        listed = judged if ranked is None else dict.fromkeys([*found, *relevant])
         there = [document for document in listed if document in corpus]
         for _ in range(len(listed) - len(there)):
             yield place, NotJudged("documents without a text")
