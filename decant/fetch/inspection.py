@@ -1,11 +1,13 @@
 """What Decant understands of a file or folder that somebody brings, before any of it is fetched."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+import numpy as np
 
 from decant.data.sets import Row
 from decant.errors import DecantError
@@ -13,10 +15,11 @@ from decant.fetch.build import Source
 from decant.fetch.faults import Faults
 from decant.fetch.items import Item
 from decant.fetch.layouts.given import Given
-from decant.fetch.readers import beir, rows, trec
+from decant.fetch.readers import beir, trec
+from decant.fetch.readers.rows import GPL
 from decant.fetch.reading import format_of
 from decant.fetch.settings import DataSet
-from decant.fetch.validation import Validator
+from decant.fetch.validation import valid_rows
 
 SHOWN = 3  # rows
 LIMIT_OF_TEST = 500  # queries that are proposed as a test split
@@ -86,14 +89,15 @@ def inspect(path: Path, options: dict[str, Any], split: str | None = None) -> In
     root, split = _split_of(path, options, split)
     settings = DataSet.model_validate({"source": f"path:{root}", "train": split, "test": 1, "task": TASK, **options})
     found = Inspection(path, split=split)
-    source, lengths = Source(settings, root), {"queries": [0][:0], "candidates": [0][:0]}
-    validator = Validator(labelled=False, relevant_from=settings.relevant_from, unique=settings.duplicates == "refuse")
-    for _, row in validator.rows(_counted(source.records("train"), found)):
+    source, lengths = Source(settings, root), {"queries": array("q"), "candidates": array("q")}
+    records = _counted(source.records("train"), found)
+    rows, found.faults = valid_rows(records, settings.duplicates, labelled=False, relevant_from=settings.relevant_from)
+    for row in rows:
         _count(row, found, lengths)
-    found.faults, found.layout = validator.faults, source.layouts["train"]
+    found.layout = source.layouts["train"]
     found.unused, found.prompts = source.unused.get("train", {}), source.prompts
     found.lengths = {
-        role: {"median": median(values), "longest": max(values)} for role, values in lengths.items() if values
+        role: {"median": float(np.median(values)), "longest": max(values)} for role, values in lengths.items() if values
     }
     found.block = _block(root, split, options, found)
     found.notes = list(_notes(found))
@@ -108,7 +112,7 @@ def _counted(records: Iterator[tuple[str, Item]], found: Inspection) -> Iterator
         yield place, item
 
 
-def _count(row: Row, found: Inspection, lengths: dict[str, list[int]]) -> None:
+def _count(row: Row, found: Inspection, lengths: "Mapping[str, array[int]]") -> None:
     found.queries += 1
     found.positives += len(row.positive)
     found.negatives += len(row.negative)
@@ -131,7 +135,7 @@ def _split_of(path: Path, options: dict[str, Any], split: str | None) -> tuple[P
     if split is not None:
         return path, split
     files = sorted(file.name for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
-    for name in ("train", rows.GPL, "dev", "test"):
+    for name in ("train", GPL, "dev", "test"):
         if matches := [file for file in files if file.partition(".")[0] == name]:
             return path, matches[0]
     return path.parent, path.name  # a folder of shards

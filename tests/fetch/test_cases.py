@@ -203,6 +203,14 @@ def test_tevatrons_rows_of_ids_are_read_with_a_corpus_and_what_it_lacks_is_count
     assert "`corpus`" in caught.value.remedy
 
 
+def test_rows_of_a_query_count_as_one_where_they_are_merged(tmp_path):
+    rows = [{"query": "q", "positive": "p", "negative": negative} for negative in ("a", "b")]
+    folder = write(tmp_path / "own", train__jsonl="\n".join(map(json.dumps, rows)))
+    assert inspect(folder / "train.jsonl", {}).faults.total == 1
+    merged = inspect(folder / "train.jsonl", {"duplicates": "merge"})
+    assert (merged.queries, merged.positives, merged.negatives, merged.faults.total) == (1, 1, 2, 0)
+
+
 def test_a_folder_of_shards_is_one_split(tmp_path):
     rows = [json.dumps({"query": f"q{number}", "pos": ["a"], "neg": ["b"]}) for number in range(4)]
     folder = write(tmp_path / "shards", part_0__jsonl="\n".join(rows[:2]), part_1__jsonl="\n".join(rows[2:]))
