@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -91,9 +91,37 @@ def normalise(text: str) -> str:
     return " ".join(folded.translate(_WORDS).split()) or folded.strip()
 
 
+class Task(str):
+    """A set's task text, which fills `{task}` in a model's query prompt.
+
+    Attributes:
+        prompt: the query prompt that came with the rows, for a teacher that has none of its own; empty for none.
+    """
+
+    prompt: str
+
+    def __new__(cls, text: str, prompt: str = "") -> Self:
+        """A task's text with a prompt."""
+        task = super().__new__(cls, text)
+        task.prompt = prompt
+        return task
+
+    def __reduce__(self) -> tuple[type["Task"], tuple[str, str]]:
+        return Task, (str(self), self.prompt)
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True and self.prompt == getattr(other, "prompt", "")
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+
 @dataclass(frozen=True)
 class Split:
-    """The rows of a split, and the set's task text, which fills `{task}` in a model's query prompt."""
+    """The rows of a split, and the set's task text, which may be a `Task` with a prompt."""
 
     rows: list[Row]
     task: str
@@ -104,11 +132,15 @@ class SplitWriter:
 
     Args:
         path: of the file, which is written in place.
-        task: of the split, kept in the schema's metadata.
+        task: of the split, kept in the file's metadata.
+
+    Attributes:
+        prompt: of the task, kept likewise; it may be set until the end.
     """
 
     def __init__(self, path: Path, task: str) -> None:
-        self._path, self._metadata = path, {"task": task}
+        self._path, self._metadata = path, {"task": str(task)}
+        self.prompt: str = getattr(task, "prompt", "")
         self._rows: list[Row] = []
         self._file: pq.ParquetWriter | None = None
         self._schema = LABELLED
@@ -126,6 +158,8 @@ class SplitWriter:
         finally:
             self._thread.shutdown()
             if self._file is not None:
+                if self.prompt:
+                    self._file.add_key_value_metadata({"prompt": self.prompt})
                 self._file.close()
 
     def write(self, row: Row) -> None:
@@ -216,7 +250,7 @@ def read_rows(path: Path, wanted: Collection[int]) -> Split:
             first += len(batch)
             if first > max(wanted, default=-1):
                 break
-        return Split(rows, _task(file.schema_arrow))
+        return Split(rows, _task(file.metadata))
 
 
 def stream_rows(path: Path) -> Iterator[Row]:
@@ -232,11 +266,11 @@ def _row(record: dict[str, Any]) -> Row:
     return Row(**record)
 
 
-def read_task(path: Path) -> str:
+def read_task(path: Path) -> Task:
     """The task text of a split that `write_split` wrote; a DecantError where it is not there."""
     if not path.is_file():
         raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
-    return _task(pq.read_schema(path))
+    return _task(pq.read_metadata(path))
 
 
 def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
@@ -273,5 +307,6 @@ def _labels(rows: pa.RecordBatch, name: str, count: int) -> pa.Array:
     return pa.array(labels)
 
 
-def _task(schema: pa.Schema) -> str:
-    return str((schema.metadata or {}).get(b"task", b"").decode())
+def _task(described: pq.FileMetaData) -> Task:
+    text, prompt = ((described.metadata or {}).get(key, b"").decode() for key in (b"task", b"prompt"))
+    return Task(text, prompt)

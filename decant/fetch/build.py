@@ -45,14 +45,15 @@ class Source:
     Attributes:
         layouts: split → how it is laid out.
         unused: split → column → an example of what no reader uses.
-        prompts: query prompts that came with the rows, each with its number of rows.
+        prompts: split → query prompts that came with its rows, "" for none, each with its number of rows; only of
+            splits with any.
     """
 
     def __init__(self, settings: DataSet, root: Path) -> None:
         self.settings, self.root = settings, root
         self.layouts: dict[str, str] = {}
         self.unused: dict[str, dict[str, Any]] = {}
-        self.prompts: dict[str, int] = {}
+        self.prompts: dict[str, dict[str, int]] = {}
         self._built: dict[str, list[Row]] | None = None
         if FORMATS[settings.format].embedded:
             build: Build = importlib.import_module(FORMATS[settings.format].module).build
@@ -76,8 +77,8 @@ class Source:
         self.layouts[split] = reader.layout
         if reader.unused:
             self.unused[split] = dict(reader.unused)
-        for prompt, rows in reader.prompts.items():
-            self.prompts[prompt] = self.prompts.get(prompt, 0) + rows
+        if any(reader.prompts):
+            self.prompts[split] = reader.prompts
 
 
 def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
@@ -123,6 +124,8 @@ def write_valid(source: Source, split: str, path: Path) -> Faults:
         for row in rows:
             file.write(row)
             written += 1
+        if len(prompts := source.prompts.get(split, {})) == 1:
+            file.prompt = next(iter(prompts))
     where = str(source.root) if source.root.is_file() else f"{source.root}, {getattr(settings, split)}"
     faults.check(where, settings.faults, settings.max_dropped)
     if not written:

@@ -95,7 +95,7 @@ def inspect(path: Path, options: dict[str, Any], split: str | None = None) -> In
     for row in rows:
         _count(row, found, lengths)
     found.layout = source.layouts["train"]
-    found.unused, found.prompts = source.unused.get("train", {}), source.prompts
+    found.unused, found.prompts = source.unused.get("train", {}), source.prompts.get("train", {})
     found.lengths = {
         role: {"median": float(np.median(values)), "longest": max(values)} for role, values in lengths.items() if values
     }
@@ -219,5 +219,8 @@ def _notes(found: Inspection) -> Iterator[str]:
         yield f"the rows are queries alone: set the track's `mine` to {{method: bm25}} to search a corpus; {LABELLED}"
     elif not found.negatives:
         yield f"the rows have no negatives: set the track's `mine` to {{method: bm25}} to mine them; {LABELLED}"
+    one = len(found.prompts) == 1
     for prompt, count in found.prompts.items():
-        yield f"{count} rows came with the query prompt {prompt!r}"
+        used = "a bi-encoder that teaches gets it where it has none of its own" if one else "it is not used"
+        if prompt:
+            yield f"{count} rows came with the query prompt {prompt!r}; {used}"

@@ -56,7 +56,7 @@ class SplitReader:
     Attributes:
         layout: how the source is laid out, known at the end.
         unused: column → an example of what stands in it.
-        prompts: query prompts that came with the rows, each with its number of rows.
+        prompts: query prompts that came with the rows, "" for none, each with its number of rows.
     """
 
     def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True) -> None:
@@ -76,8 +76,7 @@ class SplitReader:
         texts = _TextsById(self.root, self.settings)
         for place, item in self._items:
             if isinstance(item, Given):
-                if item.prompt:
-                    self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
+                self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
                 yield from texts.resolved(place, item)
             else:
                 yield place, item

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from decant.data.sets import ROWS_WRITTEN_AT_ONCE, SPLITS, normalise
+from decant.data.sets import ROWS_WRITTEN_AT_ONCE, SPLITS, normalise, read_task
 from decant.errors import DecantError
 
 Numbers = npt.NDArray[np.int64]
@@ -133,3 +133,5 @@ def _copy_rows(source: Path, numbers: Numbers, target: Path) -> None:
                 waiting = []
         if waiting or not first:
             writer.write_table(pa.Table.from_batches(waiting, file.schema_arrow))
+        if prompt := read_task(source).prompt:
+            writer.add_key_value_metadata({"prompt": prompt})

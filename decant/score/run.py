@@ -184,7 +184,8 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
         name: {
             "dataset": source.dataset,
             "split": source.split,
-            "task": work.splits[name].task,
+            "task": str(work.splits[name].task),
+            **({"prompt": prompt} if (prompt := work.splits[name].task.prompt) else {}),
             "revision": source.revision,
             "packages": dict(source.packages),
             "sha256": sha256(source.path),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from decant.data.sets import Row, read_split
+from decant.data.sets import Row, Task, read_split
 from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.inspection import inspect
@@ -66,7 +66,23 @@ def test_scores_and_prompts_that_come_along_are_told(tmp_path):
     assert found.counts()["scores"] == 13
     assert found.prompts == {"Represent this question for finding its answer: ": 3}
     assert any("decant import" in note for note in found.notes)
-    assert any("Represent this question" in note for note in found.notes)
+    assert any("Represent this question" in note and "gets it" in note for note in found.notes)
+
+
+def test_a_prompt_that_all_rows_bring_is_kept_with_the_split_and_one_of_some_is_not(tmp_path):
+    prompt = "Represent this question for finding its answer: "
+    rows, _ = fetched(tmp_path, "flagembedding.jsonl")
+    split = read_split(tmp_path / "set" / "train.parquet")
+    assert (split.task, split.rows) == (Task("Find it", prompt), rows)
+    assert read_split(tmp_path / "set" / "dev.parquet").task == Task("Find it")
+    carved = DataSet(source=f"path:{tmp_path / 'own'}", train="flagembedding.jsonl", dev=1, test=1, task="")
+    fetch_set("own", carved, tmp_path / "carved")
+    assert {read_split(path).task.prompt for path in (tmp_path / "carved").glob("*.parquet")} == {prompt}
+    lines = (CASES / "flagembedding.jsonl").read_text().splitlines()
+    (tmp_path / "some.jsonl").write_text("\n".join([*lines[:2], lines[2].replace("Represent", "Embed")]))
+    some = inspect(tmp_path / "some.jsonl", {})
+    assert sorted(some.prompts.values()) == [1, 2]
+    assert any("it is not used" in note for note in some.notes)
 
 
 def test_columns_of_ones_own_are_refused_with_the_mapping_to_write(tmp_path):

@@ -1,6 +1,7 @@
 """What a teacher reads, to the token."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 
+from decant.data.sets import Task
 from decant.errors import DecantError
 from decant.models.limits import own_limit
 from decant.score.prompts import CrossEncoderPrompts, EmbeddingPrompts, RerankerPrompts
@@ -230,3 +232,19 @@ def test_ids_are_those_that_the_library_itself_makes() -> None:
     own = model.preprocess([f"query: {text}" for text in texts])
     for prompt, row, mask in zip(prompts.queries(texts, ""), own["input_ids"], own["attention_mask"], strict=True):
         assert prompt.ids == row[mask.bool()].tolist()
+
+
+def test_a_prompt_that_came_with_the_data_stands_in_for_one_that_the_teacher_lacks(embedding: Path) -> None:
+    task = pickle.loads(pickle.dumps(Task(TASK, "Represent this: ")))  # as it comes to another process
+    bare = EmbeddingPrompts(resolve(tiny.MINILM), 64, None, None)
+    assert bare.contexts(task) == ("Represent this: ", "")
+    assert bare.rendered("wart", "text", task)["query"]["text"] == "[CLS] represent this : wart [SEP]"
+    assert bare.contexts(TASK) == bare.contexts(Task(TASK)) == ("", "")
+    assert EmbeddingPrompts(resolve(tiny.MINILM), 64, "", None).contexts(task) == ("", "")  # params say none
+    assert EmbeddingPrompts(embedding, 64, "Own {task}: ", None).contexts(task) == (f"Own {TASK}: ", "")
+
+
+def test_the_same_task_with_another_prompt_is_another() -> None:
+    assert Task(TASK) == TASK
+    assert Task(TASK, "a") != Task(TASK, "b")
+    assert len({Task(TASK, "a"), Task(TASK, "b"), Task(TASK), TASK}) == 3

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from decant.data.scores import read_scores
-from decant.data.sets import Row
-from tests.support.planted_project import command, edit_split, make_project, stage
+from decant.data.sets import Row, Task
+from tests.support.planted_project import TASK, command, edit_split, make_project, stage
 from tests.support.project import Project
 
 
@@ -272,3 +272,21 @@ def test_imported_scores_of_another_scale_are_never_mixed(scored: Project, tmp_p
     said = stage(project, "score", "reranker", code=1)
     assert "imported scores differ from the teacher's by up to" in said
     assert "on another scale" in said
+
+
+def test_a_prompt_that_came_with_the_data_decides_scores_and_comes_back_with_them(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", "bi_encoder", "sentence-transformers")
+    described = project.folder / "teacher" / "config_sentence_transformers.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "prompts": {}}))
+    stage(project, "score", "reranker")
+    bare = scores(project)
+    edit_split(project, "train", task=Task(TASK, "Find: "))
+    assert planned(project)["train"][1] == "0%"
+    stage(project, "score", "reranker")
+    assert scores(project) != bare
+    prompted = scores(project)
+    manifest = json.loads((project.folder / "data/scores/reranker/manifest.json").read_text())
+    assert [manifest["data"][name].get("prompt") for name in ("train", "test_in_domain")] == ["Find: ", None]
+    shutil.rmtree(tmp_path / "cache")
+    stage(project, "score", "reranker", DECANT_TEACHER="never")
+    assert scores(project) == prompted

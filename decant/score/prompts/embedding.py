@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from decant.data.sets import Task
 from decant.errors import DecantError
 from decant.files import read_json
 from decant.models.prompts import choose_prompts
@@ -28,10 +29,13 @@ class EmbeddingPrompts(Prompts):
         path = folder / "config_sentence_transformers.json"
         own = read_json(path).get("prompts", {}) if path.is_file() else {}
         self.query_prompt, self.document_prompt = choose_prompts(own, query_prompt, document_prompt)
+        self._has_none = query_prompt is None and not own.get("query")
         self.described = {"query": self.query_prompt, "document": self.document_prompt}
 
     def contexts(self, task: str) -> tuple[str, str]:
-        """See `Prompts.contexts`."""
+        """See `Prompts.contexts`. A prompt that came with the data stands in for one that the model does not have."""
+        if self._has_none and isinstance(task, Task):
+            return task.prompt, self.document_prompt
         return self.query_prompt.replace("{task}", task), self.document_prompt
 
     def excess(self, queries: Sequence[str], task: str) -> list[int]:

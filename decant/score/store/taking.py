@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from decant.data.digests import Keys, as_binary, digests, in_context
 from decant.data.scores import open_embeddings, open_scores
-from decant.data.sets import stream_pairs
+from decant.data.sets import Task, stream_pairs
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.score.prompts import Prompts
@@ -54,9 +54,9 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
         except DecantError as error:
             tell(f"{error.problem}; its scores are not taken in")
         else:
-            _add(stored, prompts, manifest["data"][stem]["task"], table, joint(origins))
+            _add(stored, prompts, _task(manifest["data"][stem]), table, joint(origins))
     if described := manifest.get("embeddings"):
-        tasks = {name: manifest["data"][name]["task"] for name in described["splits"]}
+        tasks = {name: _task(manifest["data"][name]) for name in described["splits"]}
         try:
             _take_embeddings(folder, described, tasks, prompts, stored)
         except DecantError as error:
@@ -64,6 +64,10 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
     tested = manifest["self_test"]
     if len(tested) > 1:
         stored.note("self_test", tested.pop("sample"), tested)
+
+
+def _task(described: Mapping[str, Any]) -> Task:
+    return Task(described["task"], described.get("prompt", ""))
 
 
 def _take_embeddings(
