@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decant.data import SPLITS as SPLITS
+from decant.data.tasks import Task as Task
 from decant.errors import DecantError
 from decant.files import atomic_file
 
@@ -89,34 +90,6 @@ def normalise(text: str) -> str:
         return " ".join(text.encode().translate(_ASCII_WORDS).decode().split()) or text.lower().strip()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(folded.translate(_WORDS).split()) or folded.strip()
-
-
-class Task(str):
-    """A set's task text, which fills `{task}` in a model's query prompt.
-
-    Attributes:
-        prompt: the query prompt that came with the rows, for a teacher that has none of its own; empty for none.
-    """
-
-    prompt: str
-
-    def __new__(cls, text: str, prompt: str = "") -> Self:
-        """A task's text with a prompt."""
-        task = super().__new__(cls, text)
-        task.prompt = prompt
-        return task
-
-    def __reduce__(self) -> tuple[type["Task"], tuple[str, str]]:
-        return Task, (str(self), self.prompt)
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True and self.prompt == getattr(other, "prompt", "")
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return str.__hash__(self)
 
 
 @dataclass(frozen=True)
