@@ -4,7 +4,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from decant.data.files import Unreadable, with_title
-from decant.fetch.layouts.given import TextId
+from decant.fetch.layouts.given import Given, TextId
 from decant.fetch.layouts.values import identifier, number, short
 
 ID = ("docid", "id", "_id", "doc_id", "passage_id")
@@ -77,6 +77,18 @@ def beside(*sides: Documents) -> tuple[list[str], list[float | None]]:
     ids = list(chain.from_iterable(side.ids for side in sides))
     scores = list(chain.from_iterable(side.scores for side in sides))
     return ids if any(ids) else [], scores if scores.count(None) < len(scores) else []
+
+
+def given(
+    query: Any, query_id: Any, positive: Documents | Unreadable, negative: Documents | Unreadable
+) -> Given | Unreadable:
+    """A row of documents; Unreadable where a side is."""
+    if isinstance(positive, Unreadable):
+        return positive
+    if isinstance(negative, Unreadable):
+        return negative
+    ids, scores = beside(positive, negative)
+    return Given(query, positive.texts, negative.texts, query_id=identifier(query_id), ids=ids, scores=scores)
 
 
 def _document(item: Any) -> tuple[Any, str, float | None]:

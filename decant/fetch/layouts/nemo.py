@@ -8,9 +8,8 @@ from typing import Any
 
 from decant.data.files import Unreadable
 from decant.fetch.layouts.columns import Columns, Seen
-from decant.fetch.layouts.documents import beside, documents
+from decant.fetch.layouts.documents import documents, given
 from decant.fetch.layouts.given import Given
-from decant.fetch.layouts.values import identifier
 
 JOINS = False
 COLUMNS = Columns(
@@ -35,10 +34,4 @@ def matches(seen: Seen) -> bool:
 def convert(record: Mapping[str, Any]) -> Given | Unreadable:
     """See `decant.fetch.layouts.given.LayoutModule`."""
     positive, negative = documents(record.get("pos_doc")), documents(record.get("neg_doc"))
-    if isinstance(positive, Unreadable):
-        return positive
-    if isinstance(negative, Unreadable):
-        return negative
-    ids, scores = beside(positive, negative)
-    query_id = identifier(record.get("question_id"))
-    return Given(record.get("question"), positive.texts, negative.texts, query_id=query_id, ids=ids, scores=scores)
+    return given(record.get("question"), record.get("question_id"), positive, negative)

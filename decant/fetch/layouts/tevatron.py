@@ -8,9 +8,8 @@ from typing import Any
 
 from decant.data.files import Unreadable
 from decant.fetch.layouts.columns import QUERY_ID, Columns, Seen
-from decant.fetch.layouts.documents import Documents, beside, documents, text_ids
+from decant.fetch.layouts.documents import Documents, documents, given, text_ids
 from decant.fetch.layouts.given import Given
-from decant.fetch.layouts.values import identifier
 
 JOINS = False
 _OWN = ("positive_passages", "negative_passages", "positive_document_ids", "negative_document_ids")
@@ -38,13 +37,7 @@ def matches(seen: Seen) -> bool:
 def convert(record: Mapping[str, Any]) -> Given | Unreadable:
     """See `decant.fetch.layouts.given.LayoutModule`."""
     positive, negative = (_side(record, side) for side in ("positive", "negative"))
-    if isinstance(positive, Unreadable):
-        return positive
-    if isinstance(negative, Unreadable):
-        return negative
-    ids, scores = beside(positive, negative)
-    query_id = identifier(record.get("query_id"))
-    return Given(record.get("query"), positive.texts, negative.texts, query_id=query_id, ids=ids, scores=scores)
+    return given(record.get("query"), record.get("query_id"), positive, negative)
 
 
 def _side(record: Mapping[str, Any], side: str) -> Documents | Unreadable:
