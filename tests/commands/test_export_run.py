@@ -1,9 +1,6 @@
 """`decant export-run` writes the run and the qrels that the project's folder holds."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import ir_measures
@@ -13,6 +10,7 @@ from ir_measures import AP, nDCG
 
 from decant.data.sets import Row, Split, write_split
 from decant.evaluate.run import Run, run_from_scores, write_runs
+from tests.support.processes import decant
 from tests.support.project import ROOT
 
 ROWS = {
@@ -41,13 +39,7 @@ def run(name: str) -> Run:
 
 
 def command(folder: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", "from decant.commands import app; app()", "export-run", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-        capture_output=True,
-        encoding="utf-8",
-    )
+    done = decant(folder, "export-run", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 

@@ -1,8 +1,6 @@
 """Small files of the kinds that people bring: `decant inspect` and `fetch` make of each what its people mean."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from decant.fetch.build import fetch_set
 from decant.fetch.inspection import inspect
 from decant.fetch.reading import format_of
 from decant.fetch.settings import DataSet
+from tests.support.processes import decant
 
 CASES = Path(__file__).parent / "cases"
 OTHERS = {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"}
@@ -164,19 +163,17 @@ def test_qrels_of_trec_stand_in_for_beirs_and_below_zero_is_not_relevant():
 
 
 def test_the_command_prints_counts_for_programs_and_writes_the_block(tmp_path):
-    command = [sys.executable, "-c", "from decant.commands import app; app()", "inspect"]
-    result = subprocess.run([*command, CASES / "beir", "--json"], cwd=tmp_path, capture_output=True, text=True)
-    counts = json.loads(result.stdout)
+    counts = json.loads(decant(tmp_path, "inspect", str(CASES / "beir"), "--json").stdout)
     assert [counts[key] for key in ("layout", "queries", "positives", "negatives")] == ["beir", 3, 7, 3]
     root = Path(__file__).parents[2]
     (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
-    add = [*command, CASES / "swift.jsonl", "--add", "forum"]
-    result = subprocess.run(add, cwd=tmp_path, capture_output=True, text=True)
+    add = ("inspect", str(CASES / "swift.jsonl"), "--add", "forum")
+    result = decant(tmp_path, *add)
     assert "Written into params.yaml" in result.stdout
     before, after = (root / "params.yaml").read_text().splitlines(), (tmp_path / "params.yaml").read_text().splitlines()
     assert [line for line in after if line in before] == before
     assert "    train: swift.jsonl" in after
-    again = subprocess.run(add, cwd=tmp_path, capture_output=True, text=True)
+    again = decant(tmp_path, *add)
     assert again.returncode == 1
     assert "has a data set 'forum' already" in again.stderr
 

@@ -1,8 +1,6 @@
 """`decant inspect` proposes a block that `fetch` takes as it is."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.inspection import inspect
 from decant.fetch.settings import DataSet
+from tests.support.processes import decant
 
 
 def write_rows(path: Path, first: int, count: int = 20, **fields: Any) -> None:
@@ -90,6 +89,5 @@ def test_where_nothing_can_be_carved_the_block_names_files_to_write(tmp_path: Pa
 
 def test_a_fault_of_two_options_together_names_both(tmp_path: Path) -> None:
     write_labelled(tmp_path / "own.jsonl", 0)
-    command = [sys.executable, "-c", "from decant.commands import app; app()", "inspect", "own.jsonl"]
-    result = subprocess.run([*command, "--candidates", "run"], cwd=tmp_path, capture_output=True, text=True)
+    result = decant(tmp_path, "inspect", "own.jsonl", "--candidates", "run")
     assert "decant inspect: `candidates` is run and `run` is None: the one needs the other" in result.stderr

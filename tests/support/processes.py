@@ -1,7 +1,11 @@
-"""Processes that do one thing at once."""
+"""Processes: several that do one thing at once, and the command `decant` of this tree, installed or not."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
 
 
 def at_once(imports: str, script: str, variables: dict[str, str], count: int) -> list[list[str]]:
@@ -19,3 +23,14 @@ def at_once(imports: str, script: str, variables: dict[str, str], count: int) ->
     outputs = [process.communicate()[0].splitlines() for process in processes]
     assert [process.returncode for process in processes] == [0] * count
     return outputs
+
+
+def decant(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `decant` in a folder, with the code of this tree."""
+    return subprocess.run(
+        [sys.executable, "-c", "from decant.commands import app; app()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+    )
