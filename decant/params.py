@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
 import yaml
-from pydantic import BaseModel, SerializeAsAny, ValidationError, create_model, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from decant.blocks import Amount, Block, NullIsEmpty, Seed
 from decant.errors import DecantError
 from decant.evaluate.settings import Baselines, Evaluate
-from decant.fetch.settings import DataSet, Mine
+from decant.fetch.settings import DataSet, Mine, Union
 from decant.kinds import TRACKS, Kind
 from decant.models.settings import Student
 from decant.report.settings import ReportSettings
@@ -105,6 +105,8 @@ class Params(Block):
     """Of every draw and of training."""
     datasets: dict[str, DataSet]
     """The sets, by name."""
+    unions: Annotated[dict[str, Union], NullIsEmpty] = Field(default_factory=dict)
+    """Sets that are made of these, by name."""
     train: Train
     """How students are trained, on all tracks."""
     evaluate: Annotated[Evaluate, NullIsEmpty] = Evaluate()
@@ -115,6 +117,10 @@ class Params(Block):
     """Where teachers' scores are kept."""
     report: Annotated[ReportSettings, NullIsEmpty]
     """How differences are tested."""
+
+    def members(self, name: str) -> list[str]:
+        """The sets that a union is made of; of another set, its own name alone."""
+        return list(self.unions[name].union) if name in self.unions else [name]
 
     @property
     def tracks(self) -> dict[str, Track]:
@@ -142,15 +148,27 @@ class Params(Block):
 
     @model_validator(mode="after")
     def _known_sets(self) -> "Params":
-        for name in self.datasets:
+        for key, name in [*(("datasets", name) for name in self.datasets), *(("unions", name) for name in self.unions)]:
             if not re.fullmatch(r"[\w-]+", name) or name == "None":
-                raise ValueError(f"datasets.{name}: a set's name is made of letters, digits, - and _")
+                raise ValueError(f"{key}.{name}: a set's name is made of letters, digits, - and _")
+        for name, union in self.unions.items():
+            if name in self.datasets:
+                raise ValueError(f"unions.{name}: a data set has this name already")
+            if unknown := [member for member in union.union if member not in self.datasets]:
+                raise ValueError(f"unions.{name}.union: no data set is named {unknown[0]!r}")
         for track, block in self.tracks.items():
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)
-                if name is not None and name not in self.datasets:
-                    known = ", ".join(self.datasets)
+                if name is not None and name not in {**self.datasets, **self.unions}:
+                    known = ", ".join((*self.datasets, *self.unions))
                     raise ValueError(f"{track}.{domain}: no data set is named {name!r}; there are {known}")
+            named = (block.in_domain, block.out_of_domain, block.guard)
+            used = [member for each in named if each is not None for member in self.members(each)]
+            if twice := [member for member in used if used.count(member) > 1]:
+                raise ValueError(
+                    f"{track}: two of its sets are or have {twice[0]!r}: training sees the guard set, and must not see "
+                    "the others' test splits"
+                )
             if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
@@ -269,6 +287,7 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     block: type[BaseModel] = schema()
     for part in location:
         field = block.model_fields.get(part)
-        kinds = [DataSet] if field is None else [field.annotation, *get_args(field.annotation)]
+        named = Union if location[0] == "unions" else DataSet
+        kinds = [named] if field is None else [field.annotation, *get_args(field.annotation)]
         block = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), block)
     return list(block.model_fields)

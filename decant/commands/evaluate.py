@@ -32,8 +32,8 @@ def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> Non
     from decant.sources.references import model_folder
 
     params = load_params(paths.PARAMS)
-    if dataset not in params.datasets:
-        known = ", ".join(params.datasets)
+    if dataset not in {**params.datasets, **params.unions}:
+        known = ", ".join((*params.datasets, *params.unions))
         raise DecantError(f"--dataset {dataset}: there is no such set", f"choose one of {known}")
     if split not in ("dev", "test"):
         raise DecantError(f"--split {split}: there is no such split", "choose dev or test")

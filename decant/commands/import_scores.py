@@ -51,12 +51,11 @@ def import_scores(
 
         mapped = columns_of(columns)
         with open_work(job_of(track), print) as work:
-            splits = {name: (split.path, split.task) for name, split in work.splits.items()}
-            paths = [path for path, _ in splits.values()]
+            paths = list(dict.fromkeys(split.path for split in work.splits.values()))
             scored = open_scored(
                 file, paths, layout=format_ or "auto", columns=mapped, encoding=encoding, corpus=corpus
             )
-            taken = take_scores(scored, file, splits, work.prompts, work.stored)
+            taken = take_scores(scored, file, work.splits, work.prompts, work.stored)
             work.look()
         for line in (*_counts(work, scored, taken), *_left_out(scored, taken), _outlook(work)):
             print(f"{track}{line}")

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import PAIRS, Row
+from decant.data.pairs import PAIRS
+from decant.data.sets import Row
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 
@@ -22,10 +23,25 @@ SCHEMA = PAIRS.append(pa.field("score", pa.float32()))
 EMBEDDINGS = "embeddings.parquet"  # role, text, embedding
 
 
+def files_of(folder: Path, name: str) -> dict[str, str]:
+    """The files that hold the scores of `train`, `replay` or a test split: one, or one for each of a union's sets.
+
+    Returns:
+        the set's name, "" where the split is no union's → the file's name without suffix, such as `train.own`.
+    """
+    manifest = folder / "manifest.json"
+    stems = [Path(file).stem for file in read_json(manifest)["files"]] if manifest.is_file() else []
+    found = {stem.partition(".")[2]: stem for stem in stems if stem.partition(".")[0] == name}
+    return found or {"": name}
+
+
 def read_scores(folder: Path, name: str) -> pa.Table:
-    """Read one file of teacher scores whole; see `open_scores`."""
-    with open_scores(folder, name) as file:
-        return file.read()
+    """Read the teacher's scores of a split whole; see `files_of` and `open_scores`."""
+    tables = []
+    for file_name in files_of(folder, name).values():
+        with open_scores(folder, file_name) as file:
+            tables.append(file.read())
+    return pa.concat_tables(tables)
 
 
 def open_scores(folder: Path, name: str) -> pq.ParquetFile:

@@ -4,29 +4,29 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decant.data import SPLITS as SPLITS
 from decant.data.tasks import Task as Task
+from decant.data.tasks import from_metadata, task_of, to_metadata
 from decant.errors import DecantError
 from decant.files import atomic_file
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])
-# Of `stream_pairs`. `row` is the number of the set's row. `label` is above 0 for a positive: its grade, or 1 where the
-# row has no grades. It is 0 for a negative, whatever its grade, and null for a candidate without a label.
-PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8())])
 ROWS_AT_ONCE = 1024
 ROWS_WRITTEN_AT_ONCE = 16384
 
 UNLABELLED = pa.schema([("query", pa.string()), ("candidates", _TEXTS)])
-# Columns that a split has where its source has grades or ids.
-OPTIONAL = pa.schema([("grades", pa.list_(pa.int8())), ("query_id", pa.string()), ("ids", _TEXTS)])
+# Columns that a split has where its source has grades or ids, or where it is a union's.
+OPTIONAL = pa.schema(
+    [("grades", pa.list_(pa.int8())), ("query_id", pa.string()), ("ids", _TEXTS), ("set", pa.string())]
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Row:
         grades: graded relevance of `positive` and then `negative`, 0 or more; empty where labels are 1 and 0.
         query_id: of the source; empty where it gives none.
         ids: of the source, one a candidate, "" for one that has none; empty where the source gives none.
+        set: the name of the set that a union has the row from; empty elsewhere.
     """
 
     query: str
@@ -48,6 +49,7 @@ class Row:
     grades: list[int] = field(default_factory=list)
     query_id: str = ""
     ids: list[str] = field(default_factory=list)
+    set: str = ""
 
     @property
     def labelled(self) -> bool:
@@ -94,10 +96,15 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of a split, and the set's task text, which may be a `Task` with a prompt."""
+    """The rows of a split, and the set's task text, which may be a `Task` with a prompt or with a union's tasks."""
 
     rows: list[Row]
     task: str
+
+    def parts(self) -> Iterator["Split"]:
+        """The rows of each set that a union has put together, with that set's task; else the split itself."""
+        for name, rows in groupby(self.rows, key=lambda row: row.set):
+            yield Split(list(rows), task_of(self.task, name))
 
 
 class SplitWriter:
@@ -112,7 +119,7 @@ class SplitWriter:
     """
 
     def __init__(self, path: Path, task: str) -> None:
-        self._path, self._metadata = path, {"task": str(task)}
+        self._path, self._metadata = path, to_metadata(task)
         self.prompt: str = getattr(task, "prompt", "")
         self._rows: list[Row] = []
         self._file: pq.ParquetWriter | None = None
@@ -223,7 +230,7 @@ def read_rows(path: Path, wanted: Collection[int]) -> Split:
             first += len(batch)
             if first > max(wanted, default=-1):
                 break
-        return Split(rows, _task(file.metadata))
+        return Split(rows, from_metadata(file.metadata.metadata))
 
 
 def stream_rows(path: Path) -> Iterator[Row]:
@@ -243,43 +250,4 @@ def read_task(path: Path) -> Task:
     """The task text of a split that `write_split` wrote; a DecantError where it is not there."""
     if not path.is_file():
         raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
-    return _task(pq.read_metadata(path))
-
-
-def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
-    """The query-candidate pairs of a split, in the order of its rows and of `Row.candidates`, as batches of `PAIRS`.
-
-    A row's pairs are all in one batch.
-    """
-    first = 0
-    with pq.ParquetFile(path) as file:
-        names = [name for name in ("positive", "negative", "candidates") if name in file.schema_arrow.names]
-        read = [name for name in ("query", *names, "grades") if name in file.schema_arrow.names]
-        for rows in file.iter_batches(ROWS_AT_ONCE, columns=read):
-            parents = np.concatenate([rows.column(name).value_parent_indices().to_numpy() for name in names])
-            flat = {name: rows.column(name).flatten() for name in names}
-            texts = pa.concat_arrays(list(flat.values()))
-            labels = pa.concat_arrays([_labels(rows, name, len(column)) for name, column in flat.items()])
-            order = pa.array(np.argsort(parents, kind="stable"))
-            parent = pa.array(parents).take(order)
-            numbers, queries = pa.array(parent.to_numpy() + first, pa.int32()), rows.column("query").take(parent)
-            yield pa.record_batch([numbers, queries, texts.take(order), labels.take(order)], schema=PAIRS)
-            first += len(rows)
-
-
-def _labels(rows: pa.RecordBatch, name: str, count: int) -> pa.Array:
-    """The label of each of the `count` candidates in a column of some rows; see `PAIRS`."""
-    if name != "positive" or "grades" not in rows.schema.names:
-        return pa.repeat(pa.scalar({"positive": 1, "negative": 0}.get(name), pa.int8()), count)
-    labels = np.ones(count, dtype=np.int8)
-    row_of_grade, row_of_positive = (rows.column(each).value_parent_indices().to_numpy() for each in ("grades", name))
-    place = np.arange(len(row_of_grade)) - np.searchsorted(row_of_grade, row_of_grade)
-    positives = np.bincount(row_of_positive, minlength=len(rows))  # of each row; their grades stand first
-    graded = np.isin(row_of_positive, row_of_grade)
-    labels[graded] = rows.column("grades").flatten().to_numpy()[place < positives[row_of_grade]]
-    return pa.array(labels)
-
-
-def _task(described: pq.FileMetaData) -> Task:
-    text, prompt = ((described.metadata or {}).get(key, b"").decode() for key in (b"task", b"prompt"))
-    return Task(text, prompt)
+    return from_metadata(pq.read_metadata(path).metadata)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decant import paths
-from decant.data.scores import read_scores, scores_for
+from decant.data.scores import files_of, read_scores, scores_for
 from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS, query_metrics
@@ -32,6 +33,7 @@ class Run:
     """One model's scores for the candidates of every query, in the set's order, with the metrics of each query.
 
     `gains` are the grades of the candidates, or their labels in rows without grades; empty where no row has grades.
+    `sets` names the set that a union has each query from; empty where the set is no union.
     """
 
     queries: list[str]
@@ -39,16 +41,31 @@ class Run:
     scores: list[Scores]
     metrics: list[dict[str, float]]
     gains: list[list[int]] = field(default_factory=list)
+    sets: list[str] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
         """The mean of each metric over the queries, to 6 decimals."""
         values = np.array([list(query.values()) for query in self.metrics])
         return {name: round(float(mean), 6) for name, mean in zip(METRICS, values.mean(axis=0), strict=True)}
 
+    def parts(self) -> dict[str, "Run"]:
+        """The runs of a union's sets, by their names; none where the set is no union."""
+        return {name: self._part([each == name for each in self.sets]) for name in dict.fromkeys(self.sets)}
+
+    def _part(self, chosen: Sequence[bool]) -> "Run":
+        return Run(
+            list(compress(self.queries, chosen)),
+            list(compress(self.labels, chosen)),
+            list(compress(self.scores, chosen)),
+            list(compress(self.metrics, chosen)),
+            list(compress(self.gains, chosen)),
+        )
+
 
 def evaluate(scorer: Scorer, split: Split) -> Run:
     """Score every candidate of every query of a labelled split and rank them."""
-    return run_from_scores(split.rows, score_rows(scorer, split.rows, split.task), scorer.kind)
+    scores = [score_rows(scorer, part.rows, part.task) for part in split.parts()]
+    return run_from_scores(split.rows, np.concatenate(scores), scorer.kind)
 
 
 def score_rows(scorer: Scorer, rows: Sequence[Row], task: str) -> Scores:
@@ -86,7 +103,8 @@ def run_from_scores(rows: Sequence[Row], scores: Scores, kind: str) -> Run:
         for marks, gain, part in zip(labels, gains, parts, strict=True)
     ]
     graded = any(row.grades for row in rows)
-    return Run([row.query for row in rows], labels, parts, metrics, gains if graded else [])
+    sets = [row.set for row in rows if row.set]
+    return Run([row.query for row in rows], labels, parts, metrics, gains if graded else [], sets)
 
 
 def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Split], kind: str) -> dict[str, Run]:
@@ -99,7 +117,8 @@ def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Spl
     runs = {}
     for domain, dataset in sets.items():
         name, rows = f"test_{domain}", splits[dataset].rows
-        scores = scores_for(read_scores(folder, name), rows, files[f"{name}.parquet"]["quarantined"])
+        quarantined = sum(files[f"{file}.parquet"]["quarantined"] for file in files_of(folder, name).values())
+        scores = scores_for(read_scores(folder, name), rows, quarantined)
         runs[dataset] = run_from_scores(rows, scores, kind)
     return runs
 
@@ -110,9 +129,11 @@ def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping
     `sets` is domain → name of the data set; `runs` is by these names, and empty for a baseline that is off.
 
     Returns:
-        the content of the metrics: domain → data set → metric → mean.
+        the content of the metrics: domain → data set → metric → mean; after a union, its sets.
     """
-    ranked = {domain: {dataset: runs[dataset]} for domain, dataset in sets.items() if dataset in runs}
+    ranked = {
+        domain: {dataset: runs[dataset], **runs[dataset].parts()} for domain, dataset in sets.items() if dataset in runs
+    }
     means = {domain: {name: run.means() for name, run in by_name.items()} for domain, by_name in ranked.items()}
     write_runs(paths.RUNS / track / f"{model}.parquet", ranked)
     write_json(paths.METRICS / track / f"{model}.json", means)

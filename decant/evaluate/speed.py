@@ -41,6 +41,7 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
 
 
 def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
+    split = max(split.parts(), key=lambda part: len(part.rows))  # of one task
     rows = cycle(split.rows)  # an engine may keep what it read: each round has other pairs where the set has enough
     speeds: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():

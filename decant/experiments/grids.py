@@ -142,11 +142,14 @@ def digest(params: Params, track: str) -> str:
     decides = {
         "track": block.model_dump(exclude={"teacher": SPEED}),
         "datasets": {
-            name: params.datasets[name].model_dump(exclude=_undecided(params.datasets[name], splits))
+            member: params.datasets[member].model_dump(exclude=_undecided(params.datasets[member], splits))
             for name, splits in unread.items()
             if name is not None
+            for member in params.members(name)
         },
     }
+    if unions := {name: params.unions[name].model_dump() for name in unread if name in params.unions}:
+        decides["unions"] = unions
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -78,6 +78,8 @@ class Revision:
             )
         runs = {}
         for domain, dataset, part, metrics in by_test_set(table):
+            if domain in runs:  # a set of the union before it, which has its queries too
+                continue
             split = self._recorded_split(track, model, dataset)
             queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
             found = part["gains"].to_pylist() if "gains" in part.column_names else [None] * len(labels)

@@ -95,11 +95,11 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
             faults[split] = write_valid(source, split, partial / f"{split}.parquet")
         carved = _choose(settings, source, partial)
         shared = overlaps({split: partial / f"{split}.parquet" for split in SPLITS})
-        _check_overlap(name, settings, shared)
+        check_overlap(f"datasets.{name}", settings.max_overlap, shared)
         card = {
             "name": name,
             **settings.model_dump(include={"source", "revision", "format", "packages", "task"}),
-            "splits": {split: _describe(partial / f"{split}.parquet", faults[split]) for split in SPLITS},
+            "splits": {split: describe(partial / f"{split}.parquet", faults[split]) for split in SPLITS},
             **({"carved_from_train": carved} if carved else {}),
             **{key: value for key in ("layouts", "unused", "prompts") if (value := getattr(source, key))},
             "overlap": shared,
@@ -139,10 +139,10 @@ def write_valid(source: Source, split: str, path: Path) -> Faults:
 
 def left_out(counts: Mapping[str, Any]) -> Iterator[str]:
     """What was left out of a split, by its counts on the card, in a line; nothing where it is whole."""
-    if counts["faults"]:
+    if counts.get("faults"):
         kinds = ", ".join(f"{KINDS[kind]}: {count}" for kind, count in counts["faults"].items())
         yield f"{counts['rows_left_out']} rows and {counts['texts_left_out']} candidates are left out ({kinds})"
-    if counts["not_judged"]:
+    if counts.get("not_judged"):
         yield "left out: " + ", ".join(f"{count} {reason}" for reason, count in counts["not_judged"].items())
 
 
@@ -165,16 +165,24 @@ def _choose(settings: DataSet, source: Source, folder: Path) -> list[str]:
     return list(sizes)
 
 
-def _check_overlap(name: str, settings: DataSet, shared: Mapping[str, Mapping[str, Any]]) -> None:
+def check_overlap(block: str, most: float, shared: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a set whose splits share too much.
+
+    Args:
+        block: its key in params.yaml.
+        most: the largest share of a split's queries and positives that may stand in another.
+        shared: of `decant.fetch.overlap.overlaps`.
+    """
     for pair, counts in shared.items():
-        if counts["share"] > settings.max_overlap:
+        if counts["share"] > most:
             one, other = pair.split("-")
             raise DecantError(
-                f"{name}: {counts['folded']} queries and positives ({counts['share']:.1%}) of {other} stand in {one} "
-                f"too; datasets.{name}.max_overlap allows {settings.max_overlap:.1%}",
+                f"{block.partition('.')[2]}: {counts['folded']} queries and positives ({counts['share']:.1%}) of "
+                f"{other} stand in {one} too; {block}.max_overlap allows {most:.1%}",
                 "take them out of one of the splits, let Decant carve the split (a number), or raise the limit",
             )
 
 
-def _describe(path: Path, faults: Faults) -> dict[str, Any]:
-    return {**Counts.of(path).card(), **faults.card(), "sha256": sha256(path)}
+def describe(path: Path, faults: Faults | None = None) -> dict[str, Any]:
+    """What the card says of a split."""
+    return {**Counts.of(path).card(), **(faults.card() if faults else {}), "sha256": sha256(path)}

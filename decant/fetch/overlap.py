@@ -78,11 +78,15 @@ def track_overlap(in_domain: Path, out_of_domain: Path | None) -> dict[str, dict
     """What the splits in the folders of a track's sets share.
 
     Returns:
-        set → pair of its splits → `overlap`'s counts, from the sets' cards; then, under `<in> → <out>`, those of the
-        in-domain train split and the out-of-domain test split.
+        set → pair of its splits → `overlap`'s counts, from the sets' cards; of a union also those of each of its sets'
+        train split with the others' dev and test splits, under `<one> → <other>`; then, under `<in> → <out>`, those of
+        the in-domain train split and the out-of-domain test split.
     """
     folders = [folder for folder in (in_domain, out_of_domain) if folder is not None]
-    counts: dict[str, dict[str, Any]] = {folder.name: read_json(folder / "card.json")["overlap"] for folder in folders}
+    counts: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        card = read_json(folder / "card.json")
+        counts |= {folder.name: card["overlap"], **card.get("overlap_between", {})}
     if out_of_domain is not None:
         train, test = in_domain / "train.parquet", out_of_domain / "test.parquet"
         counts[f"{in_domain.name} → {out_of_domain.name}"] = {"train-test": overlap(train, test)["test"]}
@@ -98,10 +102,12 @@ def track_left_out(*folders: Path | None) -> dict[str, dict[str, Any]]:
     """
     counts: dict[str, dict[str, Any]] = {}
     for folder in filter(None, folders):
-        for split, card in read_json(folder / "card.json")["splits"].items():
-            found = {key: card.get(key) for key in ("faults", "rows_left_out", "texts_left_out", "not_judged")}
-            if any(found.values()):
-                counts.setdefault(folder.name, {})[split] = found
+        whole = read_json(folder / "card.json")
+        for name, card in (whole.get("sets") or {folder.name: whole}).items():
+            for split, described in card["splits"].items():
+                found = {key: described.get(key) for key in ("faults", "rows_left_out", "texts_left_out", "not_judged")}
+                if any(found.values()):
+                    counts.setdefault(name, {})[split] = found
     return counts
 
 

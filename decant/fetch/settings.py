@@ -1,10 +1,11 @@
 """The blocks of params.yaml that the stages `fetch` and `mine` read."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from decant.blocks import Block, OneOf, Place, Positive, Seed, Share
+from decant.blocks import Block, OneOf, Place, Positive, Rate, Seed, Share
 from decant.data import SPLITS
 from decant.fetch.readers import FORMATS
 from decant.sources.settings import Reference, pinned
@@ -99,6 +100,33 @@ class DataSet(Block):
         pinned(self.source, self.revision)
         if self.encoder is not None:
             pinned(self.encoder, self.encoder_revision)
+        return self
+
+
+class Union(Block):
+    """A set that is made of others."""
+
+    union: Annotated[dict[str, Rate | None], Field(min_length=2)]
+    """The sets, each with a weight: `{public: 3, own: 1}` takes three train rows of one for each of the other, as many
+    as there are without taking one twice; null takes all of a set's."""
+    cap: dict[str, Positive] = Field(default_factory=dict)
+    """The most train rows of a named set."""
+    seed: Seed = 0
+    """Of the train rows that are drawn."""
+    max_overlap: Share = 0.0
+    """The largest share of a split's queries and positives that may stand in another split, whichever set's."""
+
+    def shares(self, rows: Mapping[str, int]) -> dict[str, int]:
+        """How many train rows are taken of each set, which has so many."""
+        most = {name: min(count, self.cap.get(name, count)) for name, count in rows.items()}
+        weights = {name: weight for name, weight in self.union.items() if weight is not None}
+        times = min((most[name] / weight for name, weight in weights.items()), default=0.0)
+        return {name: max(1, int(weights[name] * times + 1e-9)) if name in weights else most[name] for name in most}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Union":
+        if others := sorted(self.cap.keys() - self.union.keys()):
+            raise ValueError(f"`cap` names {others[0]}, which is none of the union's sets")
         return self
 
 

@@ -148,8 +148,10 @@ def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) 
 def _sample(work: Work) -> Sample:
     """Pairs for the self-test, of train queries that the teacher has room for."""
     rng = random.Random(work.job.seed)
-    rows = pq.read_metadata(work.splits["train"].path).num_rows
-    split = read_rows(work.splits["train"].path, set(rng.sample(range(rows), min(rows, SAMPLED_ROWS))))
+    path = next(iter(work.splits.values())).path
+    rows = pq.read_metadata(path).num_rows
+    drawn = read_rows(path, set(rng.sample(range(rows), min(rows, SAMPLED_ROWS))))
+    split = max(drawn.parts(), key=lambda part: len(part.rows))  # of one task
     excess = work.prompts.excess([row.query for row in split.rows], split.task)
     short = [row for row, too_many in zip(split.rows, excess, strict=True) if not too_many]
     return draw_sample(Split(short, split.task), work.job.seed)

@@ -27,13 +27,14 @@ RAN_ON = "ran_on"  # the kind of notes in the store: machine → the teacher's e
 
 @dataclass(frozen=True)
 class Source:
-    """A split that is scored: its file, and what the manifest says of its data."""
+    """A split that is scored, or its rows of one of a union's sets: its file, and what the manifest says of it."""
 
     path: Path
     dataset: str
     split: str
     revision: str | None
     packages: Mapping[str, str]
+    of_union: bool = False  # whether `dataset` names one of a union's sets, whose rows alone these are
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Job:
     teacher: Teacher
     store: StoreSettings
     seed: int  # of the pairs that the self-test draws
-    sources: dict[str, Source]  # by the name of the file of scores
+    sources: dict[str, Source]  # by the name of the file of scores: `train`, or `train.own` of a union's set `own`
 
     @classmethod
     def of(cls, params: Any, track: str) -> "Job":
@@ -65,8 +66,10 @@ class Job:
         sources = {}
         for name, (dataset, split) in splits.items():
             path = mined if name == "train" else paths.split(dataset, split)
-            described = params.datasets[dataset]
-            sources[name] = Source(path, dataset, split, described.revision, described.packages)
+            for member in params.members(dataset):
+                described, of_union = params.datasets[member], member != dataset
+                source = Source(path, member, split, described.revision, described.packages, of_union)
+                sources[f"{name}.{member}" if of_union else name] = source
         return cls(track, block.teacher, params.store, params.seed, sources)
 
 
@@ -78,7 +81,11 @@ class Work:
         self.folder, self.prompts, self.identity = teacher
         self.splits = {
             name: SplitScores(
-                source.path, self.prompts, stored, embeddings=job.teacher.embeddings and name in TRAINED_ON
+                source.path,
+                self.prompts,
+                stored,
+                embeddings=job.teacher.embeddings and name.partition(".")[0] in TRAINED_ON,
+                name=source.dataset if source.of_union else "",
             )
             for name, source in job.sources.items()
         }

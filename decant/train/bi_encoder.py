@@ -20,6 +20,7 @@ from decant.train.losses.base import Batch
 from decant.train.losses.terms import weighted_terms
 from decant.train.resume import ResumableTrainer
 from decant.train.settings import Loss
+from decant.train.unions import of_union, with_prompts
 
 LOADER = "SentenceTransformer"
 PIPELINE = "sentence-similarity"
@@ -75,6 +76,8 @@ class Trainer(SharedBatches, ReadsAhead, ResumableTrainer, SentenceTransformerTr
 def make_trainer(arguments: dict[str, Any], task: str, **common: Any) -> Trainer:
     """See `TrainingKind.make_trainer`."""
     query, document = choose_prompts(common["model"].prompts)
-    prompts = dict.fromkeys(common["train_dataset"].column_names, document)
-    prompts["query"] = query.replace("{task}", task)
+    tuples = common["train_dataset"]
+    prompts = {**dict.fromkeys(tuples.column_names, document), "query": query.replace("{task}", task)}
+    if of_union(tuples):
+        common["train_dataset"], prompts["query"] = with_prompts(tuples, query, task), ""
     return Trainer(args=SentenceTransformerTrainingArguments(**arguments, prompts=prompts), **common)

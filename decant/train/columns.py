@@ -22,6 +22,7 @@ from torch import Tensor
 
 from decant.train.embeddings import names
 
+SET = "set"
 BATCH = 1 << 13  # n-tuples in memory while the file is written
 
 
@@ -63,7 +64,8 @@ def trainer_columns(tuples: pa.RecordBatch, labelled: npt.NDArray[np.bool_]) -> 
         labelled: whether each positive is positive by label.
 
     Returns:
-        query, positive and negative_1 … negative_k: texts; label: the packed `Labels` of an n-tuple, as integers.
+        query, positive and negative_1 … negative_k: texts; label: the packed `Labels` of an n-tuple, as integers; of a
+        union also set: the name of the n-tuple's set, which the trainers do not read (see `decant.train.unions`).
     """
     negatives = tuples["negatives"]
     columns = {"query": tuples["query"], "positive": tuples["positive"]}
@@ -73,7 +75,8 @@ def trainer_columns(tuples: pa.RecordBatch, labelled: npt.NDArray[np.bool_]) -> 
     packed = np.column_stack([labelled, *(names(texts) for texts in columns.values()), bits])
     offsets = np.arange(len(packed) + 1, dtype=np.int32) * packed.shape[1]
     label = pa.ListArray.from_arrays(pa.array(offsets), pa.array(packed.ravel()))
-    return pa.record_batch({**columns, "label": label})
+    of_set = {SET: tuples[SET]} if SET in tuples.schema.names else {}
+    return pa.record_batch({**columns, **of_set, "label": label})
 
 
 def unpack(labels: Tensor) -> Labels:

@@ -15,6 +15,7 @@ from decant.train.losses.base import Batch
 from decant.train.losses.terms import weighted_terms
 from decant.train.resume import ResumableTrainer
 from decant.train.settings import Loss
+from decant.train.unions import of_union, with_prompts
 
 LOADER = "CrossEncoder"
 PIPELINE = "text-ranking"
@@ -66,4 +67,6 @@ class Trainer(SharedBatches, ReadsAhead, ResumableTrainer, CrossEncoderTrainer):
 
 def make_trainer(arguments: dict[str, Any], _: str, **common: Any) -> Trainer:
     """See `TrainingKind.make_trainer`; a cross-encoder has no prompt for the task to fill."""
+    if of_union(common["train_dataset"]):
+        common["train_dataset"] = with_prompts(common["train_dataset"], "", "")
     return Trainer(args=CrossEncoderTrainingArguments(**arguments), **common)

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 
 from decant.data.scores import EMBEDDINGS, read_embeddings
-from decant.data.sets import read_split
+from decant.data.sets import read_split, read_task
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
 from decant.models.size import model_size
@@ -26,6 +26,7 @@ from decant.train.resume import Checkpoints, fingerprint
 from decant.train.scales import resolve
 from decant.train.settings import Loss, Train
 from decant.train.trainer import Curves, train_student
+from decant.train.unions import with_replay
 
 OUTCOME = "outcome.json"
 Tell = Callable[[str], None]
@@ -110,7 +111,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
     torch.manual_seed(job.seed)
     model = job.models.make_student(job.params.student, job.folder, job.seed)
     scorer = job.models.make_scorer(model, job.batch_tokens)
-    student = None if job.params.student.fresh_head else partial(scorer.score, task=dev.task)
+    student = None if job.params.student.fresh_head else partial(scorer.score, task=next(dev.parts()).task)
     loss = from_main(lambda: resolve(wanted, job.tuples, student, lambda line: tell(f"{job.track}: {line}")))
     inputs, teacher, checkpoints = [job.tuples, job.dev], None, None
     if job.scores is not None:
@@ -139,6 +140,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
         folder,
         kind=job.training,
         scorer=scorer,
+        task=dev.task if job.guard_dev is None else with_replay(read_task(job.dev), read_task(job.guard_dev)),
         seed=job.seed,
         fresh_head=job.params.student.fresh_head,
         checkpoints=checkpoints,

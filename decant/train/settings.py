@@ -56,6 +56,8 @@ class Train(Block):
     """Passes over the n-tuples; 0 trains nothing, on any track."""
     batch_size: Positive = 16
     """n-tuples a forward pass, of all processes together."""
+    one_set_a_batch: bool | None = None
+    """Whether the n-tuples of a batch are all of one of a union's sets; null mixes them."""
     accumulate: Positive = 1
     """Batches a step of the optimiser."""
     warmup: Share = 0.1

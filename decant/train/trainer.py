@@ -33,6 +33,7 @@ from decant.train.losses import LOSSES
 from decant.train.precision import choose_precision, products_in_tf32
 from decant.train.resume import Checkpoints, step_of
 from decant.train.settings import Train
+from decant.train.unions import of_union, one_set_a_batch
 
 
 @dataclass
@@ -59,6 +60,7 @@ def train_student(
     *,
     kind: TrainingKind,
     scorer: Scorer,
+    task: str,
     seed: int,
     fresh_head: bool = False,
     checkpoints: Checkpoints | None = None,
@@ -79,6 +81,7 @@ def train_student(
         folder: receives the best checkpoint, as safetensors.
         kind: makes the trainer.
         scorer: of the model, for the evaluations.
+        task: of the n-tuples.
         seed: of the order of the n-tuples and of dropout.
         fresh_head: whether the model's head starts from nothing.
         checkpoints: where to go on from, and to save to every `settings.save_steps`; None starts anew and saves none.
@@ -125,7 +128,9 @@ def train_student(
         arguments = _arguments(settings, seed, total, bf16, checkpoints.folder if checkpoints else scratch)
         schedule = _Schedule(total, settings.evaluations, settings.save_steps if checkpoints else None, curves)
         common = {"train_dataset": tuples, "loss": loss, "evaluator": keep_best, "callbacks": [schedule]}
-        trainer = kind.make_trainer(arguments, dev.task, model=model, **common)
+        if settings.one_set_a_batch and of_union(tuples):
+            arguments["batch_sampler"] = one_set_a_batch(tuples)
+        trainer = kind.make_trainer(arguments, task, model=model, **common)
         trainer.args._n_gpu = min(trainer.args.n_gpu, 1)  # a process has one GPU: `train.processes` takes more
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)

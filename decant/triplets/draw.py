@@ -18,6 +18,7 @@ SCHEMA = pa.schema(
         "scores": pa.list_(pa.float32()),
     }
 )
+SET = pa.field("set", pa.string())  # a column of the n-tuples of a union: the set's name
 PAIRS = 1 << 15  # drawn from at once, and negatives chosen among at once
 
 
@@ -58,6 +59,7 @@ class Draw:
             DecantError: at the end, not one row had enough negatives.
         """
         negatives, margin, band = self.settings.negatives, self.settings.false_negative_margin, self.settings.band
+        had = self.queries
         for pairs in whole_rows(scores):
             rows = _ranked(pairs)
             pools = self._strategy.pools(rows, self.settings.positives, self._of_positives)
@@ -76,7 +78,7 @@ class Draw:
                 batch = _texts(pairs, *self._strategy.pick(some, negatives, self._of_negatives))
                 self.tuples += batch.num_rows
                 yield batch
-        if not self.queries:
+        if self.queries == had:
             problem, remedy = f"no query has {negatives} negatives", "lower the track's triplets.negatives"
             if band is not None:
                 problem += f" at places {band[0]} to {band[1]} of its ranking"

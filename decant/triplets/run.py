@@ -1,14 +1,15 @@
 """Draw a track's n-tuples, and those that are replayed, into one file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decant.data.scores import open_scores
+from decant.data.scores import files_of, open_scores
 from decant.files import atomic_file
-from decant.triplets.draw import PAIRS, SCHEMA, Draw
+from decant.triplets.draw import PAIRS, SCHEMA, SET, Draw
 from decant.triplets.settings import Triplets
 from decant.triplets.strategies import REPLAY
 
@@ -16,8 +17,9 @@ from decant.triplets.strategies import REPLAY
 def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, replay: float = 0.0) -> tuple[Draw, int]:
     """Draw n-tuples from the train split's scores in a folder, and where `replay` says, from the guard set's too.
 
-    The file's metadata say whether all positives are by label, how many n-tuples at its end are replayed, and how many
-    false negatives were left out, where they are looked for.
+    Of a union each n-tuple names its set, in the column `set`; replayed ones name none. The file's metadata say whether
+    all positives are by label, how many n-tuples at its end are replayed, and how many false negatives were left out,
+    where they are looked for.
 
     Args:
         scores: the track's folder.
@@ -33,18 +35,18 @@ def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, re
         DecantError: no row has enough negatives, or scores are missing or not those of the manifest.
     """
     draw = Draw(settings, seed)
-    with (
-        open_scores(scores, "train") as pairs,
-        atomic_file(path) as partial,
-        pq.ParquetWriter(partial, SCHEMA, compression="zstd") as file,
-    ):
-        for batch in draw.batches(pairs.iter_batches(PAIRS)):
-            file.write_batch(batch)
+    sets = files_of(scores, "train")
+    schema = SCHEMA if "" in sets else SCHEMA.append(SET)
+    with atomic_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        for name, stem in sets.items():
+            with open_scores(scores, stem) as pairs:
+                for batch in draw.batches(pairs.iter_batches(PAIRS)):
+                    file.write_batch(_of_set(batch, name) if name else batch)
         counts = {} if settings.false_negative_margin is None else {"false_negatives": str(draw.false_negatives)}
         replayed = 0
         if replay:
             table = _replayed(scores, settings.negatives, round(replay * draw.tuples), seed)
-            file.write_table(table)
+            file.write_table(table if "" in sets else _of_set(table, ""))
             replayed = len(table)
             counts["replayed"] = str(replayed)
         file.add_key_value_metadata({"labelled": str(draw.labelled).lower(), **counts})
@@ -54,7 +56,15 @@ def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, re
 def _replayed(scores: Path, negatives: int, count: int, seed: int) -> pa.Table:
     """So many n-tuples of the guard set at random, or all of them, in the set's order."""
     draw = Draw(Triplets(strategy="teacher_top_k", positives=1, negatives=negatives), seed, REPLAY)
-    with open_scores(scores, "replay") as pairs:
-        table = pa.Table.from_batches(draw.batches(pairs.iter_batches(PAIRS)), SCHEMA)
+    batches: list[pa.RecordBatch] = []
+    for stem in files_of(scores, "replay").values():
+        with open_scores(scores, stem) as pairs:
+            batches += draw.batches(pairs.iter_batches(PAIRS))
+    table = pa.Table.from_batches(batches, SCHEMA)
     chosen = np.random.default_rng(seed).permutation(len(table))[:count]
     return table.take(np.sort(chosen))
+
+
+def _of_set(tuples: Any, name: str) -> Any:
+    """A table or a batch of n-tuples with the name of their set."""
+    return tuples.append_column(SET.name, pa.repeat(pa.scalar(name), len(tuples)))

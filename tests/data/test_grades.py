@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from decant.data import sets
 from decant.data.digests import text_id
-from decant.data.sets import Row, Split, read_split, stream_pairs, write_split
+from decant.data.pairs import stream_pairs
+from decant.data.sets import Row, Split, read_split, write_split
 
 TEXTS = st.lists(st.text("ab", max_size=2), max_size=4)
 

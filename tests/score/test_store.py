@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from decant.data import sets as dataset
 from decant.data.digests import WIDTH, as_binary, digests, first_occurrences, in_context, pair_keys
-from decant.data.sets import Row, Split, read_rows, read_split, stream_pairs, write_split
+from decant.data.pairs import stream_pairs
+from decant.data.sets import Row, Split, read_rows, read_split, write_split
 from decant.score.output import write_scores
 from decant.score.prompts import CrossEncoderPrompts
 from decant.score.store import Store

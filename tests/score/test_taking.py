@@ -33,7 +33,7 @@ def prompts() -> CrossEncoderPrompts:
 
 
 def take(stored: StoredTeacher, folder: Path, *pairs: tuple[str, Any, Any, Any]) -> Taken:
-    splits = {name: (folder / f"{name}.parquet", "") for name in ("train", "test")}
+    splits = {name: SplitScores(folder / f"{name}.parquet", prompts(), stored) for name in ("train", "test")}
     return take_scores(pairs, folder / "x", splits, prompts(), stored)
 
 

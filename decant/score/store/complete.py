@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.data.digests import WIDTH, Keys, as_binary, digests, first_occurrences, in_context, pair_keys
-from decant.data.sets import read_task, stream_pairs
+from decant.data.pairs import stream_pairs
+from decant.data.sets import read_task
+from decant.data.tasks import task_of
 from decant.models.scorer import Scores
 from decant.progress import progress
 from decant.score.prompts import Item, Prompts
@@ -34,17 +36,20 @@ class SplitScores:
     """The scores of one split's pairs.
 
     A bi-encoder reads texts, and the pairs' scores are made of the kept embeddings; others read pairs. What is read is
-    an item here, each once. `embeddings` says that the embedding of each text is wanted too.
+    an item here, each once. `embeddings` says that the embedding of each text is wanted too; `name`, that the pairs are
+    those of one of a union's sets.
     """
 
-    def __init__(self, path: Path, prompts: Prompts, stored: StoredTeacher, *, embeddings: bool = False) -> None:
-        self.path, self.prompts, self.stored, self.embeddings = path, prompts, stored, embeddings
-        self.task = read_task(path)
+    def __init__(
+        self, path: Path, prompts: Prompts, stored: StoredTeacher, *, embeddings: bool = False, name: str = ""
+    ) -> None:
+        self.path, self.prompts, self.stored, self.embeddings, self.name = path, prompts, stored, embeddings, name
+        self.task = task_of(read_task(path), name)
         self.faults: dict[bytes, str] = {}  # an item's key → why it has no score
         self._of_texts = prompts.of_texts
         self._items = stored.texts if self._of_texts else stored.pairs
         contexts = prompts.contexts(self.task)
-        parts = [NO_PAIRS, *(keys_of_pairs(batch, contexts) for batch in stream_pairs(path))]
+        parts = [NO_PAIRS, *(keys_of_pairs(batch, contexts) for batch in stream_pairs(path, name))]
         self.keys = np.concatenate(parts)
         self._ends = np.cumsum([len(part) for part in parts])  # of the batches
         self.look()
@@ -91,7 +96,7 @@ class SplitScores:
     def pairs_at(self, places: Positions) -> Iterator[tuple[Positions, pa.RecordBatch]]:
         """The split's pairs at places in ascending order, batch by batch, with their places."""
         start = 0
-        for batch in stream_pairs(self.path):
+        for batch in stream_pairs(self.path, self.name):
             low, high = np.searchsorted(places, [start, start + len(batch)])
             yield places[low:high], batch.take(pa.array(places[low:high] - start))
             start += len(batch)

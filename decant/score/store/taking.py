@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from decant.data.digests import Keys, as_binary, digests, in_context
+from decant.data.pairs import stream_pairs
 from decant.data.scores import open_embeddings, open_scores
-from decant.data.sets import Task, stream_pairs
+from decant.data.tasks import Task
 from decant.errors import DecantError
 from decant.files import read_json, sha256
 from decant.score.prompts import Prompts
 from decant.score.store import StoredTeacher, Tell
-from decant.score.store.complete import NO_PAIRS, keys_of_pairs
+from decant.score.store.complete import NO_PAIRS, SplitScores, keys_of_pairs
 from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
@@ -111,7 +112,7 @@ class Taken:
 def take_scores(
     pairs: Iterable[tuple[str, Any, Any, Any]],
     path: Path,
-    splits: Mapping[str, tuple[Path, str]],
+    splits: Mapping[str, SplitScores],
     prompts: Prompts,
     stored: StoredTeacher,
 ) -> Taken:
@@ -120,7 +121,7 @@ def take_scores(
     Args:
         pairs: (place, query, passage, score) each; the place is for messages.
         path: of the file, or the folder, that they stand in.
-        splits: name → the split's file and its task; a query that is in none of them is taken to have the first's task.
+        splits: by name; a query that is in none of them is taken to have the first's task.
         prompts, stored: the teacher's.
 
     Raises:
@@ -132,15 +133,15 @@ def take_scores(
     covered: dict[str, int] = {}
     tasks: dict[str, npt.NDArray[np.bool_]] = {}
     matched = np.zeros(len(table), dtype=bool)
-    for name, (split, task) in splits.items():
+    for name, split in splits.items():
         covered[name] = 0
-        asked = tasks.setdefault(task, np.zeros(len(table), dtype=bool))
-        for batch in stream_pairs(split):
+        asked = tasks.setdefault(split.task, np.zeros(len(table), dtype=bool))
+        for batch in stream_pairs(split.path, split.name):
             found = pc.index_in(as_binary(keys_of_pairs(batch, NO_CONTEXTS)), value_set=wanted).drop_null()
             covered[name] += len(found)
             matched[found.to_numpy()] = True
             asked |= pc.is_in(queries, value_set=batch.column("query")).to_numpy(zero_copy_only=False)
-    tasks[next(iter(splits.values()))[1]] |= ~np.logical_or.reduce(list(tasks.values()))
+    tasks[next(iter(splits.values())).task] |= ~np.logical_or.reduce(list(tasks.values()))
     origin = {IMPORTED: path.name, "sha256": _sha256(path), "rows": len(table)}
     parts = ((task, table.filter(pa.array(asked))) for task, asked in tasks.items())
     new = sum(_add(stored, prompts, task, part, origin) for task, part in parts)
