@@ -34,6 +34,8 @@ def plan_track(job: Job, folder: Path, tell: Tell) -> None:
     manifest = folder / "manifest.json"
     if work.unread and manifest.is_file() and read_json(manifest).get("identity") == work.identity:
         tell(f"{folder} holds scores of this teacher, which the stage `score` takes in first: less may be to read")
+    if work.unread and (whole := work.whole) is not None and len(whole.texts):
+        tell(f"the store holds {len(whole.texts)} whole embeddings of this teacher, which the stage `score` cuts first")
     if lost := sum(split.lost for split in work.splits.values()):
         tell(f"{lost} pairs are not counted: their query leaves no room for a document")
     total = sum(tokens.values())

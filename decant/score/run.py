@@ -20,7 +20,7 @@ from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
 from decant.score.store import Tell, read_notes
-from decant.score.store.taking import take_output
+from decant.score.store.taking import take_cut, take_output
 from decant.score.teacher import TeacherScorer
 from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
@@ -68,6 +68,7 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     """Take in the scores that lie in a folder, and say what is to be done anew, and why."""
     track, model = work.job.track, work.job.teacher.model
     before, without = work.missing, work.without_embedding
+    _take_uncut(work, tell)
     take_output(folder, work.identity, work.prompts, work.stored, lambda text: tell(f"{track}: {text}"))
     work.look()
     if work.missing < before:
@@ -79,6 +80,19 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
         changes = ", ".join(f"{name} ({old!r} → {new!r})" for name, (old, new) in near[1].items())
         stored = f"the store's {near[0].pairs} scores of {model}"
         tell(f"{track}: {stored} differ in {changes}; they stay there, and all pairs are scored anew")
+
+
+def _take_uncut(work: Work, tell: Tell) -> None:
+    """Cut what the store has of the same teacher's whole embeddings."""
+    teacher, whole = work.job.teacher, work.whole
+    if whole is None or teacher.dimensions is None:
+        return
+    taken = sum(
+        take_cut(whole, split.text_keys, work.stored, teacher.dimensions, teacher.embeddings_dtype)
+        for split in work.splits.values()
+    )
+    if taken:
+        tell(f"{work.job.track}: {taken} embeddings are cut from whole ones in the store")
 
 
 def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:

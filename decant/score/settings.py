@@ -58,12 +58,17 @@ class Teacher(Model):
     """Whether the embeddings of the train texts are kept beside the scores, as `embed_distill` needs them."""
     embeddings_dtype: Literal["float32", "float16"] = "float32"
     """In which a bi_encoder's embeddings are kept; its scores are made of them."""
+    dimensions: Positive | None = None
+    """How many numbers of a bi_encoder's embeddings are taken, the first so many, of unit length again; of models that
+    were trained for it (Matryoshka), such as Qwen3-Embedding. Null takes all."""
 
     @model_validator(mode="after")
     def _possible(self) -> "Teacher":
         engine = ENGINES[self.engine]
         if self.embeddings and self.kind != "bi_encoder":
             raise ValueError(f"`embeddings` is true, and a {self.kind} makes none: set it to false")
+        if self.dimensions is not None and self.kind != "bi_encoder":
+            raise ValueError(f"`dimensions` is {self.dimensions}, and a {self.kind} makes none: set it to null")
         if self.kind not in engine.kinds:
             able = [name for name, other in ENGINES.items() if self.kind in other.kinds]
             raise ValueError(f"the engine {self.engine} cannot score a {self.kind}: choose {' or '.join(able)}")

@@ -101,6 +101,14 @@ class Work:
         return sum(split.missing for split in self.splits.values())
 
     @property
+    def whole(self) -> StoredTeacher | None:
+        """What the store has of the teacher with whole embeddings, to read alone; None where they are not cut."""
+        teacher = self.job.teacher
+        if teacher.dimensions is None:
+            return None
+        return self.store.read(identity(teacher.model_copy(update={"dimensions": None}), self.folder, self.prompts))
+
+    @property
     def embedded(self) -> dict[str, SplitScores]:
         """The splits of whose texts the embeddings are wanted too."""
         return {name: split for name, split in self.splits.items() if split.embeddings}

@@ -86,6 +86,13 @@ class SplitScores:
         return len(self._unread)
 
     @property
+    def text_keys(self) -> Keys:
+        """The keys of the texts without a score or a wanted embedding, each once; of a bi-encoder's split alone."""
+        keys = np.concatenate(np.hsplit(self.keys[self._lacking], 2))
+        distinct: Keys = keys[first_occurrences(keys)]
+        return distinct
+
+    @property
     def unique_texts(self) -> int:
         """The number of distinct texts among queries and candidates."""
         sides = zip(np.hsplit(self.keys, 2), self.prompts.contexts(self.task), strict=True)

@@ -40,6 +40,7 @@ def identity(teacher: Teacher, folder: Path, prompts: Prompts) -> dict[str, Any]
         "prompts": prompts.described,
         "tokens": _tokens(prompts, with_texts=bool(ENGINES[teacher.engine].apis)),
         "embeddings": teacher.embeddings_dtype if prompts.of_texts else None,
+        **({} if teacher.dimensions is None else {"dimensions": teacher.dimensions}),
     }
 
 

@@ -1,6 +1,7 @@
 """Take in scores that exist already: those that lie where the stage `score` writes, and those of other origin."""
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from decant.data.scores import open_embeddings, open_scores
 from decant.data.tasks import Task
 from decant.errors import DecantError
 from decant.files import read_json, sha256
+from decant.models.matryoshka import cut
 from decant.score.prompts import Prompts
 from decant.score.store import StoredTeacher, Tell
 from decant.score.store.complete import NO_PAIRS, SplitScores, keys_of_pairs
@@ -65,6 +67,25 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
     tested = manifest["self_test"]
     if len(tested) > 1:
         stored.note("self_test", tested.pop("sample"), tested)
+
+
+def take_cut(full: StoredTeacher, keys: Keys, stored: StoredTeacher, dimensions: int, dtype: str) -> int:
+    """Take in the embeddings that the store has of the same teacher uncut, cut; return how many.
+
+    Args:
+        full: the teacher without `dimensions`.
+        keys: of the texts that are wanted, each once.
+        stored: the teacher with them.
+        dimensions, dtype: of its embeddings.
+    """
+    keys = keys[(stored.texts.find(keys) < 0) & (full.texts.find(keys) >= 0)]
+    for start in range(0, len(keys), AT_ONCE):
+        part = keys[start : start + AT_ONCE]
+        positions = full.texts.find(part)
+        origin = joint([json.loads(each) for each in full.texts.origins(positions)])
+        with full.texts.gathered(positions) as vectors:
+            stored.texts.add(part, cut(vectors, dimensions).astype(dtype), origin)
+    return len(keys)
 
 
 def _task(described: Mapping[str, Any]) -> Task:
