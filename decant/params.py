@@ -2,100 +2,23 @@
 
 import difflib
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, create_model, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
-from decant.blocks import Amount, Block, NullIsEmpty, Seed
+from decant import paths
+from decant.blocks import Block, NullIsEmpty, Seed
 from decant.errors import DecantError
 from decant.evaluate.settings import Baselines, Evaluate
-from decant.fetch.settings import DataSet, Mine, Union
-from decant.kinds import TRACKS, Kind
-from decant.models.settings import Student
+from decant.fetch.settings import DataSet, Union
+from decant.kinds import TRACKS
 from decant.report.settings import ReportSettings
-from decant.score.settings import StoreSettings, Teacher
-from decant.train.losses import LOSSES
-from decant.train.settings import Loss, Train
-from decant.triplets.settings import Triplets
-
-
-class Track(Block):
-    """A student and all that it is made of. `train` holds the shared settings, and what the track sets differently."""
-
-    kind: ClassVar[Kind]
-
-    in_domain: str
-    """The data set that the student is trained for."""
-    out_of_domain: str | None
-    """The data set that shows what is lost elsewhere; null for none."""
-    guard: str | None
-    """A third data set, which training may look at so that the student unlearns less; null for none."""
-    replay: Amount
-    """n-tuples of the guard set that are mixed in, for each one of the in-domain set."""
-    mine: Mine | None
-    """Where candidates are searched for; null for sets that have them."""
-    teacher: Teacher
-    """The model whose scores are the targets."""
-    student: SerializeAsAny[Student]
-    """The model that is trained."""
-    triplets: Triplets
-    """How n-tuples are drawn."""
-    loss: Loss
-    """What is learnt from them."""
-    train: Train
-    """How it is learnt: `train`, and what this track sets differently."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Track":
-        for fault in self._faults():
-            raise ValueError(fault)
-        return self
-
-    def _faults(self) -> Iterator[str]:
-        kind, train, loss = self.kind, self.train, LOSSES[self.loss.name]
-        if self.guard is None and self.replay > 0:
-            yield f"`replay` is {self.replay}, and `guard` names no set to replay: name one, or set 0"
-        if self.guard is None and train.interpolate:
-            yield "`train.interpolate` is true, and `guard` names no set to keep up with: name one"
-        named = [name for name in (self.in_domain, self.out_of_domain, self.guard) if name is not None]
-        if len(set(named)) < len(named):
-            yield (
-                "in_domain, out_of_domain and guard must be three different sets, or null: training sees the guard "
-                "set, and must not see the others' test splits"
-            )
-        if kind.name not in loss.kinds:
-            able = [name for name, other in LOSSES.items() if kind.name in other.kinds]
-            yield f"loss.name is {self.loss.name}, no loss of a {kind.name}: choose {' or '.join(able)}"
-        if loss.embeddings and not self.teacher.embeddings:
-            yield f"loss.name is {self.loss.name}, which needs the teacher's embeddings: set teacher.embeddings to true"
-        if not kind.embeds and self.loss.in_batch:
-            yield f"loss.in_batch is true, and a {kind.name} makes no embeddings: set it to false"
-        if not kind.embeds and self.mine is not None and self.mine.method != "bm25":
-            yield (
-                f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "
-                "makes none: set it to bm25"
-            )
-        if self.triplets.strategy == "teacher_top_k" and self.loss.label_weight > 0:
-            yield "loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"
-        if train.batch_size % train.processes:
-            yield (
-                f"train.processes: {train.processes} processes cannot share a batch of {train.batch_size}: "
-                "make train.batch_size a multiple"
-            )
-
-
-def _track_settings(name: str) -> type[Track]:
-    """The settings of a track, by the kind of its student."""
-    kind = TRACKS[name]
-    student: Any = (kind.student, FieldInfo(description=Track.model_fields["student"].description))
-    made = create_model(f"Track_{name}", __base__=Track, __module__=__name__, __doc__=Track.__doc__, student=student)
-    made.kind = kind
-    return made
+from decant.score.settings import StoreSettings
+from decant.tracks import Track, track_settings
+from decant.train.settings import Train
 
 
 class Params(Block):
@@ -144,6 +67,9 @@ class Params(Block):
             if isinstance(block, dict) and "train" in block and isinstance(own := block["train"] or {}, dict):
                 own = {key: value for key, value in own.items() if key != "epochs" or shared.get(key)}
                 merged[name] = {**block, "train": {**shared, **own}}
+            adapt = block.get("adapt") if isinstance(block, dict) else None
+            if isinstance(adapt, dict) and isinstance(own := adapt.get("train") or {}, dict):
+                merged[name] = {**merged[name], "adapt": {**adapt, "train": {**shared, **own}}}
         return merged
 
     @model_validator(mode="after")
@@ -169,6 +95,13 @@ class Params(Block):
                     f"{track}: two of its sets are or have {twice[0]!r}: training sees the guard set, and must not see "
                     "the others' test splits"
                 )
+            adapted = f"path:{paths.TEACHERS / track}"
+            if (block.adapt is not None) != (block.teacher.model == adapted):
+                given = "trains one" if block.adapt else "is null"
+                raise ValueError(
+                    f"{track}.teacher.model is {block.teacher.model}, and {track}.adapt {given}: {adapted} is the "
+                    "teacher that `adapt` trains, and the one needs the other"
+                )
             if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
@@ -183,7 +116,7 @@ def schema() -> type[Params]:
 
 @cache
 def _schema(tracks: tuple[str, ...]) -> type[Params]:
-    fields: Any = {name: (_track_settings(name), ...) for name in tracks}
+    fields: Any = {name: (track_settings(name), ...) for name in tracks}
     return create_model("Params", __base__=Params, __module__=__name__, __doc__=Params.__doc__, **fields)
 
 

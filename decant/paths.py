@@ -7,6 +7,7 @@ LOCK = Path("dvc.lock")
 SETS = Path("data/sets")
 OWN = Path("data/own")
 MINED = Path("data/mined")
+TEACHERS = Path("data/teachers")  # those that were adapted
 SCORES = Path("data/scores")
 TRIPLETS = Path("data/triplets")
 RUNS = Path("data/runs")

@@ -14,6 +14,7 @@ from decant.processes import run_main
 MADE_BY_STAGES = (
     paths.SETS,
     paths.MINED,
+    paths.TEACHERS,
     paths.SCORES,
     paths.TRIPLETS,
     paths.RUNS,

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from decant import paths
 from decant.kinds import TRACKS
-from decant.sources.references import model_folder
 from decant.train.distributed import in_group
-from decant.train.job import Job
 from decant.train.run import Outputs, train_here, train_track
 from stages import cli
+from stages.jobs import training_job
 
 
 def main(track: str) -> None:
@@ -17,28 +16,8 @@ def main(track: str) -> None:
     models = paths.MODELS / track, paths.MODELS / f"{track}-labels-only"
     outputs = Outputs(*models, paths.PLOTS / track, paths.COST / track / "train.json")
     command = ["-W", "ignore::FutureWarning", "-m", "stages.train", track]
-    train_track(job_of(track), cli.params().baselines.labels_only, outputs, command, print)
-
-
-def job_of(track: str) -> Job:
-    """The training that params describe."""
-    params, kind = cli.params(), TRACKS[track]
-    block = params.track(track)
-    student = block.student
-    return Job(
-        track,
-        kind.models,
-        kind.training,
-        block,
-        params.evaluate.batch_tokens,
-        params.seed,
-        folder=model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code),
-        tuples=paths.TRIPLETS / f"{track}.parquet",
-        dev=paths.split(block.in_domain, "dev"),
-        guard_dev=None if block.guard is None else paths.split(block.guard, "dev"),
-        scores=paths.SCORES / track if block.teacher.embeddings else None,
-        resume=paths.RESUME / "train",
-    )
+    params = cli.params()
+    train_track(training_job(params, track), params.baselines.labels_only, outputs, command, print)
 
 
 if __name__ == "__main__":
@@ -50,4 +29,5 @@ if __name__ == "__main__":
     parsed = parser.parse_args()
     if parsed.into is None:
         cli.run(f"train@{parsed.track}", lambda: main(parsed.track))
-    in_group(lambda: train_here(job_of(parsed.track), parsed.labels_only, parsed.tuples, parsed.into, print))
+    job = training_job(cli.params(), parsed.track)
+    in_group(lambda: train_here(job, parsed.labels_only, parsed.tuples, parsed.into, print))

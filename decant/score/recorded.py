@@ -18,10 +18,14 @@ DECISIVE = {
 
 @dataclass(frozen=True)
 class Recorded:
-    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teacher."""
+    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teacher.
+
+    `adapted` is the MD5 of the folder where the stage `adapt` writes the teacher that it trained, if it did.
+    """
 
     md5: str
     teacher: Teacher
+    adapted: str | None = None
 
     def of(self, teacher: Teacher) -> bool:
         """Whether they are a teacher's own."""
@@ -36,9 +40,10 @@ def recorded_scores(track: str) -> Recorded | None:
         stage = lock["stages"][f"score@{track}"]
         teacher = Teacher.model_validate(stage["params"]["params.yaml"][f"{track}.teacher"])
         [md5] = [out["md5"] for out in stage["outs"] if out["path"] == str(paths.SCORES / track)]
+        adapted = [dep["md5"] for dep in stage["deps"] if dep["path"] == str(paths.TEACHERS / track)]
     except (FileNotFoundError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return None
-    return Recorded(md5, teacher)
+    return Recorded(md5, teacher, *adapted)
 
 
 def folder_md5(folder: Path) -> str | None:

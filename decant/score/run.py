@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from decant import paths
 from decant.data.scores import EMBEDDINGS
 from decant.data.sets import Split, read_rows
 from decant.errors import DecantError
@@ -110,6 +111,7 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
     elsewhere = (
         recorded is not None
         and recorded.of(job.teacher)
+        and recorded.adapted in (None, folder_md5(paths.TEACHERS / job.track))
         and (work.missing > 0 or recorded.teacher.embeddings)
         and folder_md5(folder) != recorded.md5
     )
