@@ -1,0 +1,112 @@
+"""A teacher that is trained first: as a student of another teacher, by the stage `adapt`, and then it teaches."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from decant.errors import DecantError
+from decant.files import read_json
+from decant.kinds import kind_of
+from decant.params import parse_params
+from tests.support.project import ROOT, Project, check_out, ran
+
+
+def with_adapted_teachers(params: Any) -> None:
+    """The embedding track's teacher is its whole model, the reranker's a cross-encoder that is made here."""
+    for track, kind in (("embedding", "bi_encoder"), ("reranker", "cross_encoder")):
+        block = params[track]
+        keys = ("teacher", "student", "triplets", "loss", "train")
+        block["adapt"] = {key: dict(block[key]) for key in keys}
+        block["adapt"]["student"].update(layers=[0, 1])
+        block["adapt"]["train"].update(epochs=2)
+        block["teacher"] = {
+            "kind": kind,
+            "engine": "sentence-transformers",
+            "model": f"path:data/teachers/{track}",
+            "max_length": 64,
+            "embeddings": kind == "bi_encoder",
+        }
+    params["reranker"]["loss"]["teacher_scale"] = 1.0
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("adapt") / "project")
+    project.folder.mkdir()
+    check_out(project)
+    project.edit_params(with_adapted_teachers)
+    project.dvc("repro", "score@embedding", "triplets@reranker")
+    return project
+
+
+def test_the_teachers_are_models_of_their_kinds_whose_scores_are_the_targets(project: Project) -> None:
+    for track, kind in (("embedding", "bi_encoder"), ("reranker", "cross_encoder")):
+        folder = project.folder / f"data/teachers/{track}"
+        assert kind_of(folder).name == kind
+        assert read_json(folder / "config.json")["num_hidden_layers"] == 2
+        manifest = read_json(project.folder / f"data/scores/{track}/manifest.json")
+        assert manifest["teacher"]["model"] == f"path:data/teachers/{track}"
+        assert manifest["identity"]["kind"] == kind
+    assert not list((project.folder / "data/teachers").glob(".*.partial"))
+
+
+def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: Project) -> None:
+    assert ran(project.dvc("repro", "score@embedding", "triplets@reranker")) == set()
+
+    def slower(params: Any) -> None:
+        params["reranker"]["adapt"]["train"]["epochs"] = 1
+
+    before = read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"]
+    project.edit_params(slower)
+    assert ran(project.dvc("repro", "triplets@reranker")) == {"adapt@reranker", "score@reranker", "triplets@reranker"}
+    assert read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"] != before
+
+
+def changed(track: str, **block: Any) -> str:
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    with_adapted_teachers(params)
+    for path, value in block.items():
+        *parents, key = path.split("__")
+        inner = params[track]
+        for parent in parents:
+            inner = inner[parent]
+        inner[key] = value
+    return str(params)  # flow-style YAML, but for None
+
+
+@pytest.mark.parametrize(
+    ("track", "changes", "message"),
+    [
+        ("embedding", {"adapt": None}, "embedding.adapt is null: path:data/teachers/embedding is the teacher that"),
+        (
+            "reranker",
+            {"teacher__model": "path:models/other"},
+            "teacher.model is path:models/other, and reranker.adapt trains one",
+        ),
+        (
+            "reranker",
+            {"adapt__loss__name": "embed_distill"},
+            "adapt: loss.name is embed_distill, no loss of a cross_",
+        ),
+        ("embedding", {"adapt__teacher__embeddings": False}, "adapt: loss.name is embed_distill, which needs"),
+        ("embedding", {"adapt__train__processes": 2}, "adapt.train.processes: a teacher is adapted in one process"),
+        ("embedding", {"adapt__student__head": "fresh"}, "embedding.adapt.student.head: unknown key"),
+    ],
+)
+def test_an_adaptation_that_cannot_be_is_refused(track: str, changes: dict[str, Any], message: str) -> None:
+    text = changed(track, **changes).replace("None", "null").replace("True", "true").replace("False", "false")
+    with pytest.raises(DecantError, match=message):
+        parse_params(text)
+
+
+def test_the_shared_training_settings_lie_under_those_of_the_adaptation(tmp_path: Path) -> None:
+    text = changed("embedding").replace("None", "null").replace("True", "true").replace("False", "false")
+    track = parse_params(text).track("embedding")
+    assert track.adapting is not None
+    assert track.adapting.train.lr == track.train.lr == 4e-4
+    assert track.adapting.train.epochs == 2
+    assert track.adapting.student.layers == [0, 1]
+    assert track.adapting.teacher.model.startswith("package:")
+    assert parse_params((ROOT / "params.yaml").read_text()).track("embedding").adapting is None
