@@ -11,6 +11,7 @@ from decant.data.scores import EMBEDDINGS
 from decant.data.sets import Split, read_rows
 from decant.errors import DecantError
 from decant.files import atomic_folder, sha256, write_json
+from decant.models.cuts import described
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
@@ -32,8 +33,9 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
     """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
 
     Returns:
-        the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; and `engines`:
-        by version and machine, what they took for all that they have scored into this store, as docs/teachers.md says.
+        the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; `engines`: by
+        version and machine, what they took for all that they have scored into this store, as docs/teachers.md says;
+        and `cut`: data set → split → what `decant.models.cuts.count_cut` returns of the texts that the teacher cuts.
 
     Raises:
         DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
@@ -57,11 +59,11 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
                 _complete(work, None, {})
         _check_quarantine(work)
         with atomic_folder(folder) as partial:
-            _write(work, sample, partial, tell)
+            cut = _write(work, sample, partial, tell)
         ran_on = list(read_notes(work.stored.folder, RAN_ON).values())
         size = ran_on[-1] if ran_on else model_size(work.folder)
         engines = read_notes(work.stored.folder, FIGURES)
-        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines}
+        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines, "cut": cut}
 
 
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
@@ -173,8 +175,8 @@ def _check_quarantine(work: Work) -> None:
             )
 
 
-def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
-    """Write the scores, their manifest, their data card, and what was set aside."""
+def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> dict[str, dict[str, Any]]:
+    """Write the scores, their manifest, their data card, and what was set aside; return what is cut of each split."""
     track = work.job.track
     files = {f"{name}.parquet": write_scores(split, folder / f"{name}.parquet") for name, split in work.splits.items()}
     if lost := quarantine(work.splits):
@@ -212,3 +214,9 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
     for name, file in files.items():
         statistics = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
         tell(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {statistics}")
+        if cut := described(file["cut"]):
+            tell(f"{track} {name}: {cut} are longer than {work.prompts.max_length} tokens, where the teacher cuts them")
+    by_set: dict[str, dict[str, Any]] = {}
+    for name, source in work.job.sources.items():
+        by_set.setdefault(source.dataset, {})[source.split] = files[f"{name}.parquet"]["cut"]
+    return by_set
