@@ -21,6 +21,7 @@ LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative",
 # Of `stream_pairs`. `row` is the number of the set's row. `label` is above 0 for a positive: its grade, or 1 where the
 # row has no grades. It is 0 for a negative, whatever its grade, and null for a candidate without a label.
 PAIRS = pa.schema([("row", pa.int32()), ("query", pa.string()), ("candidate", pa.string()), ("label", pa.int8())])
+LISTS = ("positive", "negative", "candidates")  # the columns of a split that hold candidates
 ROWS_AT_ONCE = 1024
 ROWS_WRITTEN_AT_ONCE = 16384
 
@@ -253,7 +254,7 @@ def stream_pairs(path: Path) -> Iterator[pa.RecordBatch]:
     """
     first = 0
     with pq.ParquetFile(path) as file:
-        names = [name for name in ("positive", "negative", "candidates") if name in file.schema_arrow.names]
+        names = [name for name in LISTS if name in file.schema_arrow.names]
         read = [name for name in ("query", *names, "grades") if name in file.schema_arrow.names]
         for rows in file.iter_batches(ROWS_AT_ONCE, columns=read):
             parents = np.concatenate([rows.column(name).value_parent_indices().to_numpy() for name in names])
