@@ -159,7 +159,9 @@ def test_qrels_of_trec_stand_in_for_beirs_and_below_zero_is_not_relevant():
         ("q3", ["10"], [3]),
     ]
     assert inspect(CASES / "trec" / "qrels.txt", {}).counts()["queries"] == 3
-    assert inspect(CASES / "trec" / "run.txt", {}).counts()["candidates"] == 13
+    run = inspect(CASES / "trec" / "run.txt", {})
+    assert run.counts()["candidates"] == 13
+    assert f"`decant import TRACK {CASES / 'trec' / 'run.txt'}` takes its scores" in run.notes[0]
 
 
 def test_the_command_prints_counts_for_programs_and_writes_the_block(tmp_path):
