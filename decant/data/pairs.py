@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import ROWS_AT_ONCE
+from decant.data.sets import LISTS, ROWS_AT_ONCE
 
 # Of `stream_pairs`. `row` is the number of the set's row. `label` is above 0 for a positive: its grade, or 1 where the
 # row has no grades. It is 0 for a negative, whatever its grade, and null for a candidate without a label.
@@ -22,7 +22,7 @@ def stream_pairs(path: Path, name: str = "") -> Iterator[pa.RecordBatch]:
     """
     first = 0
     with pq.ParquetFile(path) as file:
-        lists = [each for each in ("positive", "negative", "candidates") if each in file.schema_arrow.names]
+        lists = [each for each in LISTS if each in file.schema_arrow.names]
         read = ["query", *lists, *(each for each in ("grades", "set") if each in file.schema_arrow.names)]
         for rows in file.iter_batches(ROWS_AT_ONCE, columns=read):
             number = np.arange(first, first + len(rows), dtype=np.int32)

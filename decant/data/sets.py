@@ -19,6 +19,7 @@ from decant.files import atomic_file
 
 _TEXTS = pa.list_(pa.string())
 LABELLED = pa.schema([("query", pa.string()), ("positive", _TEXTS), ("negative", _TEXTS)])
+LISTS = ("positive", "negative", "candidates")  # the columns of a split that hold candidates
 ROWS_AT_ONCE = 1024
 ROWS_WRITTEN_AT_ONCE = 16384
 

@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import ROWS_AT_ONCE
-
-LISTS = ("positive", "negative", "candidates")
+from decant.data.sets import LISTS, ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,10 @@ def _inspect_trec(path: Path) -> Inspection:
     else:
         found.layout, found.queries = "trec-run", len(run)
         found.candidates = found.scores = sum(map(len, run.values()))
-        found.notes = ["a run names texts by ids: set `candidates: run` and `run` to this file, in the block of a set"]
+        found.notes = [
+            "a run names texts by ids: set `candidates: run` and `run` to this file, in the block of a set; "
+            f"`decant import TRACK {path}` takes its scores as the teacher's"
+        ]
     return found
 
 

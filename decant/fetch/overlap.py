@@ -7,11 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decant.data.sets import ROWS_AT_ONCE, SPLITS, normalise
+from decant.data.sets import LISTS, ROWS_AT_ONCE, SPLITS, normalise
 from decant.fetch.similarity import Near, Words, words_of
 from decant.files import read_json
-
-LISTS = ("positive", "negative", "candidates")
 
 
 class Texts:

@@ -68,14 +68,16 @@ class SplitReader:
         if FORMATS[name].rows:
             rows = Rows(records, layout, settings.columns, settings.ignore, join=join)
         self._items: Iterable[tuple[str, Item]] = records if rows is None else rows
-        self._rows, self.layout = rows, name
+        self._rows, self.layout, self._join = rows, name, join
         self.unused: dict[str, Any] = {}
         self.prompts: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[tuple[str, Item]]:
         texts = _TextsById(self.root, self.settings)
         for place, item in self._items:
-            if isinstance(item, Given):
+            if self._judges_none_relevant(item):
+                yield place, NotJudged("queries without a relevant document")
+            elif isinstance(item, Given):
                 self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
                 yield from texts.resolved(place, item)
             else:
@@ -83,6 +85,11 @@ class SplitReader:
         if self._rows is not None:
             self.layout = self._rows.layout or self.layout
             self.unused = {name: value for name, value in self._rows.unused.items() if value not in (None, "", [])}
+
+    def _judges_none_relevant(self, item: Item) -> bool:
+        """Whether an item is a query without a positive among its labelled pairs; sets of questions have many."""
+        of_pairs = self._join and self._rows is not None and self._rows.layout == "labelled_pairs"
+        return of_pairs and isinstance(item, Given) and not item.positive and bool(item.negative)
 
 
 class _TextsById:

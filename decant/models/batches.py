@@ -70,8 +70,19 @@ def token_counts(model: Any, texts: Sequence[Any]) -> list[int]:
 
     For a model without a tokenizer of transformers, such as a table of static embeddings, characters stand for them.
     """
-    if not texts or not isinstance(model.tokenizer, PreTrainedTokenizerBase):
+    if not texts or (limit := longest(model)) is None:
         return [sum(map(len, text)) for text in texts]  # of a pair its texts', of a text its characters'
-    limit = model.max_seq_length or 2**31 - 1
-    encoded = model.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
-    return [min(len(ids), limit) for ids in encoded["input_ids"]]
+    return [min(length, limit) for length in whole_lengths(model, texts)]
+
+
+def longest(model: Any) -> int | None:
+    """The tokens that a model of sentence-transformers reads at most; None without a tokenizer of transformers."""
+    if not isinstance(model.tokenizer, PreTrainedTokenizerBase):
+        return None
+    return model.max_seq_length or 2**31 - 1
+
+
+def whole_lengths(model: Any, texts: Sequence[Any], *, special: bool = True) -> list[int]:
+    """The tokens of each text or pair before any cut, with or without special tokens."""
+    options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    return list(map(len, model.tokenizer(list(texts), add_special_tokens=special, **options)["input_ids"]))

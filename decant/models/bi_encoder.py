@@ -1,14 +1,17 @@
 """Bi-encoders: embedding models, whose score is the cosine of query and document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from decant.models.batches import by_tokens, token_budget, token_counts
+from decant.models import cuts
+from decant.models.batches import by_tokens, longest, token_budget, token_counts, whole_lengths
 from decant.models.load import load_sentence_transformers
 from decant.models.prompts import choose_prompts
 from decant.models.scorer import Scores
@@ -37,6 +40,19 @@ def make_student(settings: BiEncoderStudent, folder: Path, seed: int) -> Sentenc
 def outputs(model: SentenceTransformer, inputs: dict[str, Tensor]) -> Tensor:
     """Embeddings of length 1, shape (texts, dimension), in float32."""
     return normalize(model(inputs)["sentence_embedding"].float())
+
+
+def count_cut(model: SentenceTransformer, pairs: Iterable[pa.RecordBatch], task: str) -> dict[str, dict[str, Any]]:
+    """See `ModelKind.count_cut`."""
+    if (limit := longest(model)) is None:
+        return {}
+    query, document = choose_prompts(model.prompts)
+    prompts = {"query": query.replace("{task}", task), "document": document}
+
+    def lengths(role: str, texts: Sequence[str]) -> list[int]:
+        return whole_lengths(model, [prompts[role] + text for text in texts])
+
+    return cuts.count_cut(pairs, lengths, limit, of_texts=True)
 
 
 def embed(

@@ -1,16 +1,19 @@
 """Cross-encoders, which read query and document together; their score is the raw logit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 
 from decant.errors import DecantError
 from decant.files import read_json
-from decant.models.batches import by_tokens, token_budget, token_counts
+from decant.models import cuts
+from decant.models.batches import by_tokens, longest, token_budget, token_counts, whole_lengths
 from decant.models.load import load_sentence_transformers, transformer_of
 from decant.models.scorer import Scores
 from decant.models.settings import CrossEncoderStudent
@@ -58,6 +61,19 @@ def outputs(model: CrossEncoder, inputs: dict[str, Tensor]) -> Tensor:
     """Raw logits, shape (pairs,), in float32."""
     logits: Tensor = transformer_of(model)(**inputs).logits[:, 0]
     return logits.float()
+
+
+def count_cut(model: CrossEncoder, pairs: Iterable[pa.RecordBatch], task: str) -> dict[str, dict[str, Any]]:
+    """See `ModelKind.count_cut`; a cross-encoder has no prompt for the task to fill."""
+    del task
+    if (limit := longest(model)) is None:
+        return {}
+    special = {"query": model.tokenizer.num_special_tokens_to_add(pair=True), "document": 0}
+
+    def lengths(role: str, texts: Sequence[str]) -> list[int]:
+        return [length + special[role] for length in whole_lengths(model, texts, special=False)]
+
+    return cuts.count_cut(pairs, lengths, limit, of_texts=False)
 
 
 def initialise_head(model: CrossEncoder, seed: int) -> None:

@@ -1,8 +1,10 @@
 """What a module of `decant.models` must offer for a kind of model; `decant.kinds` lists the modules."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import pyarrow as pa
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
@@ -26,6 +28,12 @@ class ModelKind(Protocol):
         """Scores pairs with a model in memory, with its own prompts, so many tokens a forward pass.
 
         See `decant.models.batches.token_budget`.
+        """
+
+    def count_cut(self, model: Any, pairs: Iterable[pa.RecordBatch], task: str) -> dict[str, dict[str, Any]]:
+        """The texts or pairs that a model cuts, see `decant.models.cuts.count_cut`; the task fills its query prompt.
+
+        Nothing of a model without a tokenizer of transformers, such as a table of static embeddings.
         """
 
     def outputs(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:

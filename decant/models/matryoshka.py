@@ -6,7 +6,7 @@ from decant.errors import DecantError
 from decant.models.scorer import Scores
 
 
-def cut(vectors: Scores, dimensions: int) -> Scores:
+def shorten(vectors: Scores, dimensions: int) -> Scores:
     """The first numbers of embeddings, of unit length; shape (texts, dimensions), of the same type.
 
     Raises:

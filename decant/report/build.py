@@ -1,7 +1,7 @@
 """The whole report, from what the stages before it have written."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +69,18 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
         "overlap": track.overlap,
         **({"left_out": track.left_out} if track.left_out else {}),
+        **({"cut": cut} if (cut := list(_cut(track.cost))) else {}),
     }
+
+
+def _cut(cost: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What teacher and student cut of the texts of each split; nothing of what they read whole."""
+    for model, name in (("teacher", "teacher"), ("student", "train")):
+        for dataset, splits in cost[name]["cut"].items():
+            for split, counts in splits.items():
+                for what, count in counts.items():
+                    if count["cut"]:
+                        yield {"model": model, "dataset": dataset, "split": split, "what": what, **count}
 
 
 def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What a reader of the tables would otherwise overlook: losses, free baselines, a slow student, an untrained start."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from decant.report.comparison import ComparedSet, changes_shown, compared_sets, shown_models
 from decant.report.figures import p_value, percent, spread
 
 FREE = {"baseline": "the untouched model", "bm25": "BM25"}  # baselines that take no training
+CUT = 0.01  # the share of a split's texts that a model may cut without a note
 
 
 def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
@@ -31,6 +32,7 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
         yield f"{track}: `before` is an untrained head: its row is chance, not a model that anyone would use."
     yield _speed(track, cost)
     yield from _left_out(track, block.get("left_out", {}))
+    yield from _cut(track, block.get("cut", ()))
     guard = block["guard"]
     if len(guard["points"]) > 1:
         kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
@@ -52,6 +54,15 @@ def _left_out(track: str, sets: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"{track}: of {dataset}, {split}, {counts['rows_left_out']} rows and {counts['texts_left_out']} "
                 f"candidates are left out ({', '.join(f'{kind}: {count}' for kind, count in kinds.items())})."
+            )
+
+
+def _cut(track: str, counts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for count in counts:
+        if count["share"] > CUT:
+            yield (
+                f"{track}: the {count['model']} cuts {percent(count['share'])} of the {count['distinct']} distinct "
+                f"{count['what']} of {count['dataset']}, {count['split']}: they are longer than its `max_length`."
             )
 
 

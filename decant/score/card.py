@@ -28,6 +28,12 @@ def data_card(manifest: Mapping[str, Any]) -> str:
             "rendered": json.dumps(manifest["rendered"], indent=2, ensure_ascii=False),
             "score": score,
             "engines": ", ".join(sorted(origins)),
+            "cut": [
+                {"name": Path(name).stem, "what": what, **count}
+                for name, file in manifest["files"].items()
+                for what, count in file["cut"].items()
+                if count["cut"]
+            ],
         }
     )
 

@@ -15,14 +15,13 @@ from decant.data.digests import WIDTH, Keys, as_binary, first_occurrences
 from decant.data.scores import SCHEMA
 from decant.errors import DecantError
 from decant.files import atomic_file, sha256
+from decant.models.cuts import SIDES, TEXTS_AT_ONCE, count_cut
 from decant.models.scorer import Scores
 from decant.score.sanity import Order, check_values
 from decant.score.store.complete import Positions, SplitScores
 
 BINS = 20
 QUARANTINE = "quarantine.jsonl"
-SIDES = {"query": "query", "document": "candidate"}  # a text's role → the column of pairs that it stands in
-TEXTS_AT_ONCE = 4096
 
 
 def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
@@ -54,10 +53,20 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
         "pairs": len(score),
         "unique_texts": split.unique_texts,
         "quarantined": int((~there).sum()),
+        "cut": _cut(split),
         "scores": _statistics(score, label),
         "histogram": _histogram(score, label),
         "origins": [{**json.loads(origin), "pairs": count} for origin, count in origins.items()],
     }
+
+
+def _cut(split: SplitScores) -> dict[str, dict[str, Any]]:
+    """Of what has a score, the texts or pairs that are longer than the teacher reads; see `count_cut`."""
+    prompts, task = split.prompts, split.task
+    pairs = (batch for _, batch in split.pairs_at(np.flatnonzero(split.positions >= 0)))
+    return count_cut(
+        pairs, lambda role, texts: prompts.lengths(role, texts, task), prompts.max_length, of_texts=prompts.of_texts
+    )
 
 
 def write_embeddings(splits: Mapping[str, SplitScores], path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from decant.data.scores import EMBEDDINGS
 from decant.data.sets import Split, read_rows
 from decant.errors import DecantError
 from decant.files import atomic_folder, sha256, write_json
+from decant.models.cuts import described
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
@@ -21,7 +22,7 @@ from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
 from decant.score.store import Tell, read_notes
-from decant.score.store.taking import take_cut, take_output
+from decant.score.store.taking import take_output, take_shortened
 from decant.score.teacher import TeacherScorer
 from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
@@ -33,8 +34,9 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
     """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
 
     Returns:
-        the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; and `engines`:
-        by version and machine, what they took for all that they have scored into this store, as docs/teachers.md says.
+        the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; `engines`: by
+        version and machine, what they took for all that they have scored into this store, as docs/teachers.md says;
+        and `cut`: data set → split → what `decant.models.cuts.count_cut` returns of the texts that the teacher cuts.
 
     Raises:
         DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
@@ -58,18 +60,18 @@ def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
                 _complete(work, None, {})
         _check_quarantine(work)
         with atomic_folder(folder) as partial:
-            _write(work, sample, partial, tell)
+            cut = _write(work, sample, partial, tell)
         ran_on = list(read_notes(work.stored.folder, RAN_ON).values())
         size = ran_on[-1] if ran_on else model_size(work.folder)
         engines = read_notes(work.stored.folder, FIGURES)
-        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines}
+        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines, "cut": cut}
 
 
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     """Take in the scores that lie in a folder, and say what is to be done anew, and why."""
     track, model = work.job.track, work.job.teacher.model
     before, without = work.missing, work.without_embedding
-    _take_uncut(work, tell)
+    _take_whole(work, tell)
     take_output(folder, work.identity, work.prompts, work.stored, lambda text: tell(f"{track}: {text}"))
     work.look()
     if work.missing < before:
@@ -83,13 +85,13 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
         tell(f"{track}: {stored} differ in {changes}; they stay there, and all pairs are scored anew")
 
 
-def _take_uncut(work: Work, tell: Tell) -> None:
+def _take_whole(work: Work, tell: Tell) -> None:
     """Cut what the store has of the same teacher's whole embeddings."""
     teacher, whole = work.job.teacher, work.whole
     if whole is None or teacher.dimensions is None:
         return
     taken = sum(
-        take_cut(whole, split.text_keys, work.stored, teacher.dimensions, teacher.embeddings_dtype)
+        take_shortened(whole, split.text_keys, work.stored, teacher.dimensions, teacher.embeddings_dtype)
         for split in work.splits.values()
     )
     if taken:
@@ -191,8 +193,8 @@ def _check_quarantine(work: Work) -> None:
             )
 
 
-def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
-    """Write the scores, their manifest, their data card, and what was set aside."""
+def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> dict[str, dict[str, Any]]:
+    """Write the scores, their manifest, their data card, and what was set aside; return what is cut of each split."""
     track = work.job.track
     files = {f"{name}.parquet": write_scores(split, folder / f"{name}.parquet") for name, split in work.splits.items()}
     if lost := quarantine(work.splits):
@@ -230,3 +232,9 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> None:
     for name, file in files.items():
         statistics = ", ".join(f"{key} {value}" for key, value in file["scores"].items())
         tell(f"{track} {name}: {file['pairs']} pairs of {file['unique_texts']} texts; {statistics}")
+        if cut := described(file["cut"]):
+            tell(f"{track} {name}: {cut} are longer than {work.prompts.max_length} tokens, where the teacher cuts them")
+    by_set: dict[str, dict[str, Any]] = {}
+    for name, source in work.job.sources.items():
+        by_set.setdefault(source.dataset, {})[source.split] = files[f"{name}.parquet"]["cut"]
+    return by_set

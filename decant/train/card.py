@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+from decant.train.cuts import Cuts
 from decant.train.job import Job
 from decant.train.losses import LOSSES
 
 
-def model_card(job: Job, dev: Sequence[Mapping[str, float]], alpha: float) -> str:
+def model_card(job: Job, dev: Sequence[Mapping[str, float]], alpha: float, cut: Cuts) -> str:
     """Describe a student in Markdown with the hub's metadata block. Nothing in it varies from run to run.
 
     Args:
         job: the training.
         dev: (step, MAP on the in-domain dev split) of every evaluation; the best one is the checkpoint.
         alpha: how far the student is on the way from before to after training; see `decant.train.guard`.
+        cut: what the student cuts.
     """
     params, kind = job.params, job.training
     teacher, student, loss = params.teacher, params.student, params.loss
@@ -24,6 +26,13 @@ def model_card(job: Job, dev: Sequence[Mapping[str, float]], alpha: float) -> st
     revision = f", revision {teacher.revision}" if teacher.revision else ""
     trained = f"Trained on `{params.in_domain}` with {LOSSES[loss.name].description}, label weight {loss.label_weight}."
     kept = f"\nThe kept weights are {alpha:g} of the way from before training to that checkpoint." if alpha < 1 else ""
+    counted = [
+        f"| {dataset}, {split} | {what} | {count['distinct']} | {count['cut']} | {count['share']:.2%} |"
+        for dataset, splits in cut.items()
+        for split, counts in splits.items()
+        for what, count in counts.items()
+    ]
+    cut_table = "\n".join(counted)
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: {kind.PIPELINE}
@@ -55,4 +64,12 @@ The checkpoint is that of step {best["step"]:.0f}. Results on the test splits ar
 | step | MAP |
 | --- | --- |
 {curve}
+
+## Texts that are cut
+
+The student reads {student.max_length} tokens of a text or pair at most, or as many as its model has positions for.
+
+| of | what | distinct | cut | share |
+| --- | --- | --- | --- | --- |
+{cut_table}
 """

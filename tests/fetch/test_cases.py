@@ -159,7 +159,9 @@ def test_qrels_of_trec_stand_in_for_beirs_and_below_zero_is_not_relevant():
         ("q3", ["10"], [3]),
     ]
     assert inspect(CASES / "trec" / "qrels.txt", {}).counts()["queries"] == 3
-    assert inspect(CASES / "trec" / "run.txt", {}).counts()["candidates"] == 13
+    run = inspect(CASES / "trec" / "run.txt", {})
+    assert run.counts()["candidates"] == 13
+    assert f"`decant import TRACK {CASES / 'trec' / 'run.txt'}` takes its scores" in run.notes[0]
 
 
 def test_the_command_prints_counts_for_programs_and_writes_the_block(tmp_path):
@@ -249,3 +251,13 @@ def test_a_corpus_beside_a_file_of_rows_makes_no_beir_folder_of_it(tmp_path):
     settings = DataSet(source=f"path:{folder}", train="train.jsonl", test=1, task="")
     assert format_of(settings, folder, "train.jsonl", repository=False) == "auto"
     assert format_of(settings, folder, "train", repository=False) == "beir"
+
+
+def test_a_query_none_of_whose_labelled_pairs_is_positive_is_left_out_and_counted(tmp_path):
+    pairs = [("q1", "a1", 1), ("q1", "a2", 0), ("q2", "a3", 0), ("q2", "a4", 0), ("q3", "a5", 0), ("q3", "a6", 2)]
+    lines = [json.dumps(dict(zip(("question", "answer", "label"), pair, strict=True))) for pair in pairs]
+    (tmp_path / "wikiqa.jsonl").write_text("\n".join(lines))
+    found = inspect(tmp_path / "wikiqa.jsonl", {})
+    assert (found.layout, found.queries, found.positives, found.negatives) == ("labelled_pairs", 2, 2, 2)
+    assert found.faults.not_judged == {"queries without a relevant document": 1}
+    assert found.faults.total == 0

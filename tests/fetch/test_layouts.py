@@ -117,6 +117,23 @@ ONE_ROW = [
         {"query_id": "1", "query_text": "q", "positive_document_ids": ["a"], "negative_document_ids": [5, "c"]},
         Given("q", [TextId("a")], [TextId("5"), TextId("c")], query_id="1", ids=["a", "5", "c"]),
     ),
+    (  # biencoder-nq-train.json; scores are BM25's, and none of a teacher
+        "dpr",
+        {
+            "dataset": "nq_train_psgs_w100",
+            "question": "q",
+            "answers": ["p"],
+            "positive_ctxs": [{"title": "T", "text": "p", "score": 1000, "title_score": 1, "passage_id": "1"}],
+            "negative_ctxs": [{"title": "", "text": "m", "score": 0, "title_score": 0, "passage_id": "3"}],
+            "hard_negative_ctxs": [{"title": "H", "text": "n", "score": 13.4, "title_score": 0, "passage_id": "2"}],
+        },
+        Given("q", ["T p"], ["H n", "m"], ids=["1", "2", "3"]),
+    ),
+    (  # biencoder-trivia-train.json
+        "dpr",
+        {"question": "q", "positive_ctxs": [{"title": "T", "text": "p", "psg_id": "1"}], "hard_negative_ctxs": []},
+        Given("q", ["T p"], [], ids=["1"]),
+    ),
     (
         "swift",
         {"messages": CHAT, "positive_messages": says("p"), "negative_messages": says("n", "m")},

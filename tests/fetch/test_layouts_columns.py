@@ -56,7 +56,7 @@ def test_what_the_refusal_says_to_write_works() -> None:
         ({"context": "p"}, "{positive: context}"),  # one alone is the positive
         ({"context": "p", "source": "web", "url": "https://x.org", "doc_id": "d"}, "{positive: context}"),  # metadata
         ({"context": "p", "length": "12", "share": "0.53", "seen": "true"}, "{positive: context}"),  # a CSV's numbers
-        ({"positive_ctxs": [{"text": "p"}], "answers": ["p"]}, "{positive_passages: positive_ctxs}"),  # DPR's objects
+        ({"positive_texts": [{"text": "p"}], "answers": ["p"]}, "{positive_passages: positive_texts}"),
         ({"negative": ["n"], "good": ["p"]}, "{positive: good}"),  # negatives alone are no labels
         ({"negative": ["n"], "a": "p", "b": "m"}, "{positive: a}"),  # there are negatives already
         ({"positive": None, "good": ["p"]}, "{positive: good}"),  # a column without a value
@@ -67,8 +67,8 @@ def test_the_mapping_is_guessed_from_the_names(columns: dict, mapping: str) -> N
 
 
 def test_a_guess_of_objects_with_texts_is_read_as_passages() -> None:
-    record = {"question": "q", "positive_ctxs": [{"title": "T", "text": "p", "passage_id": "7"}]}
-    _, out = read(record, columns={"positive_passages": "positive_ctxs"})
+    record = {"question": "q", "positive_texts": [{"title": "T", "text": "p", "passage_id": "7"}]}
+    _, out = read(record, columns={"positive_passages": "positive_texts"})
     assert out == [Given("q", ["T p"], ids=["7"])]
 
 

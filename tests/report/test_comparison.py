@@ -147,6 +147,10 @@ def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
     assert markdown(made, cost()).startswith(summary(made))
 
 
+WHOLE = {"distinct": 50, "cut": 0, "share": 0.0}
+CUT = {"dev": {"queries": WHOLE, "documents": {"distinct": 50, "cut": 1, "share": 0.02}}}
+
+
 @pytest.mark.parametrize("ratio", [3.0, None])
 def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     """`train.epochs` 0 writes curves of a header alone; None is a teacher whose speed was not measured."""
@@ -157,8 +161,8 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
         curves={name: read_curve(tmp_path / "loss.csv") for name in ("loss", "dev", "guard")},
         cost={
-            "teacher": measured["teacher"],
-            "train": {**measured["student"], "seconds": 0.0, "tuples": 5, "alpha": 1.0},
+            "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
+            "train": {**measured["student"], "seconds": 0.0, "tuples": 5, "alpha": 1.0, "cut": {"own-set": CUT}},
             "speed": measured["speed"],
         },
         overlap={},
@@ -170,6 +174,9 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     report = build({"embedding": track}, *SETTINGS)
     assert report.cost["embedding"]["student"] == {"parameters": 10_000_000, "bytes": 40_000_000}
     assert report.comparison["embedding"]["domains"]["in_domain"]["own-set"]["map"]["change"]["mean"] == 0
+    assert report.comparison["embedding"]["cut"] == [
+        {"model": "student", "dataset": "own-set", "split": "dev", "what": "documents", **CUT["dev"]["documents"]}
+    ]
     assert report.page.count("<svg") == 2
     assert "own-set" in report.table
 

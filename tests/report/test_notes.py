@@ -35,6 +35,17 @@ def test_what_fetch_left_out_is_told_by_its_kind():
     assert not any("left out" in note for note in notes(whole(entry), cost()))
 
 
+@pytest.mark.parametrize("share, noted", [(0.0101, True), (0.01, False)])
+def test_a_model_that_cuts_more_than_a_hundredth_of_a_splits_texts_is_noted(share, noted):
+    compared = whole(compare(models(before=0.5, after=0.55, teacher=0.6), *SETTINGS))
+    count = {"distinct": 9999, "cut": 101, "share": share}
+    compared["embedding"]["cut"] = [
+        {"model": "student", "dataset": "own", "split": "dev", "what": "documents", **count}
+    ]
+    told = "embedding: the student cuts 1.0 % of the 9999 distinct documents of own, dev: they are longer than"
+    assert any(note.startswith(told) for note in notes(compared, cost())) == noted
+
+
 @pytest.mark.parametrize(
     "teacher, student, told",
     [

@@ -49,6 +49,18 @@ def pair_prompts() -> CrossEncoderPrompts:
     return CrossEncoderPrompts(resolve(tiny.MINILM), 48)
 
 
+@pytest.fixture(scope="module")
+def uncut(embedding: Path, reranker: Path) -> tuple[RerankerPrompts, CrossEncoderPrompts, EmbeddingPrompts]:
+    made = (
+        RerankerPrompts(reranker, 512),
+        CrossEncoderPrompts(resolve(tiny.MINILM), 64),
+        EmbeddingPrompts(embedding, 64, "Instruct: {task}\nQuery:", "text: "),
+    )
+    for prompts in made:
+        prompts.max_length = 1_000_000
+    return made
+
+
 def test_the_reranker_reads_the_model_cards_template(reranker_prompts: RerankerPrompts) -> None:
     prompt = reranker_prompts.rendered("wart", "Plantar wart", TASK)["pair"]
     assert prompt["text"] == (
@@ -151,6 +163,25 @@ def test_the_cross_encoder_cuts_the_document_even_where_the_query_is_longer(pair
     assert prompt.ids.count(fever) == 40
     assert len(prompt.ids) == 48
     assert prompt.texts == (query, "wart wart war")  # a wart is two word pieces, and there is room for five
+
+
+@settings(deadline=None, max_examples=150)
+@given(query=SHORT, document=TEXTS, task=SHORT)
+@example(query=" ", document="\n\t wart", task="")  # blanks on both sides of where a body is counted in two
+@example(query="wart", document="  ", task="x")
+def test_counted_lengths_are_those_of_what_is_read_uncut(
+    query: str, document: str, task: str, uncut: tuple[RerankerPrompts, CrossEncoderPrompts, EmbeddingPrompts]
+) -> None:
+    *of_pairs, embedding = uncut
+    for prompts in of_pairs:
+        [prompt] = prompts.build([(query, document)], task)
+        assert (
+            len(prompt.ids)
+            == prompts.lengths("query", [query], task)[0] + prompts.lengths("document", [document], task)[0]
+        )
+    asked, found = embedding.build([("query", query), ("document", document)], task)
+    assert embedding.lengths("query", [query], task) == [len(asked.ids)]
+    assert embedding.lengths("document", [document], task) == [len(found.ids)]
 
 
 def test_documents_of_a_thousand_words_end_at_the_limit(

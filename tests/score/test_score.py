@@ -184,3 +184,35 @@ def test_a_planted_bi_encoder_scores_with_its_instruct(tmp_path: Path) -> None:
     manifest = json.loads((project.folder / "data/scores/reranker/manifest.json").read_text())
     assert manifest["rendered"]["query"]["text"].startswith(f"Instruct: {TASK}\nQuery:")
     assert manifest["rendered"]["query"]["text"].endswith("<|endoftext|>")
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "cut"),
+    [
+        ("bi_encoder", "sentence-transformers", {"queries": 0, "documents": 1}),
+        ("causal_lm", "transformers", {"pairs": 3}),
+    ],
+)
+def test_what_the_teacher_cuts_is_counted_told_and_on_the_card(
+    kind: str, engine: str, cut: dict[str, int], tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "p", kind, engine)
+    long = "of " * 400
+    edit_split(
+        project,
+        "train",
+        lambda rows: [Row(r.query, r.positive, [*r.negative, *([long] if n < 3 else [])]) for n, r in enumerate(rows)],
+    )
+    said = stage(project, "score", "reranker")
+    folder = project.folder / "data/scores/reranker"
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    counts = files["train.parquet"]["cut"]
+    assert {name: count["cut"] for name, count in counts.items()} == cut
+    name, number = next(item for item in cut.items() if item[1])
+    told = f"{number} of {counts[name]['distinct']} {name} are longer than 300 tokens, where the teacher cuts them"
+    assert f"reranker train.parquet: {told}" in said
+    assert said.count("where the teacher cuts them") == 1  # nothing of the other splits
+    row = f"| train | {name} | {counts[name]['distinct']} | {number} | {counts[name]['share']:.2%} |"
+    assert row in (folder / "README.md").read_text()
+    cost = json.loads((project.folder / "data/cost/reranker/teacher.json").read_text())
+    assert cost["cut"] == {"mine": {"train": counts, "test": files["test_in_domain.parquet"]["cut"]}}

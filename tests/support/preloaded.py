@@ -22,7 +22,6 @@ from pathlib import Path
 
 LIBRARIES = (
     "datasets",
-    "datasketch",
     "dvc.cli.parser",
     "dvc.repo.experiments.queue.celery",
     "matplotlib.figure",

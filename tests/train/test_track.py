@@ -53,10 +53,34 @@ def test_the_cost_tells_time_n_tuples_and_size(tmp_path: Path, monkeypatch: pyte
     project = TrainingProject(tmp_path, 0.0, epochs=0)
     project.train_here("reranker", monkeypatch)
     cost = read_json(tmp_path / "data/cost/reranker/train.json")
-    assert list(cost) == ["seconds", "tuples", "parameters", "bytes", "alpha"]
+    assert list(cost) == ["seconds", "tuples", "parameters", "bytes", "alpha", "cut"]
     assert (cost["tuples"], cost["alpha"]) == (11, 1.0)
     assert cost["bytes"] == (tmp_path / "models/reranker/model.safetensors").stat().st_size
     assert cost["bytes"] / 4.1 < cost["parameters"] < cost["bytes"] / 4
+
+
+@pytest.mark.parametrize(("track", "cut"), [("embedding", {"queries": 0, "documents": 2}), ("reranker", {"pairs": 16})])
+def test_what_the_student_cuts_is_counted_told_and_on_the_card(
+    track: str,
+    cut: dict[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project = TrainingProject(tmp_path, 0.0, epochs=0)
+    project.params[track]["student"]["max_length"] = 24
+    project.guard(track, 0.1)
+    project.train_here(track, monkeypatch)
+    counts = read_json(tmp_path / "data/cost" / track / "train.json")["cut"]
+    in_domain = project.params[track]["in_domain"]
+    assert {name: list(splits) for name, splits in counts.items()} == {in_domain: ["n-tuples", "dev"], "cwe": ["dev"]}
+    found = counts[in_domain]["n-tuples"]
+    assert {name: count["cut"] for name, count in found.items()} == cut
+    name, number = next(item for item in cut.items() if item[1])
+    told = f"of {in_domain}, n-tuples, {number} of {found[name]['distinct']} {name} are longer than the student reads"
+    assert told in capsys.readouterr().out
+    row = f"| {in_domain}, n-tuples | {name} | {found[name]['distinct']} | {number} | {found[name]['share']:.2%} |"
+    assert row in card(project, track)
 
 
 @pytest.mark.parametrize("track", ["embedding", "reranker"])

@@ -12,6 +12,7 @@ class Layout(NamedTuple):
 # In the order of detection: the first layout whose columns match is taken, so the most general one stands last.
 LAYOUTS = {
     "tevatron": Layout("decant.fetch.layouts.tevatron"),
+    "dpr": Layout("decant.fetch.layouts.dpr"),
     "swift": Layout("decant.fetch.layouts.swift"),
     "nemo": Layout("decant.fetch.layouts.nemo"),
     "gpl": Layout("decant.fetch.layouts.gpl"),

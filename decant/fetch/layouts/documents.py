@@ -7,7 +7,7 @@ from decant.data.files import Unreadable, with_title
 from decant.fetch.layouts.given import Given, TextId
 from decant.fetch.layouts.values import identifier, number, short
 
-ID = ("docid", "id", "_id", "doc_id", "passage_id")
+ID = ("docid", "id", "_id", "doc_id", "passage_id", "psg_id")
 
 
 class Documents(NamedTuple):

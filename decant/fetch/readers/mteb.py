@@ -12,7 +12,7 @@ from decant.errors import DecantError
 from decant.fetch.items import NotJudged
 from decant.fetch.layouts.given import Given
 from decant.fetch.readers import ranked, trec
-from decant.fetch.readers.rows import load
+from decant.fetch.readers.rows import HubRows
 from decant.fetch.settings import DataSet
 
 
@@ -89,7 +89,7 @@ def _texts(folder: Path, config: str, split: str) -> dict[str, str]:
     return texts
 
 
-def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...], *, only: bool = False) -> Any:
+def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...], *, only: bool = False) -> HubRows:
     """The rows of a config's split, or of its only one, each a dictionary with these columns at least."""
     splits = [str(name) for name in datasets.get_dataset_split_names(str(folder), config)]
     if only and len(splits) == 1:
@@ -99,7 +99,7 @@ def _rows(folder: Path, config: str, split: str, columns: tuple[str, ...], *, on
             f"{folder}: the config {config} has no split {split!r} (found: {', '.join(splits)})",
             "correct the split's name in the set's `train`, `dev` or `test`",
         )
-    loaded = load(folder, split, config)
+    loaded = HubRows(folder, split, config)
     if missing := [column for column in columns if column not in loaded.column_names]:
         found = ", ".join(loaded.column_names)
         raise DecantError(

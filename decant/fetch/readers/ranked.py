@@ -1,8 +1,9 @@
 """What the layouts with qrels have in common: queries, a corpus, qrels, and candidates to be ranked."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decant.data.files import checked, read_file, with_title
 from decant.data.sets import normalise
@@ -12,6 +13,9 @@ from decant.fetch.layouts.given import Given
 from decant.fetch.readers import trec
 from decant.fetch.searches import Search, bm25_search, dense_search
 from decant.fetch.settings import DataSet
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Qrels = Mapping[str, Mapping[str, Any]]  # query-id → corpus-id → grade
 Texts = Mapping[str, str]  # by id
@@ -66,21 +70,29 @@ def read_candidates(root: Path, split: str, settings: DataSet) -> dict[str, list
 def search(settings: DataSet, queries: Texts, corpus: Texts) -> dict[str, list[str]]:
     """The `top_k` documents that BM25 or a bi-encoder finds in the whole corpus, by query-id."""
     ids, texts = list(corpus), list(corpus.values())
-    search = bm25_search(texts) if settings.candidates == "bm25" else _dense(settings, texts)
+    if settings.candidates == "bm25":
+        search = bm25_search(texts)
+    else:
+        assert settings.encoder is not None  # the settings refuse it
+        search = _dense(settings.encoder, settings.encoder_revision, settings.task, tuple(texts))
     found = search(list(queries.values()), settings.top_k)
     return {query: [ids[place] for place in places] for query, places in zip(queries, found, strict=True)}
 
 
-def _dense(settings: DataSet, texts: Sequence[str]) -> Search:
+@lru_cache(maxsize=1)  # all splits of a set search with one encoder, and most sets have one corpus
+def _dense(encoder: str, revision: str | None, task: str, texts: tuple[str, ...]) -> Search:
+    return dense_search(texts, _encoder(encoder, revision), task)
+
+
+@lru_cache(maxsize=1)
+def _encoder(reference: str, revision: str | None) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
     from decant.models.load import load_sentence_transformers
     from decant.sources.references import model_folder
 
-    assert settings.encoder is not None  # the settings refuse it
-    folder = model_folder(settings.encoder, settings.encoder_revision, None)
-    model = load_sentence_transformers(SentenceTransformer, folder, None, "float32", trust_remote_code=False)
-    return dense_search(texts, model, settings.task)
+    folder = model_folder(reference, revision, None)
+    return load_sentence_transformers(SentenceTransformer, folder, None, "float32", trust_remote_code=False)
 
 
 def texts_of(path: Path, wanted: Collection[str] | None = None, encoding: str | None = None) -> dict[str, str]:

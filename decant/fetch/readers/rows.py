@@ -9,13 +9,15 @@ from decant.errors import DecantError
 from decant.fetch.settings import DataSet
 
 GPL = "gpl-training-data"  # the name that GPL gives the file (https://github.com/UKPLab/gpl)
+DATA = {".parquet", ".arrow", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".gz", ".zip", ".zst", ".xz", ".bz2"}
+LARGE = 1 << 26  # bytes; 111 MB of Parquet took 259 MB of disk as Arrow, and the rows came no faster from there
 GPL_COLUMNS = ("query_id", "positive_id", "negative_id", "margin")
 
 
 def read(root: Path, split: str, settings: DataSet, *, repository: bool) -> Iterable[Record]:
     """See `decant.fetch.build.Read`. A source that is one file has one split, of the file's name."""
     if repository:
-        return ((f"split {split}, row {number}", row) for number, row in enumerate(load(root, split), start=1))
+        return ((f"split {split}, row {number}", row) for number, row in enumerate(HubRows(root, split), start=1))
     if root.is_file() and split != root.name:
         raise DecantError(
             f"{root}: the source is one file, and a split names {split!r}",
@@ -38,15 +40,47 @@ def _read_gpl(path: Path) -> Iterator[Record]:
             yield place, Unreadable(f"{len(cells)} cells", f"write {', '.join(GPL_COLUMNS)}, separated by tabs")
 
 
-def load(folder: Path, split: str, config: str | None = None) -> Any:
-    """The rows of a downloaded repository's split, and config if it has several, whatever files they are kept in."""
-    import datasets
+class HubRows:
+    """The rows of a downloaded repository's split, and config if it has several, whatever files they are kept in.
 
-    datasets.disable_progress_bars()
-    try:
-        return datasets.load_dataset(str(folder), config, split=split)
-    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
-        raise DecantError(
-            f"{folder}: the split {split!r} {f'of {config} ' if config else ''}cannot be read ({error})",
+    Rows of Parquet files of more than `LARGE` bytes in all stream from them. Others go through the library's cache in
+    Arrow, which finds columns and types out from all rows.
+
+    Raises:
+        DecantError: the split cannot be read; also while the rows are read.
+    """
+
+    def __init__(self, folder: Path, split: str, config: str | None = None) -> None:
+        import datasets
+
+        datasets.disable_progress_bars()
+        self._where = f"{folder}: the split {split!r} {f'of {config} ' if config else ''}"
+        self._faults = (ValueError, OSError, datasets.exceptions.DatasetsError)
+        try:
+            self._rows = datasets.load_dataset(str(folder), config, split=split, streaming=streams(folder))
+        except self._faults as error:
+            raise self._unreadable(error) from error
+        self.column_names: list[str] = self._rows.column_names
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        rows = iter(self._rows)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except self._faults as error:
+                raise self._unreadable(error) from error
+            yield row
+
+    def _unreadable(self, error: Exception) -> DecantError:
+        return DecantError(
+            f"{self._where}cannot be read ({error})",
             "correct the split's name in the set's `train`, `dev` or `test`, or download the data set again",
-        ) from error
+        )
+
+
+def streams(folder: Path) -> bool:
+    """Whether a repository's rows stream: it holds more than `LARGE` bytes of Parquet, and no data in other files."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix in DATA]
+    return {path.suffix for path in files} == {".parquet"} and sum(path.stat().st_size for path in files) > LARGE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from decant.errors import DecantError
-from decant.models.matryoshka import cut
+from decant.models.matryoshka import shorten
 from decant.models.scorer import Scores
 from decant.score.engines import ENGINES
 from decant.score.prompts import Prompt
@@ -32,10 +32,10 @@ def load_forward(teacher: Teacher, folder: Path) -> Forward:
         DecantError: the engine is not installed, or cannot run the model.
     """
     forward: Forward = importlib.import_module(ENGINES[teacher.engine].module).load(teacher, folder)
-    return forward if teacher.dimensions is None else _Cut(forward, teacher.dimensions)
+    return forward if teacher.dimensions is None else _Shortened(forward, teacher.dimensions)
 
 
-class _Cut:
+class _Shortened:
     """An engine whose embeddings are cut."""
 
     def __init__(self, forward: Forward, dimensions: int) -> None:
@@ -43,7 +43,7 @@ class _Cut:
         self.figures: Callable[[], dict[str, float]] = getattr(forward, "figures", dict)
 
     def __call__(self, prompts: Sequence[Prompt]) -> Scores:
-        return cut(self._forward(prompts), self._dimensions)
+        return shorten(self._forward(prompts), self._dimensions)
 
 
 def engine_version(teacher: Teacher) -> str:

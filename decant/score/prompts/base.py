@@ -56,6 +56,10 @@ class Prompts:
         """By how many tokens each query exceeds what leaves room for a document; 0 for those that do not."""
         raise NotImplementedError
 
+    def lengths(self, role: str, texts: Sequence[str], task: str) -> list[int]:
+        """The tokens of whole texts, before any cut; see `decant.models.cuts.TokensOf`."""
+        raise NotImplementedError
+
     def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
         """The prompts of items.
 

@@ -40,8 +40,12 @@ class EmbeddingPrompts(Prompts):
 
     def excess(self, queries: Sequence[str], task: str) -> list[int]:
         """See `Prompts.excess`; there must be room for the query itself."""
-        prompt, _ = self.contexts(task)
-        return [max(0, len(row) - self.max_length) for row in self._ids([prompt + text for text in queries])]
+        return [max(0, length - self.max_length) for length in self.lengths("query", queries, task)]
+
+    def lengths(self, role: str, texts: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.lengths`."""
+        prompt = dict(zip(("query", "document"), self.contexts(task), strict=True))[role]
+        return list(map(len, self._ids([prompt + text for text in texts])))
 
     def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
         """See `Prompts.build`."""

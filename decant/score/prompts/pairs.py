@@ -48,6 +48,12 @@ class CrossEncoderPrompts(Prompts):
         del task
         return [max(0, length - self._room() + 1) for length in self._lengths(queries)]
 
+    def lengths(self, role: str, texts: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.lengths`; special tokens are counted with the query."""
+        del task
+        special = self.max_length - self._room() if role == "query" else 0
+        return [length + special for length in self._lengths(texts)]
+
     def _room(self) -> int:
         return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
 
@@ -102,6 +108,16 @@ class RerankerPrompts(Prompts):
         # The space that ends a head joins the document's first word, so that a head of its own counts one token more.
         heads = self._encode([body(task, query, "") for query in queries])
         return [max(0, len(ids) - self._room()) for ids in heads]
+
+    def lengths(self, role: str, texts: Sequence[str], task: str) -> list[int]:
+        """See `Prompts.lengths`; the template is counted with the query.
+
+        A word begins with the space before it, so a body is cut in two behind the colon that ends its head.
+        """
+        if role == "document":
+            return list(map(len, self._encode([f" {text}" for text in texts])))
+        heads = self._encode([body(task, query, "").removesuffix(" ") for query in texts])
+        return [len(ids) + self.max_length - self._room() for ids in heads]
 
     def contexts(self, task: str) -> tuple[str, str]:
         """See `Prompts.contexts`."""

@@ -19,7 +19,7 @@ from decant.data.scores import open_embeddings, open_scores
 from decant.data.tasks import Task
 from decant.errors import DecantError
 from decant.files import read_json, sha256
-from decant.models.matryoshka import cut
+from decant.models.matryoshka import shorten
 from decant.score.prompts import Prompts
 from decant.score.store import StoredTeacher, Tell
 from decant.score.store.complete import NO_PAIRS, SplitScores, keys_of_pairs
@@ -69,7 +69,7 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
         stored.note("self_test", tested.pop("sample"), tested)
 
 
-def take_cut(full: StoredTeacher, keys: Keys, stored: StoredTeacher, dimensions: int, dtype: str) -> int:
+def take_shortened(full: StoredTeacher, keys: Keys, stored: StoredTeacher, dimensions: int, dtype: str) -> int:
     """Take in the embeddings that the store has of the same teacher uncut, cut; return how many.
 
     Args:
@@ -84,7 +84,7 @@ def take_cut(full: StoredTeacher, keys: Keys, stored: StoredTeacher, dimensions:
         positions = full.texts.find(part)
         origin = joint([json.loads(each) for each in full.texts.origins(positions)])
         with full.texts.gathered(positions) as vectors:
-            stored.texts.add(part, cut(vectors, dimensions).astype(dtype), origin)
+            stored.texts.add(part, shorten(vectors, dimensions).astype(dtype), origin)
     return len(keys)
 
 
