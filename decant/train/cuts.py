@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from decant.data.sets import read_task, stream_pairs
+from decant.data.pairs import stream_pairs
+from decant.data.sets import read_task
 from decant.train.columns import SET
 from decant.train.job import Job
 
