@@ -13,7 +13,7 @@ import pyarrow.json as pj
 from decant.data.records import Record
 
 _T = TypeVar("_T")
-_AHEAD = 2  # items that `ahead` holds
+_AHEAD = 4  # items that `ahead` holds
 
 
 @dataclass
@@ -72,9 +72,9 @@ def parse(lines: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
     """
     characters = np.frombuffer(lines, np.uint8)
     ends = characters[:-1] == ord("\n")
-    # rapidjson, behind pyarrow, ends at a zero byte. It does not care where a line ends, but if an object begins each
-    # line, and there are as many as lines, then each line is one: none of the schema's values holds another object.
-    if b"\0" in lines or characters[0] != ord("{") or (ends & (characters[1:] != ord("{"))).any():
+    # pyarrow does not care where a line ends, but if an object begins each line, and there are as many as lines, then
+    # each line is one: none of the schema's values holds another object.
+    if characters[0] != ord("{") or (ends & (characters[1:] != ord("{"))).any():
         return None
     try:
         table = pj.read_json(
@@ -83,7 +83,7 @@ def parse(lines: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
         if not lines.isascii():
-            table.validate(full=True)  # whether texts are UTF-8, which rapidjson does not look at
+            table.validate(full=True)  # whether texts are UTF-8, which pyarrow does not look at before
     except pa.ArrowInvalid:
         return None
     if table.num_rows != 1 + np.count_nonzero(ends):

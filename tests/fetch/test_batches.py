@@ -201,13 +201,15 @@ def test_near_duplicates_and_repeats_in_batches_are_counted(tmp_path: Path, monk
         row(2, positive=[near.upper()], negative=["far", f"“{near.replace('ten', 'six')}”"]),
         row(3, negative=["twice and long", "twice", "twice and long"]),
         row(4, positive=["twice", "other"], negative=["x", "twice"]),
+        row(5, negative=["a", "b", "a"]),
+        row(6, positive=["one wide word"], negative=["x", "ｏｎｅ　ｗｉｄｅ　ｗｏｒｄ"]),
     ]
     write(tmp_path, [*map(row, range(10, 20)), *lines])
     fast, slow, sizes = both(tmp_path, "own.jsonl", monkeypatch)
     assert fast == slow
-    assert sum(sizes) >= 13
-    assert (fast[2]["near_duplicates"], fast[2]["repeated_candidates"]) == (2, 1)
-    assert fast[2]["faults"] == {"both_lists": 1}
+    assert sum(sizes) >= 12
+    assert (fast[2]["near_duplicates"], fast[2]["repeated_candidates"]) == (2, 2)
+    assert fast[2]["faults"] == {"both_lists": 2}
 
 
 PACKED = {"": lambda content: content, ".gz": gzip.compress, ".zst": lambda content: pa.compress(content, "zstd", True)}
@@ -277,3 +279,49 @@ def test_batches_take_the_columns_that_rows_beside_them_have(tmp_path: Path, mon
     assert fast == slow
     assert sum(sizes) > 30
     assert [each.query_id for each in sets.read_split(tmp_path / "train.parquet").rows if each.query_id] == ["id of 20"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'{"query": "a"} {"query": "b"}',
+        b'{"query":\n"a"}',
+        b'{"query": "a"} {"query": "b"}\n{"query":\n"c"}',  # as many objects as lines
+        b'{"query": "a"}\n\n',
+        b'{"query": "a"}\n \n{"query": "b"}',
+        b'\n{"query": "a"}',
+        b'{"query": "a"}\0',
+        b'{"query": "\xff"}',
+    ],
+)
+def test_lines_that_are_not_one_object_each_are_no_batch(lines: bytes) -> None:
+    assert batches.parse(lines, sets.LABELLED) is None
+
+
+def test_labelled_batches_do_not_mix_with_rows_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts_read, "PEEK", 3)
+    alone = '{"query": "alone", "positive": null, "negative": []}'
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "own.jsonl").write_text("\n".join([alone, *map(row, range(30))]))
+    fast, slow, sizes = both(tmp_path, "own.jsonl", monkeypatch)
+    assert fast == slow
+    assert (fast[2]["faults"], sum(sizes) > 20) == ({"mixed": 30}, True)
+
+
+def test_prompts_beside_batches_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [row(number, **({"prompt": "find"} if number == 20 else {})) for number in range(40)]
+    text = "\n".join([json.dumps(FIRST), *lines]).replace('"positive"', '"pos"').replace('"negative"', '"neg"')
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "own.jsonl").write_text(text)
+    fast, slow, sizes = both(tmp_path, "own.jsonl", monkeypatch)
+    assert fast == slow
+    assert (fast[-1]["prompts"], sum(sizes) > 20) == ({"train": {"": 40, "find": 1}}, True)
+
+
+def test_where_a_batch_ends_does_not_tell_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "ROWS_WRITTEN_AT_ONCE", 3000)
+    monkeypatch.setattr(compression, "BLOCK", 1 << 17)
+    write(tmp_path, [row(number, positive=[f"{number} " * 200]) for number in range(4000)])
+    fast, slow, sizes = both(tmp_path, "own.jsonl", monkeypatch)
+    assert fast == slow
+    assert sum(sizes) > 3000
