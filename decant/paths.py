@@ -16,6 +16,7 @@ MODELS = Path("models")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 REPORT = Path("report")
+MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, COST, MODELS, METRICS, PLOTS)
 RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 
 

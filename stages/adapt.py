@@ -9,12 +9,13 @@ from pathlib import Path
 
 from decant import paths
 from decant.files import atomic_folder
+from decant.kinds import TRACKS
 from decant.score.run import score_track
 from decant.score.work import Job
+from decant.train import job as train_job
 from decant.train.run import Outputs, train_track
 from decant.triplets.run import write_tuples
 from stages import cli
-from stages.jobs import training_job
 
 READ = ("train", "replay")  # the splits that training reads
 
@@ -39,7 +40,7 @@ def main(track: str) -> None:
         print(f"{track}: the teacher is trained on {drawn}")
         outputs = Outputs(target, *(Path(scratch) / name for name in ("baseline", "plots", "cost.json")))
         training = replace(
-            training_job(params, track),
+            train_job.Job.of(params, track, TRACKS[track], cli.student_folder(adapting.student)),
             tuples=tuples,
             scores=scores if adapting.teacher.embeddings else None,
             resume=paths.RESUME / "adapt",

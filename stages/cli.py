@@ -8,26 +8,20 @@ from typing import NoReturn
 from decant import paths
 from decant.errors import DecantError
 from decant.kinds import TRACKS
+from decant.models.settings import Student
 from decant.params import Params, load_params
 from decant.processes import run_main
-
-MADE_BY_STAGES = (
-    paths.SETS,
-    paths.MINED,
-    paths.TEACHERS,
-    paths.SCORES,
-    paths.TRIPLETS,
-    paths.RUNS,
-    paths.COST,
-    paths.MODELS,
-    paths.METRICS,
-    paths.PLOTS,
-)
+from decant.sources.references import model_folder
 
 
 def params() -> Params:
     """The validated params.yaml."""
     return load_params(paths.PARAMS)
+
+
+def student_folder(student: Student) -> Path:
+    """The model that a student is made of, on this machine."""
+    return model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
 
 
 def run_track(stage: str, main: Callable[[str], None], description: str | None) -> NoReturn:
@@ -46,7 +40,7 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
             main()
         except FileNotFoundError as error:
             missing = Path(str(error.filename))
-            if not any(missing.is_relative_to(folder) for folder in MADE_BY_STAGES):
+            if not any(missing.is_relative_to(folder) for folder in paths.MADE_BY_STAGES):
                 raise
             raise DecantError(
                 f"{missing}: there is no such file", f"`dvc repro {stage}` makes what the stage reads first"

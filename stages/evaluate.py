@@ -44,8 +44,8 @@ def _scorer(params: Params, track: str, model: str) -> Scorer:
         return kind_of(folder).scorer(folder, tokens)
     student, kind = params.track(track).student, TRACKS[track]
     if model == "before":
-        folder = model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
-        return kind.models.make_scorer(kind.models.make_student(student, folder, params.seed), tokens)
+        made = kind.models.make_student(student, cli.student_folder(student), params.seed)
+        return kind.models.make_scorer(made, tokens)
     folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
     return kind.scorer(folder, tokens, trust_remote_code=student.trust_remote_code)
 

@@ -5,7 +5,6 @@ from typing import Any
 from decant import paths
 from decant.fetch.mining import mine_split
 from decant.kinds import TRACKS
-from decant.sources.references import model_folder
 from stages import cli
 
 
@@ -16,8 +15,7 @@ def main(track: str) -> None:
 
     def make_student() -> Any:
         student = block.student
-        folder = model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
-        return TRACKS[track].models.make_student(student, folder, params.seed)
+        return TRACKS[track].models.make_student(student, cli.student_folder(student), params.seed)
 
     held_out = [paths.split(block.in_domain, "dev"), paths.split(block.in_domain, "test")]
     if block.out_of_domain is not None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from decant import paths
 from decant.kinds import TRACKS
 from decant.train.distributed import in_group
+from decant.train.job import Job
 from decant.train.run import Outputs, train_here, train_track
 from stages import cli
-from stages.jobs import training_job
 
 
 def main(track: str) -> None:
@@ -16,8 +16,13 @@ def main(track: str) -> None:
     models = paths.MODELS / track, paths.MODELS / f"{track}-labels-only"
     outputs = Outputs(*models, paths.PLOTS / track, paths.COST / track / "train.json")
     command = ["-W", "ignore::FutureWarning", "-m", "stages.train", track]
+    train_track(job_of(track), cli.params().baselines.labels_only, outputs, command, print)
+
+
+def job_of(track: str) -> Job:
+    """The training that params describe."""
     params = cli.params()
-    train_track(training_job(params, track), params.baselines.labels_only, outputs, command, print)
+    return Job.of(params, track, TRACKS[track], cli.student_folder(params.track(track).student))
 
 
 if __name__ == "__main__":
@@ -29,5 +34,4 @@ if __name__ == "__main__":
     parsed = parser.parse_args()
     if parsed.into is None:
         cli.run(f"train@{parsed.track}", lambda: main(parsed.track))
-    job = training_job(cli.params(), parsed.track)
-    in_group(lambda: train_here(job, parsed.labels_only, parsed.tuples, parsed.into, print))
+    in_group(lambda: train_here(job_of(parsed.track), parsed.labels_only, parsed.tuples, parsed.into, print))

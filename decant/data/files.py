@@ -1,10 +1,14 @@
 """Read any file that people bring, or a folder of its shards, as records."""
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from decant.data.batches import Batch as Batch
+from decant.data.batches import BatchReader as BatchReader
+from decant.data.batches import BatchRecord as BatchRecord
+from decant.data.batches import Wanted as Wanted
 from decant.data.compression import compression
 from decant.data.delimited import check_delimiter, read_delimited
 from decant.data.encodings import check_encoding
@@ -16,7 +20,7 @@ from decant.data.records import checked as checked
 from decant.data.tables import read_arrow, read_parquet
 from decant.errors import DecantError
 
-_Read = Callable[[Path, str | None, str | None], Iterator[Record]]
+_Read = Callable[[Path, str | None, str | None, Wanted], Iterator[Record | BatchRecord]]
 
 
 class _Kind(NamedTuple):
@@ -25,14 +29,14 @@ class _Kind(NamedTuple):
     compressed: bool = True  # whether it may be compressed as a whole
 
 
-_JSON_LINES = _Kind(".jsonl", lambda path, encoding, _: read_json_lines(path, encoding))
+_JSON_LINES = _Kind(".jsonl", lambda path, encoding, _, wanted: read_json_lines(path, encoding, wanted))
 _ARROW = _Kind(".arrow", lambda path, *_: read_arrow(path), compressed=False)
 KINDS = {
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
-    ".json": _Kind(".json", lambda path, encoding, _: read_json(path, encoding)),
-    ".csv": _Kind(".csv", read_delimited),
-    ".tsv": _Kind(".tsv", lambda path, encoding, delimiter: read_delimited(path, encoding, delimiter or "\t")),
+    ".json": _Kind(".json", lambda path, encoding, _, wanted: read_json(path, encoding, wanted)),
+    ".csv": _Kind(".csv", lambda path, encoding, delimiter, _: read_delimited(path, encoding, delimiter)),
+    ".tsv": _Kind(".tsv", lambda path, encoding, delimiter, _: read_delimited(path, encoding, delimiter or "\t")),
     ".parquet": _Kind(".parquet", lambda path, *_: read_parquet(path), compressed=False),
     ".arrow": _ARROW,
     ".feather": _ARROW,
@@ -56,16 +60,26 @@ def read_file(path: Path, encoding: str | None = None, delimiter: str | None = N
     Raises:
         DecantError: the file is missing, of another kind, or broken; the message names the line.
     """
+    return cast(Iterator[Record], read_batches(path, encoding, delimiter).records)
+
+
+def read_batches(path: Path, encoding: str | None = None, delimiter: str | None = None) -> BatchReader:
+    """As `read_file`, but lines of JSON come as batches as soon as the reader's schema is set."""
     if encoding is not None:
         check_encoding(encoding)
     if delimiter is not None:
         check_delimiter(delimiter)
+    wanted = Wanted()
+
+    def read(path: Path, kind: _Kind) -> Iterator[Record | BatchRecord]:
+        return kind.read(path, encoding, delimiter, wanted)
+
     if path.is_dir():
-        return chain.from_iterable(kind.read(shard, encoding, delimiter) for shard, kind in _shards(path))
+        return BatchReader(wanted, chain.from_iterable(starmap(read, _shards(path))))
     if not path.is_file():
         raise DecantError(f"{path}: there is no such file", "correct the set's block, or `mine.corpus`, in params.yaml")
     if kind := _kind(path):
-        return kind.read(path, encoding, delimiter)
+        return BatchReader(wanted, read(path, kind))
     raise DecantError(f"{path}: {path.suffix or 'a file without a suffix'} is not read", f"use {READ}")
 
 

@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
+from decant.data.batches import Batch, BatchRecord, Wanted, ahead, parse
 from decant.data.compression import blocks
 from decant.data.encodings import as_utf8, decoded
 from decant.data.guesses import UTF_8
@@ -44,15 +47,38 @@ def _rounded(value: Any) -> bool:
     return not _TEXT.issuperset(map(type, value)) and any(map(_rounded, value))
 
 
-def read_json_lines(path: Path, encoding: str | None) -> Iterator[Record]:
-    """Yield a record for each line that is not blank.
+def read_json_lines(path: Path, encoding: str | None, wanted: Wanted) -> Iterator[Record | BatchRecord]:
+    """Yield a record for each line that is not blank, or one batch for many lines, as soon as they are wanted.
 
     Raises:
         DecantError: the file is broken or not of its encoding.
     """
     lines = Lines(path, encoding)
-    where = f"{path}, line "
-    for number, line in lines:
+    chunks = lines.chunks()
+    while wanted.schema is None:
+        if (chunk := next(chunks, None)) is None:
+            return
+        yield from _records(lines, *chunk)
+    yield from chain.from_iterable(ahead(_batches(lines, chunks, wanted.schema)))
+
+
+def _batches(
+    lines: Lines, chunks: Iterator[tuple[int, bytes]], schema: pa.Schema
+) -> Iterator[Sequence[Record | BatchRecord]]:
+    """The records of each chunk of lines: one batch, or a list of single ones."""
+    for number, chunk in chunks:
+        rows = parse(chunk, schema)
+        if rows is None:
+            yield list(_records(lines, number, chunk))
+        else:
+            batch = Batch(_where(lines.path), number, rows)
+            yield [(batch.place(0), batch)]
+
+
+def _records(lines: Lines, first: int, chunk: bytes) -> Iterator[Record]:
+    """The records of whole lines, whose first has a number."""
+    where = _where(lines.path)
+    for number, line in lines.split(first, chunk):
         try:
             value = loads(line)
         except ValueError as error:
@@ -62,7 +88,11 @@ def read_json_lines(path: Path, encoding: str | None) -> Iterator[Record]:
             yield f"{where}{number}", value if isinstance(value, dict) else _no_object(line, ONE_A_LINE)
 
 
-def read_json(path: Path, encoding: str | None) -> Iterator[Record]:
+def _where(path: Path) -> str:
+    return f"{path}, line "
+
+
+def read_json(path: Path, encoding: str | None, wanted: Wanted) -> Iterator[Record | BatchRecord]:
     """Yield the records of an array of objects, or of one object a line: the first character tells.
 
     Raises:
@@ -78,7 +108,7 @@ def read_json(path: Path, encoding: str | None) -> Iterator[Record]:
             if not text.endswith("}"):
                 raise DecantError(f"{path}, line {number}: neither an array of objects nor one object a line", ARRAY)
             break
-    yield from read_json_lines(path, encoding)
+    yield from read_json_lines(path, encoding, wanted)
 
 
 def _no_object(text: bytes, remedy: str) -> Unreadable:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from decant.data.compression import blocks
 from decant.data.encodings import as_utf8, undecodable
 from decant.errors import DecantError
@@ -25,22 +27,35 @@ class Lines:
         Raises:
             DecantError: a line is too long, or as of `blocks` and `as_utf8`.
         """
+        for number, chunk in self.chunks():
+            yield from self.split(number, chunk)
+
+    def chunks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield some whole lines at once, with their ends, and the number of the first; see iteration."""
         number = 1
         parts: list[bytes] = []  # of a line that begins in an earlier block
         for block in self._blocks:
-            first, *whole = block.split(b"\n")
-            parts.append(first)
-            if not whole:
+            end = block.rfind(b"\n") + 1
+            if not end:
+                parts.append(block)
                 self._check_length(number, parts)
                 continue
-            last = whole.pop()
-            self._rest = chain([b"".join(parts)], whole)
-            for line in self._rest:
-                yield number, line
-                number += 1
-            parts = [last]
+            chunk = b"".join([*parts, block[:end]])
+            yield number, chunk
+            number += int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == ord("\n")))  # faster than `count`
+            parts = [block[end:]]
         if line := b"".join(parts):
             yield number, line
+
+    def split(self, number: int, chunk: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, line) of whole lines that `chunks` gave just now, whose first has a number."""
+        whole = chunk.split(b"\n")
+        if not whole[-1]:
+            whole.pop()
+        self._rest = iter(whole)
+        for line in self._rest:
+            yield number, line
+            number += 1
 
     def text(self, number: int, line: bytes) -> str:
         """A line that was read just now, as a text; a DecantError where it is not UTF-8."""

@@ -1,6 +1,5 @@
 """A reranking set: queries, each with its positive and negative candidates, kept as Parquet."""
 
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from decant.data import SPLITS as SPLITS
 from decant.data.tasks import Task as Task
 from decant.data.tasks import from_metadata, task_of, to_metadata
+from decant.data.words import normalise as normalise
 from decant.errors import DecantError
 from decant.files import atomic_file
 
@@ -73,28 +73,6 @@ class Row:
         return self.grades or [1] * len(self.positive) + [0] * len(self.negative)
 
 
-class _Words(dict[int, int]):
-    """For `str.translate`: letters, digits, marks and symbols as they are, all else as blanks; filled as needed."""
-
-    def __missing__(self, code: int) -> int:
-        character = chr(code)
-        kept = character.isalnum() or unicodedata.category(character)[0] in "MS"
-        self[code] = code if kept else ord(" ")
-        return self[code]
-
-
-_WORDS = _Words()
-_ASCII_WORDS = bytes(range(128)).decode().lower().translate(_WORDS).encode() + bytes(range(128, 256))
-
-
-def normalise(text: str) -> str:
-    """Fold what does not make two texts different: case, width, punctuation and white space."""
-    if text.isascii():  # the same, several times as fast
-        return " ".join(text.encode().translate(_ASCII_WORDS).decode().split()) or text.lower().strip()
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.translate(_WORDS).split()) or folded.strip()
-
-
 @dataclass(frozen=True)
 class Split:
     """The rows of a split, and the set's task text, which may be a `Task` with a prompt or with a union's tasks."""
@@ -117,12 +95,15 @@ class SplitWriter:
 
     Attributes:
         prompt: of the task, kept likewise; it may be set until the end.
+        rows: how many were added.
     """
 
     def __init__(self, path: Path, task: str) -> None:
         self._path, self._metadata = path, to_metadata(task)
         self.prompt: str = getattr(task, "prompt", "")
-        self._rows: list[Row] = []
+        self.rows = 0
+        self._rows: list[Row | pa.RecordBatch] = []
+        self._waiting = 0  # rows in `_rows`
         self._file: pq.ParquetWriter | None = None
         self._schema = LABELLED
         self._thread = ThreadPoolExecutor(1)  # pyarrow encodes and compresses while the next rows are read
@@ -143,27 +124,39 @@ class SplitWriter:
                     self._file.add_key_value_metadata({"prompt": self.prompt})
                 self._file.close()
 
-    def write(self, row: Row) -> None:
-        """Add a row.
+    def write(self, row: Row | pa.RecordBatch) -> None:
+        """Add a row, or many of the schema `LABELLED`.
 
         Raises:
             DecantError: some rows are labelled and some are not.
         """
+        while isinstance(row, pa.RecordBatch) and len(row) > (room := ROWS_WRITTEN_AT_ONCE - self._waiting):
+            self.write(row[:room])
+            row = row[room:]
         self._rows.append(row)
-        if len(self._rows) >= ROWS_WRITTEN_AT_ONCE:
+        count = len(row) if isinstance(row, pa.RecordBatch) else 1
+        self.rows += count
+        self._waiting += count
+        if self._waiting >= ROWS_WRITTEN_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
-        schema = self._schema_of(rows)
+        schema = self._schema_of([row for row in rows if isinstance(row, Row)])
+        self._waiting = 0
         self._wait()
         if self._file is None:
             self._open(schema)
         elif any(name not in self._schema.names for name in schema.names):
             self._widen(schema)
-        columns = {name: [getattr(row, name) for row in rows] for name in self._schema.names}
         assert self._file is not None
-        self._written = self._thread.submit(self._file.write_table, pa.table(columns, schema=self._file.schema))
+        tables = [_table(list(alike), self._file.schema) for _, alike in groupby(rows, type)]
+        self._written = self._thread.submit(self._write, tables or [_table([], self._file.schema)])
+
+    def _write(self, tables: list[pa.Table]) -> None:
+        """Write some tables as one, so that where one ends does not tell in the file."""
+        assert self._file is not None
+        self._file.write_table(pa.concat_tables(tables).combine_chunks())
 
     def _wait(self) -> None:
         """Wait for what is being written, and raise what went wrong with it."""
@@ -175,9 +168,9 @@ class SplitWriter:
         """The columns that some rows need."""
         unlabelled = sum(not row.labelled for row in rows)
         base = UNLABELLED if unlabelled else LABELLED
-        if 0 < unlabelled < len(rows) or (self._file is not None and base.names[-1] not in self._schema.names):
+        if 0 < unlabelled < self._waiting or (self._file is not None and base.names[-1] not in self._schema.names):
             raise DecantError(
-                f"{self._path}: {unlabelled} of {len(rows)} rows have no labels, unlike the others",
+                f"{self._path}: {unlabelled} of {self._waiting} rows have no labels, unlike the others",
                 "label all rows of the split or none",
             )
         return pa.schema([*base, *(column for column in OPTIONAL if any(getattr(row, column.name) for row in rows))])
@@ -198,14 +191,21 @@ class SplitWriter:
         )
         with pq.ParquetFile(narrow) as file:
             for batch in file.iter_batches(ROWS_WRITTEN_AT_ONCE):
-                columns = {name: batch.column(name) for name in batch.schema.names}
-                absent = {
-                    name: pa.array([getattr(Row(""), name)] * len(batch), OPTIONAL.field(name).type)
-                    for name in added
-                    if name not in columns
-                }
-                self._file.write_table(pa.table({**columns, **absent}, schema=self._file.schema))
+                self._file.write_table(_table([batch], self._file.schema))
         narrow.unlink()
+
+
+def _table(rows: Sequence[Row] | Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Rows, or batches of them, as a table; columns that batches lack are empty."""
+    columns: dict[str, Any]
+    if rows and isinstance(rows[0], pa.RecordBatch):
+        table = pa.Table.from_batches(rows)
+        columns = {name: table[name] for name in table.schema.names}
+        for field in (field for field in schema if field.name not in columns):
+            columns[field.name] = pa.array([getattr(Row(""), field.name)] * len(table), field.type)
+    else:
+        columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
+    return pa.table(columns, schema=schema)
 
 
 def write_split(path: Path, split: Split) -> None:

@@ -65,14 +65,15 @@ class Source:
         """Whether the source has a split of its own, which is not to be carved."""
         return self._built is not None or isinstance(getattr(self.settings, split), str)
 
-    def records(self, split: str) -> Iterator[tuple[str, Item]]:
-        """The records of train, dev or test."""
+    def records(self, split: str, *, batches: bool = False) -> Iterator[tuple[str, Item]]:
+        """The records of train, dev or test; with `batches` many at once, where the source allows it."""
         if self._built is not None:
             for number, row in enumerate(self._built[split], start=1):
                 yield f"{split}, row {number}", Given(row.query, row.positive, row.negative)
             return
         repository = SCHEMES[self.settings.source.partition(":")[0]].pinned
-        reader = SplitReader(self.settings, self.root, getattr(self.settings, split), repository=repository)
+        named = getattr(self.settings, split)
+        reader = SplitReader(self.settings, self.root, named, repository=repository, batches=batches)
         yield from reader
         self.layouts[split] = reader.layout
         if reader.unused:
@@ -116,19 +117,16 @@ def write_valid(source: Source, split: str, path: Path) -> Faults:
     """
     settings = source.settings
     labelled = split != "train" or FORMATS[settings.format].embedded
-    rows, faults = valid_rows(
-        source.records(split), settings.duplicates, labelled=labelled, relevant_from=settings.relevant_from
-    )
-    written = 0
+    records = source.records(split, batches=settings.duplicates == "refuse")  # others need all rows of a query
+    rows, faults = valid_rows(records, settings.duplicates, labelled=labelled, relevant_from=settings.relevant_from)
     with SplitWriter(path, settings.task) as file:
         for row in rows:
             file.write(row)
-            written += 1
         if len(prompts := source.prompts.get(split, {})) == 1:
             file.prompt = next(iter(prompts))
     where = str(source.root) if source.root.is_file() else f"{source.root}, {getattr(settings, split)}"
     faults.check(where, settings.faults, settings.max_dropped)
-    if not written:
+    if not file.rows:
         reasons = ", ".join(f"{count} {reason}" for reason, count in faults.not_judged.items())
         raise DecantError(
             f"{where}: the split holds no row{f' ({reasons})' if reasons else ''}",

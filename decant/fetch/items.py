@@ -1,8 +1,8 @@
-"""What a reader makes of a source, one by one."""
+"""What a reader makes of a source, one by one or many at once."""
 
 from typing import NamedTuple, TypeAlias
 
-from decant.data.files import Unreadable
+from decant.data.files import Batch, Unreadable
 from decant.fetch.layouts.given import Given
 
 
@@ -12,4 +12,4 @@ class NotJudged(NamedTuple):
     reason: str
 
 
-Item: TypeAlias = Given | NotJudged | Unreadable
+Item: TypeAlias = Given | NotJudged | Unreadable | Batch

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from decant.data.files import Record
+from decant.data.files import Batch, Record
 from decant.errors import DecantError
 from decant.fetch.items import Item, NotJudged
 from decant.fetch.layouts.given import Given, TextId
@@ -51,7 +51,7 @@ def format_of(settings: DataSet, root: Path, split: str, *, repository: bool) ->
 class SplitReader:
     """The records of a split, and afterwards what its source holds that no reader uses.
 
-    `join=False` leaves the rows of one query apart, each at its own place.
+    `join=False` leaves the rows of one query apart, each at its own place. With `batches` rows may come as batches.
 
     Attributes:
         layout: how the source is laid out, known at the end.
@@ -59,14 +59,16 @@ class SplitReader:
         prompts: query prompts that came with the rows, "" for none, each with its number of rows.
     """
 
-    def __init__(self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True) -> None:
+    def __init__(
+        self, settings: DataSet, root: Path, split: str, *, repository: bool, join: bool = True, batches: bool = False
+    ) -> None:
         self.root, self.settings = root, settings
         name = format_of(settings, root, split, repository=repository)
         read: Read = importlib.import_module(FORMATS[name].module).read
         records: Any = read(root, split, settings, repository=repository)
         layout, rows = FORMATS[name].layout, None
         if FORMATS[name].rows:
-            rows = Rows(records, layout, settings.columns, settings.ignore, join=join)
+            rows = Rows(records, layout, settings.columns, settings.ignore, join=join, batches=batches)
         self._items: Iterable[tuple[str, Item]] = records if rows is None else rows
         self._rows, self.layout, self._join = rows, name, join
         self.unused: dict[str, Any] = {}
@@ -78,8 +80,11 @@ class SplitReader:
             if self._judges_none_relevant(item):
                 yield place, NotJudged("queries without a relevant document")
             elif isinstance(item, Given):
-                self.prompts[item.prompt] = self.prompts.get(item.prompt, 0) + 1
+                self._count(item.prompt, 1)
                 yield from texts.resolved(place, item)
+            elif isinstance(item, Batch):
+                self._count("", len(item.rows))
+                yield place, item
             else:
                 yield place, item
         if self._rows is not None:
@@ -90,6 +95,9 @@ class SplitReader:
         """Whether an item is a query without a positive among its labelled pairs; sets of questions have many."""
         of_pairs = self._join and self._rows is not None and self._rows.layout == "labelled_pairs"
         return of_pairs and isinstance(item, Given) and not item.positive and bool(item.negative)
+
+    def _count(self, prompt: str, rows: int) -> None:
+        self.prompts[prompt] = self.prompts.get(prompt, 0) + rows
 
 
 class _TextsById:

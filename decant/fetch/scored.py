@@ -92,7 +92,7 @@ class ScoredFile:
                 raise DecantError(f"{place}: {item.fault}", item.remedy)
             if isinstance(item, NotJudged):
                 self.without_text.append(f"{place}: {item.reason}")
-            else:
+            elif isinstance(item, Given):  # no batches are asked for
                 yield from self._pairs(place, item)
         if not self._values:
             where = SCORED.get(self.layout)

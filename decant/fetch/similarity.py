@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from decant.data.sets import normalise
 from decant.data.words import words_of_folded
@@ -25,6 +26,7 @@ def are_near(one: Words, other: Words) -> bool:
     return len(one & other) / len(one | other) >= THRESHOLD
 
 
+@cache
 def telling(count: int) -> int:
     """How many of a text's words decide: a text that has none of any such number of them cannot be near to it.
 
@@ -34,17 +36,27 @@ def telling(count: int) -> int:
     return count - math.ceil(THRESHOLD * count - 1e-9) + 1
 
 
+def telling_words(text: str) -> list[str]:
+    """The telling words of a text, folded: its longest, which are likely to be rare. Any choice is right."""
+    words = words_of(normalise(text))
+    return sorted(words, key=len)[-telling(len(words)) :]
+
+
 def alike(positive: Sequence[str], negative: Sequence[str]) -> list[str]:
     """The negatives that have one of the telling words of a positive: no other can be near to one, or fold to it."""
     everything = "\n".join(negative)
     fold = str.lower if everything.isascii() else normalise
     blob = fold(everything)
-    found = []
-    for text in positive:
-        words = words_of(normalise(text))
-        # The longest words are likely to be rare; any choice is right.
-        found += [word for word in sorted(words, key=len)[-telling(len(words)) :] if word in blob]
+    found = [word for text in positive for word in telling_words(text) if word in blob]
     return [text for text in negative if any(word in fold(text) for word in found)] if found else []
+
+
+def count_near(positive: Sequence[str], negative: Sequence[str]) -> int | None:
+    """How many negatives are near to a positive; None where one folds to a positive."""
+    suspects = alike(positive, negative)
+    if suspects and not {normalise(text) for text in positive}.isdisjoint(map(normalise, suspects)):
+        return None
+    return near_duplicates(positive, suspects)
 
 
 def near_duplicates(positive: Sequence[str], negative: Sequence[str]) -> int:

@@ -1,34 +1,31 @@
 """The one validator through which every reranking set passes."""
 
-import re
-import sys
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from decant.data.files import Unreadable
+import numpy as np
+import pyarrow as pa
+
+from decant.data.files import Batch, Unreadable
 from decant.data.sets import Row, normalise
 from decant.fetch.duplicates import keep, merge
 from decant.fetch.faults import Faults
 from decant.fetch.items import Item, NotJudged
 from decant.fetch.layouts.given import Given
 from decant.fetch.settings import Duplicates
-from decant.fetch.similarity import alike, near_duplicates
-
-# One that is seen: no white space, control, format or private character, and none of those that show as a blank.
-_UNSEEN = "".join(
-    re.escape(chr(code))
-    for code in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
-)
-_VISIBLE = re.compile(f"[^{_UNSEEN}\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
-_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+from decant.fetch.similarity import alike, count_near, near_duplicates
+from decant.fetch.soundness import soundness
+from decant.fetch.texts import VISIBLE, fault_of, short
 
 
 def valid_rows(
     records: Iterable[tuple[str, Item]], duplicates: Duplicates, *, labelled: bool, relevant_from: int = 1
-) -> tuple[Iterable[Row], Faults]:
+) -> tuple[Iterable[Row | pa.RecordBatch], Faults]:
     """The rows of a split as they come, and their faults, which are complete when the rows have ended.
+
+    Rows of records that are batches come as batches too; only where `duplicates` are refused may records be batches.
 
     Args:
         records: the place names file and line, for the messages.
@@ -78,13 +75,16 @@ class Validator:
         self._seen: set[int] = set()  # hashes of queries
         self._all_labelled: bool | None = None
 
-    def rows(self, records: Iterable[tuple[str, Item]]) -> Iterator[tuple[str, Row]]:
+    def rows(self, records: Iterable[tuple[str, Item]]) -> Iterator[tuple[str, Row | pa.RecordBatch]]:
         """The sound rows, and those that are left when faulty candidates are taken out of them, with their places.
 
         Args:
-            records: the place names file and line, for the messages.
+            records: the place names file and line, for the messages. A batch's sound rows come as slices of it.
         """
         for place, given in records:
+            if isinstance(given, Batch):
+                yield from self._batch(given)
+                continue
             if isinstance(given, NotJudged):
                 self.faults.not_judged[given.reason] += 1
                 continue
@@ -97,6 +97,25 @@ class Validator:
                 self.faults.rows_left_out += 1
                 continue
             yield place, row
+
+    def _batch(self, batch: Batch) -> Iterator[tuple[str, Row | pa.RecordBatch]]:
+        """The rows of a batch: runs of those that are sound and fit as they are, all others one by one."""
+        keys = list(map(hash, batch.rows["query"].to_pylist()))
+        sound, near = soundness(batch.rows)
+        often = {key for key, count in Counter(keys).items() if count > 1} | self._seen.intersection(keys)
+        sound &= [self._all_labelled is True and key not in often for key in keys]
+        ends = [0, *(np.flatnonzero(np.diff(sound)) + 1).tolist(), len(keys)]
+        for first, end in pairwise(ends):
+            rows = batch.rows[first:end]
+            if sound[first]:
+                self.faults.rows += len(rows)
+                self.faults.texts += len(rows["positive"].flatten()) + len(rows["negative"].flatten())
+                self.faults.near_duplicates += int(near[first:end].sum())
+                self._seen.update(keys[first:end])
+                yield batch.place(first), rows
+            else:
+                each = enumerate(rows.to_pylist(), start=first)
+                yield from self.rows((batch.place(number), Given(**record)) for number, record in each)
 
     def _row(self, place: str, given: Given | Unreadable) -> Row:
         if isinstance(given, Unreadable):
@@ -140,12 +159,12 @@ class Validator:
         if len(texts) != size or len(given.ids) not in (0, size) or not joined.isascii():
             return None
         # One whose first character is seen is no blank; of all the others each is looked at.
-        if not "!" <= min(texts) <= max(texts) < "\x7f" and not all(map(_VISIBLE.search, texts)):
+        if not "!" <= min(texts) <= max(texts) < "\x7f" and not all(map(VISIBLE.search, texts)):
             return None
-        if suspects := alike(positive, negative):
-            if not {normalise(text) for text in positive}.isdisjoint(map(normalise, suspects)):
-                return None
-            self.faults.near_duplicates += near_duplicates(positive, suspects)
+        near = count_near(positive, negative)
+        if near is None:
+            return None
+        self.faults.near_duplicates += near
         self.faults.texts += size
         return Row(given.query, positive, negative, query_id=given.query_id, ids=given.ids)
 
@@ -239,15 +258,10 @@ class Validator:
 
     def _text_fault(self, place: str, key: str, value: Any) -> bool:
         """Whether a text is faulty, which is counted."""
-        if not isinstance(value, str):
-            self.faults.add("not_a_string", place, f"`{key}` is {short(value)}, not a string")
-        elif _HALF_PAIR.search(value):
-            self.faults.add("broken_text", place, f"`{key}` holds half of a surrogate pair")
-        elif not _VISIBLE.search(value):
-            self.faults.add("invisible", place, f"`{key}` is {short(ascii(value)) if value else 'an empty string'}")
-        else:
-            return False
-        return True
+        fault = fault_of(key, value)
+        if fault:
+            self.faults.add(fault[0], place, fault[1])
+        return fault is not None
 
 
 def _listed(value: Any) -> list[Any] | None:
@@ -277,9 +291,3 @@ def _assembled(given: Given, positive: list[Candidate], negative: list[Candidate
     texts = [each.text for each in positive], [each.text for each in negative]
     ids = [each.identifier for each in both] if given.ids else []
     return Row(given.query, *texts, grades=grades, query_id=given.query_id, ids=ids)
-
-
-def short(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}…"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from decant import paths
 from decant.models.kind import ModelKind
 from decant.train.kind import TrainingKind
 
@@ -24,3 +25,22 @@ class Job:
     guard_dev: Path | None  # the guard set's
     scores: Path | None  # the folder of the teacher's embeddings
     resume: Path  # the folder of checkpoints from which a killed training goes on
+
+    @classmethod
+    def of(cls, params: Any, track: str, kind: Any, folder: Path) -> "Job":
+        """A track's training, from `decant.params.Params`, the kind of its student and the folder of the model."""
+        block = params.track(track)
+        return cls(
+            track,
+            kind.models,
+            kind.training,
+            block,
+            params.evaluate.batch_tokens,
+            params.seed,
+            folder=folder,
+            tuples=paths.TRIPLETS / f"{track}.parquet",
+            dev=paths.split(block.in_domain, "dev"),
+            guard_dev=None if block.guard is None else paths.split(block.guard, "dev"),
+            scores=paths.SCORES / track if block.teacher.embeddings else None,
+            resume=paths.RESUME / "train",
+        )

@@ -109,7 +109,7 @@ def test_dvc_yaml_lists_the_code_that_a_stage_imports(name: str, stage: dict[str
 
 
 def test_stages_holds_the_stages_and_nothing_else() -> None:
-    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted(["__init__", "cli", "jobs", *STAGES])
+    assert sorted(path.stem for path in (ROOT / "stages").glob("*.py")) == sorted(["__init__", "cli", *STAGES])
 
 
 def test_no_code_asks_for_a_track_or_a_class_of_models_by_name() -> None:

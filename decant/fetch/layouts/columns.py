@@ -24,6 +24,8 @@ class Columns:
         negatives: those that hold negatives.
         metadata: folded names of columns that belong to the layout and are of no use here.
         numbered: whether `negative_1`, `negative_2` and so on are columns too.
+        texts: the columns of the query, of the positives and of the negatives, whose texts are a row's as they stand;
+            None of a layout whose rows need converting.
     """
 
     spellings: Mapping[str, tuple[str, ...]]
@@ -32,6 +34,7 @@ class Columns:
     negatives: tuple[str, ...] = ()
     metadata: frozenset[str] = field(default=frozenset())
     numbered: bool = False
+    texts: tuple[str, str, str] | None = None
 
     def find(self, column: str, names: Iterable[str]) -> str | None:
         """The name under which a column of the layout stands among folded names; None where it does not."""

@@ -27,6 +27,7 @@ COLUMNS = Columns(
     query=("query",),
     candidates=("pos",),
     negatives=("neg",),
+    texts=("query", "pos", "neg"),
     metadata=frozenset({"type"}),  # of the instructions that FlagEmbedding's own trainer chooses among
 )
 

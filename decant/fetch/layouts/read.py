@@ -3,16 +3,18 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from decant.data.files import Unreadable
+import pyarrow as pa
+
+from decant.data.files import Batch, BatchReader, BatchRecord, Record, Unreadable
+from decant.data.sets import LABELLED
 from decant.fetch.layouts.columns import Columns, fold, folded
 from decant.fetch.layouts.detect import check_columns, detect, module, renamed
 from decant.fetch.layouts.given import LayoutModule
 from decant.fetch.layouts.join import Read, joined
 from decant.fetch.layouts.refuse import refuse_unlabelled, refuse_unseen, refuse_without_query
 
-Record = tuple[str, dict[str, Any] | Unreadable]
 PEEK = 100  # rows that decide on the layout
 _MOST_SHAPES = 10_000  # kept at a time
 
@@ -32,12 +34,16 @@ class _Shape(NamedTuple):
 class Rows:
     """Rows of a source, each as (place, `Given`), or as (place, `Unreadable`) where it has not the layout's shape.
 
+    Where asked to, many rows at once as (place, `Batch`), of the schema `LABELLED`, where a layout takes texts as they
+    stand.
+
     Args:
         records: (place, row) pairs; what is Unreadable already is passed on.
         layout: a name in `LAYOUTS`; None to find it out from the columns of the first rows.
         columns: Decant's name of a column, or the layout's → the name that the source gives it.
         ignore: columns to leave aside.
         join: whether to join the rows of one query, where the layout asks for it.
+        batches: whether batches may come.
 
     Attributes:
         layout: its name; known with the first row, empty where no row can be read.
@@ -51,12 +57,13 @@ class Rows:
 
     def __init__(
         self,
-        records: Iterable[Record],
+        records: Iterable[Record | BatchRecord],
         layout: str | None,
         columns: Mapping[str, str] = {},
         ignore: Collection[str] = (),
         *,
         join: bool = True,
+        batches: bool = False,
     ) -> None:
         self.layout = layout or ""
         self.unused: dict[str, Any] = {}
@@ -66,14 +73,15 @@ class Rows:
         self._renamed = renamed(columns, layout)
         self._ignore = frozenset(ignore)
         self._join = join
+        self._wanted = records.wanted if batches and isinstance(records, BatchReader) else None
         self._unseen = set(self._renamed)  # columns that the user names and no row has so far
         self._empty: set[str] = set()  # unused columns whose example is empty so far
         self._has_candidates = self._has_negatives = False
 
-    def __iter__(self) -> Iterator[Read]:
+    def __iter__(self) -> Iterator[Read | BatchRecord]:
         self.rows = 0
         records = iter(self._records)
-        first, rows = _peek(records)
+        first, rows = _peek(cast(Iterator[Record], records))  # no schema is wanted yet
         everything = chain(first, records)
         if not rows:
             yield from ((place, record) for place, record in first if isinstance(record, Unreadable))
@@ -81,8 +89,10 @@ class Rows:
             return
         place = next(place for place, record in first if not isinstance(record, Unreadable))
         layout = self._settle(place, rows)
+        if self._wanted is not None and not layout.JOINS:
+            self._wanted.schema = self._schema(rows[0], layout.COLUMNS)
         read = self._read(everything, layout)
-        yield from joined(read) if layout.JOINS and self._join else read
+        yield from joined(cast(Iterator[Read], read)) if layout.JOINS and self._join else read  # no batches are to join
         if self._unseen:
             refuse_unseen(place, sorted(self._unseen), rows)
         if not self._has_candidates:
@@ -104,6 +114,17 @@ class Rows:
         self._check(place, values, layout.COLUMNS)
         return layout
 
+    def _schema(self, row: Mapping[str, Any], columns: Columns) -> pa.Schema | None:
+        """The schema of rows with one row's keys, if these are a query and lists of texts, and nothing else.
+
+        What rows of fewer keys have is known from the rows before them; those of other keys are not of this schema.
+        """
+        assigned = columns.assign([key for key in row if key not in self._ignore], self._renamed)
+        if columns.texts is None or {*assigned.values()} != {*columns.texts} or len(assigned) != len(row):
+            return None
+        keys = {name: key for key, name in assigned.items()}
+        return pa.schema([(keys[name], field.type) for name, field in zip(columns.texts, LABELLED, strict=True)])
+
     def _check(self, place: str, values: Mapping[str, list[Any]], columns: Columns) -> None:
         assigned = columns.assign(values, self._renamed)
         filled = {name for key, name in assigned.items() if any(value is not None for value in values[key])}
@@ -117,9 +138,13 @@ class Rows:
         aside = self._ignore | assigned.keys()
         return [key for key in keys if key not in aside and fold(key) not in columns.metadata]
 
-    def _read(self, records: Iterable[Record], layout: LayoutModule) -> Iterator[Read]:
+    def _read(self, records: Iterable[Record | BatchRecord], layout: LayoutModule) -> Iterator[Read | BatchRecord]:
         shapes: dict[tuple[str, ...], _Shape] = {}
         for place, record in records:
+            if isinstance(record, Batch):
+                self.rows += len(record.rows)
+                yield place, record._replace(rows=record.rows.rename_columns(LABELLED.names))
+                continue
             self.rows += 1
             if isinstance(record, Unreadable):
                 yield place, record

@@ -22,6 +22,7 @@ COLUMNS = Columns(
     query=("query",),
     candidates=("positive", "candidates"),
     negatives=("negative",),
+    texts=("query", "positive", "negative"),
 )
 
 

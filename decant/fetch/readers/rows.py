@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from decant.data.files import Record, Unreadable, lines, read_file
+from decant.data.files import BatchRecord, Record, Unreadable, lines, read_batches
 from decant.errors import DecantError
 from decant.fetch.settings import DataSet
 
@@ -14,7 +14,7 @@ LARGE = 1 << 26  # bytes; 111 MB of Parquet took 259 MB of disk as Arrow, and th
 GPL_COLUMNS = ("query_id", "positive_id", "negative_id", "margin")
 
 
-def read(root: Path, split: str, settings: DataSet, *, repository: bool) -> Iterable[Record]:
+def read(root: Path, split: str, settings: DataSet, *, repository: bool) -> Iterable[Record | BatchRecord]:
     """See `decant.fetch.build.Read`. A source that is one file has one split, of the file's name."""
     if repository:
         return ((f"split {split}, row {number}", row) for number, row in enumerate(HubRows(root, split), start=1))
@@ -26,7 +26,7 @@ def read(root: Path, split: str, settings: DataSet, *, repository: bool) -> Iter
     path = root if root.is_file() else root / split
     if path.name.startswith(GPL) and path.is_file():
         return _read_gpl(path)
-    return read_file(path, settings.encoding)
+    return read_batches(path, settings.encoding)
 
 
 def _read_gpl(path: Path) -> Iterator[Record]:
