@@ -2,7 +2,7 @@
 
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -77,8 +77,8 @@ def mine_split(
         f"{track}: {len(corpus.texts)} texts to mine; {corpus.held_out} that stand in dev or test "
         f"and {corpus.duplicates} duplicates are left out"
     )
-    searches = make_searches(settings.method, corpus.texts, make_model, train.task)
-    mined = mine(train.rows, corpus, searches, settings.candidates, settings.skip)
+    searches = make_searches(settings.method, corpus.texts, make_model)
+    mined = mine(train, corpus, searches, settings.candidates, settings.skip)
     write_split(target, Split(mined.rows, train.task))
     tell(
         f"{track}: {mined.added} candidates mined by {settings.method} for {len(mined.rows)} queries; "
@@ -129,7 +129,7 @@ def make_corpus(texts: Iterable[str], held_out: Iterable[Row]) -> Corpus:
     return Corpus(chosen, place, duplicates, leaked)
 
 
-def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candidates: int, skip: int) -> Mined:
+def mine(train: Split, corpus: Corpus, searches: Sequence[Search], candidates: int, skip: int) -> Mined:
     """Add candidates to rows: negatives where they have labels, unlabelled candidates elsewhere.
 
     A row never gets its query, one of the query's positives or a candidate that it has, nor a text that differs from
@@ -141,19 +141,18 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
         DecantError: no row has enough candidates.
     """
     related: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
+    for row in train.rows:
         query = normalise(row.query)
         for text in map(normalise, row.positive):
             related[query].add(text)
             related[text].add(query)
     complete: list[Row] = []
     added = 0
-    with progress(len(rows), "queries") as bar:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            block = rows[start : start + ROWS_AT_ONCE]
+    with progress(len(train.rows), "queries") as bar:
+        for block, task in _blocks(train):
             known = [_places(row, related, corpus) for row in block]
             depth = max(map(len, known)) + skip * len(searches) + candidates
-            rankings = [search([row.query for row in block], depth) for search in searches]
+            rankings = [search([row.query for row in block], depth, task) for search in searches]
             for row, own, *ranked in zip(block, known, *rankings, strict=True):
                 chosen = _choose([[place for place in each if place not in own] for each in ranked], candidates, skip)
                 filled = _filled(row, [corpus.texts[place] for place in chosen])
@@ -163,10 +162,17 @@ def mine(rows: Sequence[Row], corpus: Corpus, searches: Sequence[Search], candid
             bar.update(len(block))
     if not complete:
         raise DecantError(
-            f"none of {len(rows)} queries has enough candidates, with {len(corpus.texts)} texts to search",
+            f"none of {len(train.rows)} queries has enough candidates, with {len(corpus.texts)} texts to search",
             "name a larger corpus in the track's mine.corpus, or lower mine.skip",
         )
-    return Mined(complete, added, len(rows) - len(complete))
+    return Mined(complete, added, len(train.rows) - len(complete))
+
+
+def _blocks(train: Split) -> Iterator[tuple[list[Row], str]]:
+    """The rows, some at a time and all of one task, with it."""
+    for part in train.parts():
+        for start in range(0, len(part.rows), ROWS_AT_ONCE):
+            yield part.rows[start : start + ROWS_AT_ONCE], part.task
 
 
 def _filled(row: Row, texts: list[str]) -> Row:

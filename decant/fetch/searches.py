@@ -11,16 +11,15 @@ from decant.progress import progress
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Queries and a number k → for each query the places of its k best texts in the corpus, the best first.
-Search: TypeAlias = Callable[[Sequence[str], int], list[list[int]]]
+# Queries, a number k, and the queries' task → for each query the places of its k best texts in the corpus, the best
+# first.
+Search: TypeAlias = Callable[[Sequence[str], int, str], list[list[int]]]
 
 
-def make_searches(
-    method: str, texts: Sequence[str], make_model: Callable[[], "SentenceTransformer"], task: str
-) -> list[Search]:
+def make_searches(method: str, texts: Sequence[str], make_model: Callable[[], "SentenceTransformer"]) -> list[Search]:
     """The searches of a method: `bm25`, `dense` or `both`. A model is made only if the method needs one."""
     searches = [] if method == "dense" else [bm25_search(texts)]
-    return searches if method == "bm25" else [*searches, dense_search(texts, make_model(), task)]
+    return searches if method == "bm25" else [*searches, dense_search(texts, make_model())]
 
 
 def bm25_search(texts: Sequence[str]) -> Search:
@@ -38,11 +37,11 @@ def bm25_search(texts: Sequence[str]) -> Search:
         order: list[int] = shared[np.argsort(-scores[shared], kind="stable")][:count].tolist()
         return order
 
-    return lambda queries, count: [best(query, count) for query in queries]
+    return lambda queries, count, _: [best(query, count) for query in queries]
 
 
-def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) -> Search:
-    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts; `task` fills `{task}` in the query's."""
+def dense_search(texts: Sequence[str], model: "SentenceTransformer") -> Search:
+    """Rank by the cosine of a bi-encoder's embeddings, with its own prompts; the task fills `{task}` in the query's."""
     import torch  # slow to import, as are these
     from sentence_transformers import util
 
@@ -54,7 +53,7 @@ def dense_search(texts: Sequence[str], model: "SentenceTransformer", task: str) 
     with progress(len(texts), "texts") as bar:
         embeddings = torch.from_numpy(embed(model, texts, document_prompt, budget, bar.update)).to(model.device)
 
-    def search(queries: Sequence[str], count: int) -> list[list[int]]:
+    def search(queries: Sequence[str], count: int, task: str) -> list[list[int]]:
         found = embed(model, queries, query_prompt.replace("{task}", task), budget, lambda _: None)
         embedded = torch.from_numpy(found).to(model.device)
         results = util.semantic_search(embedded, embeddings, top_k=count, score_function=util.dot_score)

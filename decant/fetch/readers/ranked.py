@@ -74,14 +74,14 @@ def search(settings: DataSet, queries: Texts, corpus: Texts) -> dict[str, list[s
         search = bm25_search(texts)
     else:
         assert settings.encoder is not None  # the settings refuse it
-        search = _dense(settings.encoder, settings.encoder_revision, settings.task, tuple(texts))
-    found = search(list(queries.values()), settings.top_k)
+        search = _dense(settings.encoder, settings.encoder_revision, tuple(texts))
+    found = search(list(queries.values()), settings.top_k, settings.task)
     return {query: [ids[place] for place in places] for query, places in zip(queries, found, strict=True)}
 
 
 @lru_cache(maxsize=1)  # all splits of a set search with one encoder, and most sets have one corpus
-def _dense(encoder: str, revision: str | None, task: str, texts: tuple[str, ...]) -> Search:
-    return dense_search(texts, _encoder(encoder, revision), task)
+def _dense(encoder: str, revision: str | None, texts: tuple[str, ...]) -> Search:
+    return dense_search(texts, _encoder(encoder, revision))
 
 
 @lru_cache(maxsize=1)
