@@ -10,35 +10,13 @@ from decant.errors import DecantError
 from decant.files import read_json
 from decant.kinds import kind_of
 from decant.params import parse_params
-from tests.support.project import ROOT, Project, check_out, ran
-
-
-def with_adapted_teachers(params: Any) -> None:
-    """The embedding track's teacher is its whole model, the reranker's a cross-encoder that is made here."""
-    for track, kind in (("embedding", "bi_encoder"), ("reranker", "cross_encoder")):
-        block = params[track]
-        keys = ("teacher", "student", "triplets", "loss", "train")
-        block["adapt"] = {key: dict(block[key]) for key in keys}
-        block["adapt"]["student"].update(layers=[0, 1])
-        block["adapt"]["train"].update(epochs=2)
-        block["teacher"] = {
-            "kind": kind,
-            "engine": "sentence-transformers",
-            "model": f"path:data/teachers/{track}",
-            "max_length": 64,
-            "embeddings": kind == "bi_encoder",
-        }
-    params["reranker"]["loss"]["teacher_scale"] = 1.0
+from tests.support.project import ROOT, Project, ran
+from tests.support.united_project import united, with_adapted_teachers
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("adapt") / "project")
-    project.folder.mkdir()
-    check_out(project)
-    project.edit_params(with_adapted_teachers)
-    project.dvc("repro", "score@embedding", "triplets@reranker")
-    return project
+    return united(tmp_path_factory)
 
 
 def test_the_teachers_are_models_of_their_kinds_whose_scores_are_the_targets(project: Project) -> None:
@@ -52,7 +30,8 @@ def test_the_teachers_are_models_of_their_kinds_whose_scores_are_the_targets(pro
     assert not list((project.folder / "data/teachers").glob(".*.partial"))
 
 
-def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: Project) -> None:
+def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: Project, tmp_path: Path) -> None:
+    project = project.copy(tmp_path / "project")
     assert ran(project.dvc("repro", "score@embedding", "triplets@reranker")) == set()
 
     def slower(params: Any) -> None:
