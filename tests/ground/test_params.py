@@ -148,6 +148,8 @@ def test_a_missing_key_is_named(path):
         ("reranker.triplets.band_from", -1, "greater than or equal to 0"),
         ("reranker.triplets.band_to", 0, "greater than 0"),
         ("reranker.triplets.false_negative_margin", math.inf, "finite"),
+        ("reranker.triplets.false_negative_share", 1.05, "less than or equal to 1"),  # of the positive's score
+        ("embedding.triplets.false_negatives", "keep", "'relabel'"),
         ("embedding.mine.method", "tfidf", "'bm25'"),
         ("embedding.mine.corpus", "", "1 character"),
         ("embedding.mine.candidates", 0, "greater than 0"),

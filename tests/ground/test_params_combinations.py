@@ -97,6 +97,33 @@ def test_a_set_of_the_users_own_is_possible():
             "reranker.triplets",
             "set false_negative_margin to null",
         ),
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__triplets__positives": 3,
+                "reranker__triplets__false_negative_share": 0.95,
+                "reranker__loss__label_weight": 0.0,
+            },
+            "reranker.triplets",
+            "set false_negative_share to null",
+        ),
+        # one limit, and one that is there, for what is done with what is above it
+        (
+            {
+                "embedding__triplets__false_negative_share": 0.95,
+                "embedding__triplets__false_negative_margin": 0.0,
+            },
+            "embedding.triplets",
+            "set one of them to null",
+        ),
+        *(
+            (
+                {"embedding__triplets__false_negatives": what},
+                "embedding.triplets",
+                f"false_negatives is {what}, and nothing says which they are",
+            )
+            for what in ("drop", "relabel")
+        ),
         # a band has two ends, in their order, and room for the negatives
         ({"embedding__triplets__strategy": "band"}, "embedding.triplets", "needs `band_from` and `band_to`"),
         (
@@ -224,6 +251,16 @@ def test_an_impossible_combination_is_named(changes, path, fault):
             "reranker",
             "labels_only",
         ),
+        # positives that no label is of are none for a labels-only student
+        (
+            {
+                "embedding__triplets__false_negatives": "relabel",
+                "embedding__triplets__false_negative_share": 1.0,
+                "baselines__labels_only": True,
+            },
+            "embedding.triplets.false_negatives",
+            "set baselines.labels_only to false",
+        ),
     ],
 )
 def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes, path, fault):
@@ -257,6 +294,13 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
             "embedding__triplets__band_to": 10,
             "embedding__triplets__negatives": 6,
             "embedding__triplets__false_negative_margin": 0,
+        },
+        # relabelled positives, beside labels
+        {
+            "embedding__triplets__strategy": "by_score",
+            "embedding__triplets__false_negative_share": 0.95,
+            "embedding__triplets__false_negatives": "relabel",
+            "baselines__labels_only": False,
         },
         # mining in every way that a track's student can
         {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
