@@ -130,6 +130,9 @@ def test_a_missing_key_is_named(path):
         ("reranker.loss.label_weight", "auto", "number"),  # only the teacher's scores have a scale to find out
         ("embedding.loss.student_temperature", "auto", "number"),
         ("embedding.loss.name", 5, "string"),
+        ("embedding.loss.sides", "query", "'queries'"),
+        ("embedding.loss.spread_weight", 0, "greater than 0"),  # null leaves it out
+        ("embedding.loss.in_batch_pairs", "all", "list"),
         ("embedding.loss.in_batch", None, "boolean"),
         ("reranker.loss.false_negative_margin", math.nan, "finite"),
         ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),

@@ -183,6 +183,18 @@ def test_a_set_of_the_users_own_is_possible():
         ({"embedding__loss__name": "lambda"}, "embedding", "no loss of a bi_encoder: choose kl"),
         ({"reranker__loss__name": "embed_distill"}, "reranker", "no loss of a cross_encoder: choose kl"),
         ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross_encoder makes"),
+        ({"reranker__loss__spread_weight": 0.1}, "reranker", "loss.spread_weight is of embeddings"),
+        # sides of what has sides, and pairs beside those of the batch
+        (
+            {"embedding__loss__name": "kl", "embedding__loss__sides": "documents"},
+            "embedding.loss",
+            "`sides` is of embed_distill, and name is kl",
+        ),
+        (
+            {"embedding__loss__in_batch": False, "embedding__loss__in_batch_pairs": ["query_query"]},
+            "embedding.loss",
+            "`in_batch_pairs` adds to `in_batch`, which is false",
+        ),
         # embeddings are learnt from embeddings
         (
             {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": False},
@@ -313,7 +325,15 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         # every loss of a track, with what it needs
         *({"embedding__loss__name": name} for name in ("kl", "margin_mse", "mse")),
         {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": True},
-        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda")),
+        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda", "ranknet")),
+        # documents held to the teacher's and apart from each other, and the whole of the batch's pairs
+        {
+            "embedding__loss__name": "embed_distill",
+            "embedding__loss__sides": "documents",
+            "embedding__loss__spread_weight": 0.1,
+            "embedding__loss__in_batch": True,
+            "embedding__loss__in_batch_pairs": ["query_query", "document_query", "document_document"],
+        },
         # all that the term on labels can have, in the least weight and in the whole
         *(
             {
