@@ -106,6 +106,11 @@ class Params(Block):
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"
                 )
+            if block.triplets.false_negatives == "relabel" and self.baselines.labels_only:
+                raise ValueError(
+                    f"{track}.triplets.false_negatives: relabel makes positives that no label is of: set "
+                    "baselines.labels_only to false"
+                )
         return self
 
 

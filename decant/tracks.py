@@ -96,6 +96,8 @@ class Track(Block):
             yield f"loss.name is {self.loss.name}, which needs the teacher's embeddings: set teacher.embeddings to true"
         if not kind.embeds and self.loss.in_batch:
             yield f"loss.in_batch is true, and a {kind.name} makes no embeddings: set it to false"
+        if not kind.embeds and self.loss.spread_weight is not None:
+            yield f"loss.spread_weight is of embeddings, and a {kind.name} makes none: set it to null"
         if not kind.embeds and self.mine is not None and self.mine.method != "bm25":
             yield (
                 f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "

@@ -16,8 +16,10 @@ def main(track: str) -> None:
         f"{track}: {draw.tuples} n-tuples of {draw.queries} queries, {settings.strategy}, "
         f"{settings.negatives} negatives each; {draw.too_few} left out for too few negatives"
     )
-    if settings.false_negative_margin is not None:
+    if settings.finds_false_negatives:
         print(f"{track}: {draw.false_negatives} negatives left out as false negatives, each once a positive")
+    if settings.false_negatives == "relabel":
+        print(f"{track}: {draw.relabelled} negatives relabelled as positives")
     if block.replay:
         print(f"{track}: {replayed} n-tuples of {block.guard} are replayed")
 

@@ -34,8 +34,15 @@ class Loss(Block):
     """The weight of the term on the labels: 0 is the teacher alone, 1 the labels alone."""
     in_batch: bool = False
     """Whether the term on the labels takes the batch's other candidates as negatives too. Of bi-encoders."""
+    in_batch_pairs: list[Literal["query_query", "document_query", "document_document"]] | None = None
+    """Pairs of the batch's texts that `in_batch` takes as negatives beside the query's with documents: the query's with
+    other queries, its positive's with other queries or with others' documents; null takes none."""
     false_negative_margin: Finite | None = None
     """Negatives that the teacher scores above the positive's score less this are none in the term on the labels."""
+    sides: Literal["both", "queries", "documents"] | None = None
+    """Of `embed_distill`: whose embeddings are held to the teacher's; null is both."""
+    spread_weight: Rate | None = None
+    """The weight of a term that pushes the documents of a batch apart; null leaves it out. Of bi-encoders."""
 
     @model_validator(mode="after")
     def _of_labels(self) -> "Loss":
@@ -44,6 +51,16 @@ class Loss(Block):
                 "`in_batch` and `false_negative_margin` are of the term on the labels, which `label_weight` 0 leaves "
                 "out: set them to false and null, or raise it"
             )
+        if not self.in_batch and self.in_batch_pairs is not None:
+            raise ValueError(
+                "`in_batch_pairs` adds to `in_batch`, which is false: set it to null, or `in_batch` to true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _of_embeddings(self) -> "Loss":
+        if self.sides is not None and not LOSSES[self.name].embeddings:
+            raise ValueError(f"`sides` is of embed_distill, and name is {self.name}: set it to null")
         return self
 
 

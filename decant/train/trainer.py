@@ -214,7 +214,7 @@ class _Schedule(TrainerCallback):  # type: ignore[misc]
         logs: dict[str, float] = kwargs["logs"]
         if "loss" not in logs:
             return
-        names = ("loss", *LOSSES, "contrastive")
+        names = ("loss", *LOSSES, "contrastive", "spread")
         terms: dict[str, float] = {name: round(float(logs[name]), 6) for name in names if name in logs}
         if not all(math.isfinite(value) for value in terms.values()):
             raise DecantError(

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from decant.errors import DecantError
 from decant.triplets.settings import Triplets
-from decant.triplets.strategies import STRATEGIES, Numbers, Rows, Strategy
+from decant.triplets.strategies import STRATEGIES, Limits, Numbers, Rows, Strategy
 
 SCHEMA = pa.schema(
     {
@@ -35,14 +35,15 @@ class Draw:
         queries: rows of the set that have at least one n-tuple.
         too_few: n-tuples left out because too few negatives remained.
         false_negatives: negatives left out as such, counted once for each positive that they were left out for.
-        labelled: whether every positive is positive by label.
+        relabelled: negatives that were made positives.
+        labelled: whether every positive is positive by label, those aside.
     """
 
     def __init__(self, settings: Triplets, seed: int, strategy: Strategy | None = None) -> None:
         self.settings, self._strategy = settings, strategy or STRATEGIES[settings.strategy]
         # Each is used up in the set's order, one number a positive or a negative, wherever a batch ends.
         self._of_positives, self._of_negatives = np.random.default_rng(seed).spawn(2)
-        self.tuples = self.queries = self.too_few = self.false_negatives = 0
+        self.tuples = self.queries = self.too_few = self.false_negatives = self.relabelled = 0
         self.labelled = settings.strategy != "teacher_top_k"
 
     def batches(self, scores: Iterable[pa.RecordBatch], limit: int = PAIRS) -> Iterator[pa.RecordBatch]:
@@ -58,14 +59,18 @@ class Draw:
         Raises:
             DecantError: at the end, not one row had enough negatives.
         """
-        negatives, margin, band = self.settings.negatives, self.settings.false_negative_margin, self.settings.band
+        negatives, band, limits = self.settings.negatives, self.settings.band, _limits(self.settings)
         had = self.queries
         for pairs in whole_rows(scores):
             rows = _ranked(pairs)
+            if limits is not None and self.settings.false_negatives == "relabel":
+                before = int(rows.is_positive.sum())
+                rows = rows.relabelled(limits)
+                self.relabelled += int(rows.is_positive.sum()) - before
             pools = self._strategy.pools(rows, self.settings.positives, self._of_positives)
-            if margin is not None:
+            if limits is not None:
                 before = int(pools.size.sum())
-                pools = pools.without_false_negatives(rows.score, margin)
+                pools = pools.without_false_negatives(limits)
                 self.false_negatives += before - int(pools.size.sum())
             if band is not None:
                 pools = pools.band(*band)
@@ -85,7 +90,11 @@ class Draw:
                 remedy += " or lower triplets.band_from"
             if self.false_negatives:
                 problem += f" ({self.false_negatives} were left out as false negatives)"
-                remedy += " or lower triplets.false_negative_margin"
+                remedy += (
+                    " or raise triplets.false_negative_share"
+                    if self.settings.false_negative_margin is None
+                    else " or lower triplets.false_negative_margin"
+                )
             raise DecantError(problem, remedy)
 
 
@@ -104,6 +113,20 @@ def whole_rows(scores: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         open_row.append(batch)
     if open_row:
         yield pa.concat_batches(open_row)
+
+
+def _limits(settings: Triplets) -> Limits | None:
+    """The scores above which negatives are false, of their positives' scores; None where none are looked for.
+
+    `TopK-MarginPos` and `TopK-PercPos` in NV-Retriever, https://arxiv.org/abs/2407.15831. The paper's share is of a
+    cosine above 0; here its distance to the whole is below the positive's score, whatever the sign of a logit.
+    """
+    margin, share = settings.false_negative_margin, settings.false_negative_share
+    if margin is not None:
+        return lambda positive: positive.astype(np.float64) - margin
+    if share is not None:
+        return lambda positive: positive - (1 - share) * np.abs(positive.astype(np.float64))
+    return None
 
 
 def _ranked(pairs: pa.RecordBatch) -> Rows:

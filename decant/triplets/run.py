@@ -18,8 +18,8 @@ def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, re
     """Draw n-tuples from the train split's scores in a folder, and where `replay` says, from the guard set's too.
 
     Of a union each n-tuple names its set, in the column `set`; replayed ones name none. The file's metadata say whether
-    all positives are by label, how many n-tuples at its end are replayed, and how many false negatives were left out,
-    where they are looked for.
+    all positives are by label, how many n-tuples at its end are replayed, and how many false negatives were left out
+    and relabelled, where they are.
 
     Args:
         scores: the track's folder.
@@ -42,7 +42,9 @@ def write_tuples(scores: Path, settings: Triplets, path: Path, seed: int = 0, re
             with open_scores(scores, stem) as pairs:
                 for batch in draw.batches(pairs.iter_batches(PAIRS)):
                     file.write_batch(_of_set(batch, name) if name else batch)
-        counts = {} if settings.false_negative_margin is None else {"false_negatives": str(draw.false_negatives)}
+        counts = {"false_negatives": str(draw.false_negatives)} if settings.finds_false_negatives else {}
+        if settings.false_negatives == "relabel":
+            counts["relabelled"] = str(draw.relabelled)
         replayed = 0
         if replay:
             table = _replayed(scores, settings.negatives, round(replay * draw.tuples), seed)

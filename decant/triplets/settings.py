@@ -1,10 +1,10 @@
 """The block of params.yaml that the stage `triplets` reads."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, model_validator
 
-from decant.blocks import Block, Finite, OneOf, Place, Positive
+from decant.blocks import Block, Finite, OneOf, Place, Positive, Share
 from decant.triplets import STRATEGY_NAMES
 
 
@@ -22,7 +22,14 @@ class Triplets(Block):
     band_to: Positive | None = None
     """Of `band`: the place behind the last."""
     false_negative_margin: Finite | None = None
-    """Negatives that the teacher scores above the positive's score less this are left out; null leaves none out."""
+    """Negatives that the teacher scores above the positive's score less this are false ones, and left out; null leaves
+    none out."""
+    false_negative_share: Share | None = None
+    """The same for those above this share of the positive's score: 0.95 is 5 percent of its size below it, of a score
+    below 0 as well."""
+    false_negatives: Literal["drop", "relabel"] | None = None
+    """What becomes of false negatives: `relabel` makes those of a row's best-scored positive further positives; null
+    drops them."""
 
     @property
     def band(self) -> tuple[int, int] | None:
@@ -37,10 +44,29 @@ class Triplets(Block):
             )
         if self.strategy == "teacher_top_k" and self.positives is None:
             raise ValueError("teacher_top_k needs `positives`, the k of its top k")
-        if self.strategy == "teacher_top_k" and self.false_negative_margin is not None:
+        return self
+
+    @property
+    def finds_false_negatives(self) -> bool:
+        """Whether negatives that the teacher scores too high are looked for."""
+        return self.false_negative_margin is not None or self.false_negative_share is not None
+
+    @model_validator(mode="after")
+    def _false_negatives(self) -> "Triplets":
+        if self.false_negative_margin is not None and self.false_negative_share is not None:
+            raise ValueError(
+                "false_negative_margin and false_negative_share are two limits for the same: set one of them to null"
+            )
+        if self.false_negatives is not None and not self.finds_false_negatives:
+            raise ValueError(
+                f"false_negatives is {self.false_negatives}, and nothing says which they are: set "
+                "false_negative_margin or false_negative_share"
+            )
+        if self.strategy == "teacher_top_k" and self.finds_false_negatives:
+            name = "margin" if self.false_negative_share is None else "share"
             raise ValueError(
                 "teacher_top_k sets labels aside, and false negatives are those of a label: "
-                "set false_negative_margin to null"
+                f"set false_negative_{name} to null"
             )
         return self
 

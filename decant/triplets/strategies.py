@@ -11,6 +11,7 @@ Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Scores = npt.NDArray[np.float32]
 Grades = npt.NDArray[np.int8]
+Limits = Callable[[Scores], npt.NDArray[np.float64]]  # of positives' scores: above them, negatives are false
 Picked = tuple[Numbers, Numbers]  # n-tuples as pairs: positives, shape (tuples,), and negatives, shape (tuples, k)
 
 
@@ -20,9 +21,21 @@ class Rows(NamedTuple):
     row: Numbers  # from 0 and without gaps
     score: Scores  # the teacher's
     ranking: Numbers  # pairs, row by row, the teacher's best first and equals in the order of the set
-    is_positive: Flags  # by label; in a row without labels, the teacher's best alone
-    grade: Grades  # of a positive by label, 1 where the set has no grades; 0 for every other pair
+    is_positive: Flags  # by label; in a row without labels, the teacher's best alone; or relabelled
+    grade: Grades  # of a positive by label, 1 where the set has no grades or it is relabelled; 0 for every other pair
     labelled: Flags  # whether each row has a label, shape (rows,)
+
+    def relabelled(self, limits: "Limits") -> "Rows":
+        """The same with the negatives above the limit of their row's best-scored positive as positives of grade 1.
+
+        As judges relabel hard negatives in RLHN, https://arxiv.org/abs/2505.16967; here the teacher is the judge.
+        """
+        positive = self.ranking[self.is_positive[self.ranking]]
+        row, best = np.unique(self.row[positive], return_index=True)
+        limit = np.full(len(self.labelled), np.inf)
+        limit[row] = limits(self.score[positive[best]])
+        false = ~self.is_positive & (self.score > limit[self.row])
+        return self._replace(is_positive=self.is_positive | false, grade=np.where(false, np.int8(1), self.grade))
 
 
 class Pools(NamedTuple):
@@ -32,10 +45,11 @@ class Pools(NamedTuple):
     positive: Numbers  # a pair, shape (pools,)
     first: Numbers  # where the run begins, shape (pools,)
     size: Numbers  # how long it is, shape (pools,)
+    score: Scores  # the teacher's, of each pair, shape (pairs,)
 
     def where(self, chosen: "Flags | slice") -> "Pools":
         """Some of the pools."""
-        return Pools(self.ranked, self.positive[chosen], self.first[chosen], self.size[chosen])
+        return self._replace(positive=self.positive[chosen], first=self.first[chosen], size=self.size[chosen])
 
     def at(self, places: Numbers) -> Numbers:
         """The pairs at these places of each pool, 0 the hardest; from shape (pools, n) or (n,) to (pools, n)."""
@@ -46,21 +60,17 @@ class Pools(NamedTuple):
         """The same with the negatives at places `start` to `end` alone, `end` itself left out, 0 the hardest."""
         return self._replace(first=self.first + start, size=np.clip(self.size, start, end) - start)
 
-    def without_false_negatives(self, score: Scores, margin: float) -> "Pools":
-        """The same without the negatives that score above their own positive's score − margin.
+    def without_false_negatives(self, limits: "Limits") -> "Pools":
+        """The same without the negatives that score above their own positive's limit.
 
-        Positive-aware mining, `TopK-MarginPos` in NV-Retriever, https://arxiv.org/abs/2407.15831. A pool is in the
-        order of the scores, so what is left out is its beginning, and its end is found by bisection.
-
-        Args:
-            score: of each pair, shape (pairs,).
-            margin: in units of the teacher's scores; 0 leaves out what the teacher ranks above the positive.
+        Positive-aware mining (NV-Retriever, https://arxiv.org/abs/2407.15831). A pool is in the order of the scores, so
+        what is left out is its beginning, and its end is found by bisection.
         """
-        limit = score[self.positive].astype(np.float64) - margin
+        limit = limits(self.score[self.positive])
         low, high = self.first, self.first + self.size
         while (unsure := low < high).any():
             middle = (low + high) // 2
-            above = score[self.ranked[np.where(unsure, middle, 0)]] > limit
+            above = self.score[self.ranked[np.where(unsure, middle, 0)]] > limit
             low, high = np.where(unsure & above, middle + 1, low), np.where(unsure & ~above, middle, high)
         return self._replace(first=low, size=self.first + self.size - low)
 
@@ -83,7 +93,7 @@ def label_positives(rows: Rows, count: int | None, rng: np.random.Generator) -> 
         positive = np.sort(positive[shuffled[_place_in_run(row) < count]])
     ranked = rows.ranking[~rows.is_positive[rows.ranking]]
     first, end = (np.searchsorted(rows.row[ranked], rows.row[positive], side) for side in ("left", "right"))
-    return Pools(ranked, positive, first, end - first)
+    return Pools(ranked, positive, first, end - first, rows.score)
 
 
 def label_positives_with_negatives(rows: Rows, _: int | None, rng: np.random.Generator) -> Pools:
@@ -96,7 +106,7 @@ def teacher_top_k(rows: Rows, count: int | None, _: np.random.Generator) -> Pool
     """Labels aside, each of the teacher's top `count` with all that it ranks below."""
     top = np.flatnonzero(_place_in_run(rows.row) < (count or 1))
     end = np.searchsorted(rows.row, rows.row[top], "right")
-    return Pools(rows.ranking, rows.ranking[top], top + 1, end - top - 1)
+    return Pools(rows.ranking, rows.ranking[top], top + 1, end - top - 1, rows.score)
 
 
 def hardest(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
@@ -126,6 +136,23 @@ def by_rank(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
     return pools.positive, pools.at(places.round().astype(np.int64))
 
 
+def by_score(pools: Pools, negatives: int, _: np.random.Generator) -> Picked:
+    """Negatives spread evenly over the range of the pool's scores, from the hardest to the easiest.
+
+    Of evenly spaced scores, the highest first, each takes the negative nearest to it that is left; the harder of two.
+    """
+    pool, start = np.repeat(np.arange(len(pools.size)), pools.size), np.cumsum(pools.size) - pools.size
+    place = _place_in_run(pool)
+    score = pools.score[pools.ranked[pools.first[pool] + place]].astype(np.float64)
+    wanted = np.linspace(score[start], score[start + pools.size - 1], negatives, axis=-1)
+    left = np.ones(len(pool), dtype=bool)
+    for each in wanted.T:
+        distance = np.where(left, np.abs(score - each[pool]), np.inf)
+        nearest = np.flatnonzero(distance == np.minimum.reduceat(distance, start)[pool])
+        left[nearest[np.searchsorted(pool[nearest], np.arange(len(start)))]] = False
+    return pools.positive, pools.at(place[~left].reshape(len(start), negatives))
+
+
 def all_pairs(pools: Pools, _negatives: int, _: np.random.Generator) -> Picked:
     """Every negative, one triplet each."""
     pool = np.repeat(np.arange(len(pools.size)), pools.size)
@@ -144,6 +171,7 @@ STRATEGIES = {
     "hardest": Strategy(label_positives, hardest),
     "random": Strategy(label_positives, random),
     "by_rank": Strategy(label_positives, by_rank),
+    "by_score": Strategy(label_positives, by_score),
     "band": Strategy(label_positives, random),  # from pools that were cut to the band
     "mixed": Strategy(label_positives, mixed),
     "all_pairs": Strategy(label_positives_with_negatives, all_pairs),  # the published embedding recipe

@@ -130,6 +130,9 @@ def test_a_missing_key_is_named(path):
         ("reranker.loss.label_weight", "auto", "number"),  # only the teacher's scores have a scale to find out
         ("embedding.loss.student_temperature", "auto", "number"),
         ("embedding.loss.name", 5, "string"),
+        ("embedding.loss.sides", "query", "'queries'"),
+        ("embedding.loss.spread_weight", 0, "greater than 0"),  # null leaves it out
+        ("embedding.loss.in_batch_pairs", "all", "list"),
         ("embedding.loss.in_batch", None, "boolean"),
         ("reranker.loss.false_negative_margin", math.nan, "finite"),
         ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),
@@ -148,6 +151,8 @@ def test_a_missing_key_is_named(path):
         ("reranker.triplets.band_from", -1, "greater than or equal to 0"),
         ("reranker.triplets.band_to", 0, "greater than 0"),
         ("reranker.triplets.false_negative_margin", math.inf, "finite"),
+        ("reranker.triplets.false_negative_share", 1.05, "less than or equal to 1"),  # of the positive's score
+        ("embedding.triplets.false_negatives", "keep", "'relabel'"),
         ("embedding.mine.method", "tfidf", "'bm25'"),
         ("embedding.mine.corpus", "", "1 character"),
         ("embedding.mine.candidates", 0, "greater than 0"),

@@ -97,6 +97,33 @@ def test_a_set_of_the_users_own_is_possible():
             "reranker.triplets",
             "set false_negative_margin to null",
         ),
+        (
+            {
+                "reranker__triplets__strategy": "teacher_top_k",
+                "reranker__triplets__positives": 3,
+                "reranker__triplets__false_negative_share": 0.95,
+                "reranker__loss__label_weight": 0.0,
+            },
+            "reranker.triplets",
+            "set false_negative_share to null",
+        ),
+        # one limit, and one that is there, for what is done with what is above it
+        (
+            {
+                "embedding__triplets__false_negative_share": 0.95,
+                "embedding__triplets__false_negative_margin": 0.0,
+            },
+            "embedding.triplets",
+            "set one of them to null",
+        ),
+        *(
+            (
+                {"embedding__triplets__false_negatives": what},
+                "embedding.triplets",
+                f"false_negatives is {what}, and nothing says which they are",
+            )
+            for what in ("drop", "relabel")
+        ),
         # a band has two ends, in their order, and room for the negatives
         ({"embedding__triplets__strategy": "band"}, "embedding.triplets", "needs `band_from` and `band_to`"),
         (
@@ -156,6 +183,18 @@ def test_a_set_of_the_users_own_is_possible():
         ({"embedding__loss__name": "lambda"}, "embedding", "no loss of a bi_encoder: choose kl"),
         ({"reranker__loss__name": "embed_distill"}, "reranker", "no loss of a cross_encoder: choose kl"),
         ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross_encoder makes"),
+        ({"reranker__loss__spread_weight": 0.1}, "reranker", "loss.spread_weight is of embeddings"),
+        # sides of what has sides, and pairs beside those of the batch
+        (
+            {"embedding__loss__name": "kl", "embedding__loss__sides": "documents"},
+            "embedding.loss",
+            "`sides` is of embed_distill, and name is kl",
+        ),
+        (
+            {"embedding__loss__in_batch": False, "embedding__loss__in_batch_pairs": ["query_query"]},
+            "embedding.loss",
+            "`in_batch_pairs` adds to `in_batch`, which is false",
+        ),
         # embeddings are learnt from embeddings
         (
             {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": False},
@@ -224,6 +263,16 @@ def test_an_impossible_combination_is_named(changes, path, fault):
             "reranker",
             "labels_only",
         ),
+        # positives that no label is of are none for a labels-only student
+        (
+            {
+                "embedding__triplets__false_negatives": "relabel",
+                "embedding__triplets__false_negative_share": 1.0,
+                "baselines__labels_only": True,
+            },
+            "embedding.triplets.false_negatives",
+            "set baselines.labels_only to false",
+        ),
     ],
 )
 def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes, path, fault):
@@ -258,6 +307,13 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
             "embedding__triplets__negatives": 6,
             "embedding__triplets__false_negative_margin": 0,
         },
+        # relabelled positives, beside labels
+        {
+            "embedding__triplets__strategy": "by_score",
+            "embedding__triplets__false_negative_share": 0.95,
+            "embedding__triplets__false_negatives": "relabel",
+            "baselines__labels_only": False,
+        },
         # mining in every way that a track's student can
         {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
         {"reranker__mine": {"method": "bm25", "corpus": "path:/data/texts.jsonl", "candidates": 5, "skip": 0}},
@@ -269,7 +325,15 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         # every loss of a track, with what it needs
         *({"embedding__loss__name": name} for name in ("kl", "margin_mse", "mse")),
         {"embedding__loss__name": "embed_distill", "embedding__teacher__embeddings": True},
-        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda")),
+        *({"reranker__loss__name": name} for name in ("kl", "margin_mse", "mse", "lambda", "ranknet")),
+        # documents held to the teacher's and apart from each other, and the whole of the batch's pairs
+        {
+            "embedding__loss__name": "embed_distill",
+            "embedding__loss__sides": "documents",
+            "embedding__loss__spread_weight": 0.1,
+            "embedding__loss__in_batch": True,
+            "embedding__loss__in_batch_pairs": ["query_query", "document_query", "document_document"],
+        },
         # all that the term on labels can have, in the least weight and in the whole
         *(
             {

@@ -33,6 +33,7 @@ class Drawn(NamedTuple):
     too_few: int
     labelled: bool
     false_negatives: int
+    relabelled: int
 
 
 def scored(*rows) -> pa.Table:
@@ -41,7 +42,7 @@ def scored(*rows) -> pa.Table:
     return pa.table([list(column) for column in zip(*pairs, strict=True)], schema=SCORES)
 
 
-def drawing(strategy, positives, negatives, *, band=None, false_negative_margin=None) -> Triplets:
+def drawing(strategy, positives, negatives, *, band=None, **false_negatives) -> Triplets:
     """Settings as given, those that params refuse as well: the draw takes every combination."""
     start, end = band or (None, None)
     return Triplets.model_construct(
@@ -50,7 +51,7 @@ def drawing(strategy, positives, negatives, *, band=None, false_negative_margin=
         negatives=negatives,
         band_from=start,
         band_to=end,
-        false_negative_margin=false_negative_margin,
+        **false_negatives,
     )
 
 
@@ -61,7 +62,7 @@ def draw(scores, strategy, positives, negatives, seed, *, limit=PAIRS, **options
     batches = scores.to_batches() if isinstance(scores, pa.Table) else scores
     table = pa.Table.from_batches(drawn.batches(batches, limit), schema=SCHEMA)
     assert drawn.tuples == table.num_rows
-    return Drawn(table, drawn.queries, drawn.too_few, drawn.labelled, drawn.false_negatives)
+    return Drawn(table, drawn.queries, drawn.too_few, drawn.labelled, drawn.false_negatives, drawn.relabelled)
 
 
 def tuples(table: pa.Table) -> list[tuple]:

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
-from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, MarginMSELoss
-from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, EmbedDistillLoss
+from sentence_transformers.cross_encoder.losses import LambdaLoss, ListNetLoss, MarginMSELoss, RankNetLoss
+from sentence_transformers.sentence_transformer.losses import (
+    DistillKLDivLoss,
+    EmbedDistillLoss,
+    GlobalOrthogonalRegularizationLoss,
+    MultipleNegativesRankingLoss,
+)
 from sentence_transformers.sentence_transformer.losses import MarginMSELoss as CosineMarginMSELoss
 from sentence_transformers.util import pairwise_cos_sim
 from torch import Tensor, nn
@@ -76,6 +81,7 @@ OF_LOGITS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     ),
     "mse": lambda logits, scores: mse_loss(logits, SCALE * scores),
     "lambda": lambda_loss,
+    "ranknet": lambda logits, scores: RankNetLoss(Scored(logits))(lists(logits), list(scores)),
 }
 
 
@@ -98,8 +104,8 @@ OF_EMBEDDINGS: dict[str, Callable[[list[Tensor], Tensor], Tensor]] = {
 }
 
 
-def settings(name: str) -> Loss:
-    return Loss(name=name, student_temperature=T, teacher_temperature=TT, teacher_scale=SCALE)
+def settings(name: str, **changes: Any) -> Loss:
+    return Loss(name=name, student_temperature=T, teacher_temperature=TT, teacher_scale=SCALE, **changes)
 
 
 def drawn(negatives: int) -> tuple[list[list[str]], Tensor]:
@@ -155,6 +161,81 @@ def test_embed_distill_is_the_librarys(dimension: int) -> None:
     compare(term, theirs.compute_loss_from_embeddings(list(embeddings), targets), embeddings)
 
 
+def test_candidates_that_the_teacher_scores_equally_have_no_order() -> None:
+    """RankNet of no pair is 0, with a gradient."""
+    columns, _ = drawn(2)
+    logits = torch.randn(BATCH, 3).requires_grad_()
+    (term,) = (
+        CrossEncoderLoss(Embeds(), settings("ranknet")).terms(logits, labels_of(columns, torch.ones(BATCH, 3))).values()
+    )
+    (gradient,) = torch.autograd.grad(term, logits)
+    assert float(term.detach()) == 0
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("side", ["queries", "documents"])
+@pytest.mark.parametrize("dimension", [SAME, WIDE])
+def test_of_one_side_embed_distill_is_the_librarys_on_it(side: Any, dimension: int) -> None:
+    """The other side has no gradient."""
+    columns, scores = drawn(2)
+    embeddings, teacher, labels = embedded(2), teacher_of(dimension, columns), labels_of(columns, scores)
+    ours = BiEncoderLoss(Embeds(), settings("embed_distill", sides=side), teacher)
+    theirs = EmbedDistillLoss(Embeds(), "cosine", projection_dim=None if dimension == SAME else dimension)
+    if ours.projection is not None:
+        theirs.projection.load_state_dict(ours.projection.state_dict())
+    held = slice(1) if side == "queries" else slice(1, None)
+    role: Any = "query" if side == "queries" else "document"
+    targets = [teacher.vectors(teacher.find(role, column)) for column in labels.texts.T[held]]
+    (term,) = ours.terms(list(embeddings), labels).values()
+    compare(term, theirs.compute_loss_from_embeddings(list(embeddings[held]), targets), embeddings)
+
+
+@pytest.mark.parametrize("negatives", [1, 3])
+@pytest.mark.parametrize("shift", [0.0, 2.0])  # cosines as of random vectors, and all high
+def test_the_spread_of_distinct_documents_is_the_librarys(negatives: int, shift: float) -> None:
+    columns, scores = drawn(negatives)
+    embeddings = (embedded(negatives).detach() + shift).requires_grad_()
+    loss = BiEncoderLoss(Embeds(), settings("kl", spread_weight=0.3))
+    term = loss.terms(list(embeddings), labels_of(columns, scores))["spread"]
+    theirs = GlobalOrthogonalRegularizationLoss(Embeds()).compute_loss_from_embeddings(list(embeddings[1:]))
+    compare(term, 0.3 * sum(theirs.values()), embeddings)
+
+
+def test_equal_documents_and_those_of_one_query_are_not_pushed_apart() -> None:
+    columns = [["q1", "q1", "q2", "q3"], ["a", "b", "c", "a"], ["d", "e", "f", "g"]]
+    generator = torch.Generator().manual_seed(0)
+    embeddings = [torch.randn(4, SAME, generator=generator) + 1 for _ in columns]
+    loss = BiEncoderLoss(Embeds(), settings("kl", spread_weight=1.0))
+    found = loss.terms(embeddings, labels_of(columns, torch.rand(4, 2)))["spread"]
+    total = 0.0
+    for column, pairs in ((1, [(0, 2), (1, 2), (1, 3), (2, 3)]), (2, [(0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])):
+        cosines = [float(torch.cosine_similarity(*embeddings[column][list(pair)], dim=0)) for pair in pairs]
+        mean, square = (sum(values) / len(pairs) for values in (cosines, [cosine**2 for cosine in cosines]))
+        assert square > 1 / SAME
+        total += (mean**2 + square - 1 / SAME) / 2
+    assert float(found) == pytest.approx(total, rel=1e-5)
+    alone = loss.terms(
+        [column[:2] for column in embeddings], labels_of([column[:2] for column in columns], torch.rand(2, 2))
+    )
+    assert float(alone["spread"]) == 0
+
+
+OF_SIDES = {"query_query": "query_to_query", "document_document": "doc_to_doc"}
+
+
+@pytest.mark.parametrize("negatives", [1, 3])
+@pytest.mark.parametrize("pairs", [None, ["query_query"], ["document_document"], ["query_query", "document_document"]])
+def test_in_batch_the_term_on_labels_is_the_librarys(pairs: list[Any] | None, negatives: int) -> None:
+    """Of texts that are all distinct."""
+    columns, scores = drawn(negatives)
+    embeddings = embedded(negatives)
+    loss = BiEncoderLoss(Embeds(), settings("kl", label_weight=1.0, in_batch=True, in_batch_pairs=pairs))
+    (term,) = loss.terms(list(embeddings), labels_of(columns, scores)).values()
+    directions: Any = ("query_to_doc", *(OF_SIDES[pair] for pair in pairs or ()))
+    theirs = MultipleNegativesRankingLoss(Embeds(), scale=1 / T, directions=directions)
+    compare(term, theirs.compute_loss_from_embeddings(list(embeddings), scores), embeddings)
+
+
 def test_every_loss_of_the_registry_is_compared_for_each_kind_of_student() -> None:
     compared = {(name, "cross_encoder") for name in OF_LOGITS}
     compared |= {(name, "bi_encoder") for name in (*OF_EMBEDDINGS, "embed_distill")}
@@ -163,7 +244,7 @@ def test_every_loss_of_the_registry_is_compared_for_each_kind_of_student() -> No
 
 def known_by_comparison(texts: Tensor) -> Tensor:
     """The same as `_known`, every text compared with every other: batch² · batch · (1 + k) booleans."""
-    candidates = texts[:, 1:].T.flatten()
+    candidates = texts.T.flatten()
     same_query = texts[:, :1] == texts[:, 0]
     of_query = (texts[:, 1:2] == candidates) & same_query[:, :, None]  # by query, n-tuple and candidate
     return (texts[:, :, None] == candidates).any(dim=1) | of_query.any(dim=1)
@@ -191,12 +272,12 @@ def test_known_texts_are_those_of_a_comparison_of_all_with_all(size: int) -> Non
 
 
 def test_the_search_for_known_texts_holds_a_few_bytes_a_pair() -> None:
-    """Of a query and a candidate: at batch 512 with 8 negatives a comparison of all with all makes 1.2 GB."""
+    """Of a query and a text: at batch 512 with 8 negatives a comparison of all with all makes 1.2 GB."""
     batch, negatives = 256, 8
     texts = torch.randint(0, 10**6, (batch, 2 + negatives), generator=torch.Generator().manual_seed(0))
     for search, bytes_a_pair in ((_known, 2), (known_by_comparison, batch)):
         with LargestTensor() as largest:
             search(texts)
-        pairs = batch * batch * (1 + negatives)
+        pairs = batch * batch * (2 + negatives)
         assert largest.bytes <= bytes_a_pair * pairs
         assert (largest.bytes > 2 * pairs) == (search != _known)

@@ -34,6 +34,10 @@ def test_the_names_that_params_allow_are_the_strategies():
         ("by_rank", None, 3, [("p1", ["n4", "n3", "n2"]), ("p2", ["n4", "n3", "n2"])]),
         # one negative: the hardest
         ("by_rank", None, 1, [("p1", ["n4"]), ("p2", ["n4"])]),
+        # both ends of the range of scores, and what is nearest to its middle: 0.5 to 0.5625
+        ("by_score", None, 3, [("p1", ["n4", "n3", "n2"]), ("p2", ["n4", "n3", "n2"])]),
+        # one negative: the hardest
+        ("by_score", None, 1, [("p1", ["n4"]), ("p2", ["n4"])]),
         # every positive with every negative
         ("all_pairs", None, 1, [(p, [n]) for p in ("p1", "p2") for n in ("n4", "n1", "n3", "n2")]),
         # whatever number of positives is asked for
@@ -52,6 +56,24 @@ def test_a_strategy_draws_exactly_these_tuples(strategy, positives, negatives, e
     assert tuples(drawn.table) == [("q", p, n, [score[p], *(score[text] for text in n)]) for p, n in expected]
     assert drawn.queries == 1
     assert drawn.labelled == (strategy != "teacher_top_k")
+
+
+@pytest.mark.parametrize(
+    "scores, count, expected",
+    [
+        # most are easy: the places of the ranking are no measure of the scores
+        ([9.0, 8.0, 1.0, 0.75, 0.5, 0.25, 0.0], 3, [9.0, 8.0, 0.0]),
+        # each of the evenly spaced 8, 5, 2 and −1 takes the nearest that is left, and the hardest comes first
+        ([8.0, 5.25, 5.0, -1.0], 4, [8.0, 5.25, 5.0, -1.0]),
+        # the harder of two at the same distance
+        ([4.0, 3.0, 1.0, 0.0], 3, [4.0, 3.0, 0.0]),
+        # no range at all
+        ([2.0, 2.0, 2.0], 2, [2.0, 2.0]),
+    ],
+)
+def test_by_score_spreads_over_the_range_of_scores(scores, count, expected):
+    rows = [("q", "p", 1, 0.5)] + [("q", f"n{place}", 0, score) for place, score in enumerate(scores)]
+    assert tuples(draw(scored(rows), "by_score", None, count, 0).table)[0][3][1:] == expected
 
 
 def test_random_negatives_are_distinct_and_drawn_anew_for_each_positive():
@@ -75,14 +97,14 @@ def test_scores_stand_in_the_order_of_positive_and_negatives():
         assert scores == [score[positive], *(score[text] for text in negatives)]
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "by_score", "band", "mixed"])
 def test_one_positive_a_query_is_chosen_among_all_by_seed(strategy):
     chosen = {tuples(draw(scored(ONE_QUERY), strategy, 1, 2, seed).table)[0][1] for seed in range(20)}
     assert chosen == {"p1", "p2"}
     assert draw(scored(ONE_QUERY), strategy, 1, 2, seed=0).table.num_rows == 1
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "by_score", "band", "mixed"])
 def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(strategy):
     rows = [("q", "p0", 1, 0.5), *ONE_QUERY]
     chosen = {
@@ -92,7 +114,7 @@ def test_several_positives_a_query_are_distinct_and_in_the_order_of_the_set(stra
     assert chosen == {("p0", "p1"), ("p0", "p2"), ("p1", "p2")}
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "by_score", "band", "mixed"])
 def test_positives_of_the_highest_grades_are_taken_first_and_equal_ones_at_random(strategy):
     rows = [("q", f"p{place}", grade, 0.5) for place, grade in enumerate([1, 3, 2, 1, 2])] + ONE_QUERY[2:]
 
@@ -145,7 +167,7 @@ def test_equal_scores_are_ranked_in_the_order_of_the_set():
     assert tuples(draw(scored(rows), "teacher_top_k", 1, 2, 0).table)[0][2] == ["n1", "n2"]
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "by_score", "band", "mixed"])
 def test_tuples_with_too_few_negatives_are_left_out_and_counted(strategy):
     poor = [("poor", "p3", 1, 0.5), ("poor", "p4", 1, 0.5), ("poor", "n1", 0, 0.5)]
     drawn = draw(scored(ONE_QUERY, poor), strategy, None, 3, seed=0)
@@ -154,7 +176,7 @@ def test_tuples_with_too_few_negatives_are_left_out_and_counted(strategy):
     assert set(drawn.table.column("query").to_pylist()) == {"q"}
 
 
-@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "band", "mixed", "teacher_top_k"])
+@pytest.mark.parametrize("strategy", ["hardest", "random", "by_rank", "by_score", "band", "mixed", "teacher_top_k"])
 def test_a_set_without_enough_negatives_anywhere_is_refused(strategy):
     with pytest.raises(DecantError, match="no query has 6 negatives") as caught:
         draw(scored(ONE_QUERY), strategy, 1, 6, seed=0)
@@ -245,7 +267,7 @@ def test_random_draws_are_uniform():
 @given(
     st.lists(st.floats(-10, 10, width=32), min_size=2, max_size=12),
     st.integers(1, 11),
-    st.sampled_from(["hardest", "random", "by_rank", "band", "mixed"]),
+    st.sampled_from(["hardest", "random", "by_rank", "by_score", "band", "mixed"]),
     st.integers(0, 2**32 - 1),
 )
 def test_every_tuple_has_exactly_the_negatives_asked_for(scores, negatives, strategy, seed):

@@ -96,6 +96,77 @@ def test_false_negatives_are_left_out_for_each_positive_and_counted(margin, expe
     assert drawn.too_few == 2 - len(expected)
 
 
+@pytest.mark.parametrize(
+    "share, expected, dropped",
+    [
+        # n4, above the positive; of a cosine, the limit is the share of it
+        (1.0, [("p1", ["n1", "n3", "n2"]), ("p2", ["n2"])], 1 + 3),
+        # above 0.4375 and 0.125: a score that is the limit itself stays
+        (0.5, [("p1", ["n2"]), ("p2", ["n2"])], 3 + 3),
+        # above 0
+        (0.0, [], 8),
+    ],
+)
+def test_a_share_is_of_the_positives_score(share, expected, dropped):
+    easy = [("easy", "p", 1, 1.0), ("easy", "n", 0, 0.0)]
+    drawn = draw(scored(ONE_QUERY, easy), "all_pairs", None, 1, 0, false_negative_share=share)
+    found: dict[str, list[str]] = {}
+    for _, positive, (negative,), _ in tuples(drawn.table):
+        found.setdefault(positive, []).append(negative)
+    assert list(found.items()) == [*expected, ("p", ["n"])]
+    assert drawn.false_negatives == dropped
+
+
+def test_a_share_of_a_logit_below_zero_is_a_limit_below_it():
+    row = [
+        ("q", "p", 1, -2.0),
+        ("q", "n1", 0, -1.75),
+        ("q", "n2", 0, -2.25),
+        ("q", "n3", 0, -3.0),
+        ("q", "n4", 0, -3.25),
+    ]
+    drawn = draw(scored(row), "all_pairs", None, 1, 0, false_negative_share=0.5)
+    assert [negatives for _, _, negatives, _ in tuples(drawn.table)] == [["n3"], ["n4"]]
+
+
+@pytest.mark.parametrize(
+    "limit, positives, expected",
+    [
+        # what the teacher ranks above the best of the row's positives; n1 and n3, above p2 alone, are left out of its
+        ({"false_negative_margin": 0.0}, None, [("p1", "n1 n3 n2"), ("p2", "n2"), ("n4", "n1 n3 n2")]),
+        ({"false_negative_share": 1.0}, None, [("p1", "n1 n3 n2"), ("p2", "n2"), ("n4", "n1 n3 n2")]),
+        # those within the margin below as well
+        ({"false_negative_margin": 0.25}, None, [("p1", "n3 n2"), ("n1", "n3 n2"), ("n4", "n3 n2")]),
+        # nothing so far above
+        ({"false_negative_margin": -0.25}, None, [("p1", "n4 n1 n3 n2"), ("p2", "n3 n2")]),
+    ],
+)
+def test_relabelled_negatives_are_positives_and_nobodys_negatives(limit, positives, expected):
+    drawn = draw(scored(ONE_QUERY), "all_pairs", positives, 1, 0, false_negatives="relabel", **limit)
+    found: dict[str, list[str]] = {}
+    for _, positive, (negative,), _ in tuples(drawn.table):
+        found.setdefault(positive, []).append(negative)
+    assert [(positive, " ".join(negatives)) for positive, negatives in found.items()] == expected
+    assert drawn.relabelled == sum(positive.startswith("n") for positive in found)
+    assert drawn.labelled
+
+
+def test_a_relabelled_negative_ranks_among_graded_positives_as_the_lowest():
+    graded = [("q", "p1", 2, 0.5), ("q", "p2", 1, 0.25), ("q", "n1", 0, 0.75), ("q", "n2", 0, 0.125)]
+    options = {"false_negatives": "relabel", "false_negative_margin": 0.0}
+    chosen = [
+        {
+            tuple(
+                positive for _, positive, *_ in tuples(draw(scored(graded), "hardest", count, 1, seed, **options).table)
+            )
+        }
+        for count in (1, 2)
+        for seed in range(20)
+    ]
+    assert set().union(*chosen[:20]) == {("p1",)}
+    assert set().union(*chosen[20:]) == {("p1", "p2"), ("p1", "n1")}
+
+
 @pytest.mark.parametrize("strategy, expected", [("hardest", ["n3", "n2"]), ("by_rank", ["n3", "n2"])])
 def test_nothing_is_drawn_from_false_negatives(strategy, expected):
     drawn = draw(scored(ONE_QUERY), strategy, None, 2, 0, false_negative_margin=0.25)
@@ -116,7 +187,10 @@ def test_without_labels_the_margin_is_to_the_teachers_best_candidate():
 def test_where_all_are_false_negatives_it_is_told():
     with pytest.raises(DecantError, match=r"no query has 1 negatives \(8 were left out as false") as caught:
         draw(scored(ONE_QUERY), "hardest", None, 1, 0, false_negative_margin=5.0)
-    assert "triplets.false_negative_margin" in caught.value.remedy
+    assert "lower triplets.false_negative_margin" in caught.value.remedy
+    with pytest.raises(DecantError, match=r"no query has 2 negatives \(6 were left out as false") as caught:
+        draw(scored(ONE_QUERY), "hardest", None, 2, 0, false_negative_share=0.5)
+    assert "raise triplets.false_negative_share" in caught.value.remedy
 
 
 def test_the_file_says_how_many_were_left_out_where_any_could_be(tmp_path: Path):
@@ -127,4 +201,10 @@ def test_the_file_says_how_many_were_left_out_where_any_could_be(tmp_path: Path)
         path = tmp_path / f"{margin}.parquet"
         write_tuples(folder, drawing("all_pairs", None, 1, false_negative_margin=margin), path)
         assert pq.read_metadata(path).metadata.get(b"false_negatives") == expected
+        assert b"relabelled" not in pq.read_metadata(path).metadata
         assert tuples_info(path).labelled
+    options = {"false_negative_share": 1.0, "false_negatives": "relabel"}
+    write_tuples(folder, drawing("all_pairs", None, 1, **options), path)
+    metadata = pq.read_metadata(path).metadata
+    assert (metadata[b"false_negatives"], metadata[b"relabelled"]) == (b"2", b"1")
+    assert tuples_info(path).labelled

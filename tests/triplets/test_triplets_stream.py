@@ -22,7 +22,7 @@ HARDEST = drawing("hardest", 1, 2)
 
 
 def reference(
-    rows, strategy, positives, negatives, band=None, margin=None
+    rows, strategy, positives, negatives, band=None, limit=None, relabel=None
 ) -> Iterator[tuple[int, str, str, list[str], list[float]]]:
     """The n-tuples of a strategy that draws nothing at random, row by row, with those of too few negatives."""
     start, end = band or (0, None)
@@ -30,15 +30,20 @@ def reference(
         ranking = sorted(row, key=lambda pair: -pair[3])  # stable: equals in the order of the set
         by_label = any(label is not None for _, _, label, _ in row)
         chosen = [pair for pair in row if pair[2]] if by_label else ranking[:1]
+        if relabel is not None and chosen:
+            best = max(score for *_, score in chosen)
+            chosen = [pair for pair in row if pair in chosen or pair[3] > relabel(best)]
         below = [pair for pair in ranking if pair not in chosen]
         pools = [
-            (pair, [other for other in below if margin is None or other[3] <= pair[3] - margin][start:end])
+            (pair, [other for other in below if limit is None or other[3] <= limit(pair[3])][start:end])
             for pair in chosen
         ]
         if strategy == "hardest":
             found = [(pair, pool[:negatives]) for pair, pool in pools]
         elif strategy == "by_rank":
             found = [(pair, spread(pool, negatives)) for pair, pool in pools]
+        elif strategy == "by_score":
+            found = [(pair, spread_by_score(pool, negatives)) for pair, pool in pools]
         elif strategy == "all_pairs":  # a positive all of whose negatives are false leaves one n-tuple out
             found = [
                 (pair, each)
@@ -55,6 +60,16 @@ def reference(
 def spread(pool, count):
     places = np.linspace(0, len(pool) - 1, count).round().astype(int)
     return [pool[place] for place in places] if len(pool) >= count else []
+
+
+def spread_by_score(pool, count):
+    if len(pool) < count:
+        return []
+    left, taken = list(enumerate(score for *_, score in pool)), []
+    for wanted in np.linspace(pool[0][3], pool[-1][3], count):
+        taken.append(min(left, key=lambda each: abs(each[1] - wanted)))
+        left.remove(taken[-1])
+    return [pool[place] for place, _ in sorted(taken)]
 
 
 @st.composite
@@ -83,7 +98,7 @@ CUTS = st.lists(st.integers(0, 10**6), max_size=8)
 @FUZZ
 @given(
     sets(),
-    st.sampled_from(["hardest", "by_rank", "all_pairs", "teacher_top_k"]),
+    st.sampled_from(["hardest", "by_rank", "by_score", "all_pairs", "teacher_top_k"]),
     st.integers(1, 4),
     st.integers(1, 5),
     CUTS,
@@ -109,16 +124,40 @@ def test_the_draw_is_the_obvious_one(rows, strategy, k, negatives, cuts, limit):
 
 BANDS = st.sampled_from([None, (0, 1), (0, 4), (1, 4), (2, 9)])
 MARGINS = st.sampled_from([None, -2.0, 0.0, 0.25, 1.5])
+LIMITS = st.one_of(
+    st.fixed_dictionaries({"false_negative_margin": MARGINS}),
+    st.fixed_dictionaries({"false_negative_share": st.sampled_from([0.0, 0.5, 1.0])}),
+)
+RELABEL = st.sampled_from([None, "drop", "relabel"])
+
+
+def limit_of(options):
+    """The score above which a negative of a positive's is false, from the positive's; None without."""
+    if options.get("false_negative_margin") is not None:
+        return lambda score: score - options["false_negative_margin"]
+    if options.get("false_negative_share") is not None:  # of a score below 0 the share is one whole more
+        share = options["false_negative_share"]
+        return lambda score: share * score if score > 0 else (2 - share) * score
+    return None
 
 
 @FUZZ
-@given(sets(), st.sampled_from(["hardest", "by_rank", "all_pairs"]), st.integers(1, 4), BANDS, MARGINS, CUTS)
-def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy, negatives, band, margin, cuts):
+@given(
+    sets(),
+    st.sampled_from(["hardest", "by_rank", "by_score", "all_pairs"]),
+    st.integers(1, 4),
+    BANDS,
+    LIMITS,
+    RELABEL,
+    CUTS,
+)
+def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy, negatives, band, limits, what, cuts):
     negatives = 1 if strategy == "all_pairs" else negatives
-    expected = list(reference(rows, strategy, None, negatives, band, margin))
+    limit = limit_of(limits)
+    relabel = limit if what == "relabel" else None
+    expected = list(reference(rows, strategy, None, negatives, band, limit, relabel))
     kept = [each for each in expected if len(each[3]) == negatives]
-    without = sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1))
-    drawn = Draw(drawing(strategy, None, negatives, band=band, false_negative_margin=margin), 0)
+    drawn = Draw(drawing(strategy, None, negatives, band=band, false_negatives=what, **limits), 0)
     if not kept:
         with pytest.raises(DecantError):
             list(drawn.batches(batches_of(scored(*rows), cuts)))
@@ -126,8 +165,13 @@ def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy
         table = pa.Table.from_batches(drawn.batches(batches_of(scored(*rows), cuts)))
         assert tuples(table) == [tuple(each) for _, *each in kept]
         assert drawn.too_few == len(expected) - len(kept)
-    left = sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1, margin=margin))
+    without, left = (
+        sum(len(each[3]) for each in reference(rows, "all_pairs", None, 1, limit=each_limit, relabel=relabel))
+        for each_limit in (None, limit)
+    )
     assert drawn.false_negatives == without - left
+    labelled, positive = (len(list(reference(rows, "hardest", None, 1, relabel=each))) for each in (None, relabel))
+    assert drawn.relabelled == positive - labelled
 
 
 @FUZZ
@@ -136,7 +180,7 @@ def test_false_negatives_go_first_and_the_band_is_of_what_is_left(rows, strategy
     st.sampled_from([*STRATEGIES, "replay"]),
     st.sampled_from([None, 1, 2]),
     st.integers(1, 3),
-    st.fixed_dictionaries({"band": BANDS, "false_negative_margin": MARGINS}),
+    st.fixed_dictionaries({"band": BANDS, "false_negative_margin": MARGINS, "false_negatives": RELABEL}),
     CUTS,
     st.integers(1, 9),
 )
@@ -164,7 +208,7 @@ def test_what_is_drawn_from_at_once_are_whole_rows_and_few(rows, size):
 @given(st.lists(st.integers(1, 30), max_size=20), st.integers(1, 40))
 def test_pools_come_in_slices_of_few_negatives(sizes, limit):
     numbers = np.arange(len(sizes))
-    slices = list(Pools(numbers, numbers, numbers, np.array(sizes, np.int64)).slices(limit))
+    slices = list(Pools(numbers, numbers, numbers, np.array(sizes, np.int64), numbers).slices(limit))
     assert [number for some in slices for number in some.positive] == list(range(len(sizes)))
     assert all(some.size[1:].sum() < limit for some in slices)
     assert len(slices) <= 1 + sum(sizes) // limit

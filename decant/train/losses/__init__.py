@@ -3,6 +3,7 @@
 The loss of training is (1 − w) · distillation + w · contrastive, where w is `label_weight`: at 0 a student learns from
 the teacher alone, at 1 from the labels alone. The first candidate of each n-tuple is its positive. Only labelled
 n-tuples have the contrastive term: those that are replayed, and those whose positive the teacher chose, have none.
+Beside both, `spread_weight` · spread keeps a bi-encoder's documents apart.
 """
 
 from typing import NamedTuple
@@ -26,4 +27,5 @@ LOSSES = {
         "decant.train.losses.embed_distill", "embedding distillation", ("bi_encoder",), embeddings=True
     ),
     "lambda": LossEntry("decant.train.losses.lambda_rank", "LambdaLoss on the teacher's order", ("cross_encoder",)),
+    "ranknet": LossEntry("decant.train.losses.ranknet", "RankNet on the teacher's order", ("cross_encoder",)),
 }
