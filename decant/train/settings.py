@@ -71,6 +71,8 @@ class Train(Block):
     """The highest learning rate; it falls linearly to 0."""
     epochs: Amount = 1.0
     """Passes over the n-tuples; 0 trains nothing, on any track."""
+    least_steps: Positive | None = None
+    """The fewest steps of the optimiser: a small set is passed over more often than `epochs` says. Null asks for none."""
     batch_size: Positive = 16
     """n-tuples a forward pass, of all processes together."""
     one_set_a_batch: bool | None = None
@@ -103,5 +105,6 @@ class Train(Block):
     """MAP on the guard set's dev split that the kept point may lose."""
 
     def steps(self, tuples: int) -> int:
-        """How many steps of the optimiser `epochs` makes of so many n-tuples."""
-        return round(-(-tuples // (self.batch_size * self.accumulate)) * self.epochs)
+        """How many steps of the optimiser are made of so many n-tuples: those of `epochs`, or `least_steps`."""
+        steps = round(-(-tuples // (self.batch_size * self.accumulate)) * self.epochs)
+        return max(steps, self.least_steps or 0) if self.epochs else 0
