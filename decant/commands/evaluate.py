@@ -39,7 +39,8 @@ def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> Non
         raise DecantError(f"--split {split}: there is no such split", "choose dev or test")
     path = paths.split(dataset, split)
     if not path.is_file():
-        raise DecantError(f"{path} is not there", f"`dvc repro fetch@{dataset}` makes it")
+        stage = "unite" if dataset in params.unions else "fetch"
+        raise DecantError(f"{path} is not there", f"`dvc repro {stage}@{dataset}` makes it")
     folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
     scorer = kind_of(folder).scorer(folder, params.evaluate.batch_tokens)
     print(json.dumps(evaluate(scorer, read_split(path)).means(), indent=2))

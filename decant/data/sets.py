@@ -250,5 +250,7 @@ def _row(record: dict[str, Any]) -> Row:
 def read_task(path: Path) -> Task:
     """The task text of a split that `write_split` wrote; a DecantError where it is not there."""
     if not path.is_file():
-        raise DecantError(f"{path}: the split is not there", f"run `dvc repro fetch@{path.parent.name}`")
+        name = path.parent.name
+        remedy = f"run `dvc repro fetch@{name}`, or for a union `dvc repro unite@{name}`"
+        raise DecantError(f"{path}: the split is not there", remedy)
     return from_metadata(pq.read_metadata(path).metadata)
