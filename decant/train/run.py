@@ -66,7 +66,9 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
             curves, checkpoints = _train(job, False, tuples, folder, command, tell)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(job, curves.best["map"], folder, tell)
-            (folder / "README.md").write_text(model_card(job, curves.dev, chosen.alpha), encoding="utf-8")
+            (folder / "README.md").write_text(
+                model_card(job, curves.dev, curves.average, chosen.alpha), encoding="utf-8"
+            )
             size = model_size(folder)
         with atomic_folder(outputs.baseline) as folder:
             if labels_only:
