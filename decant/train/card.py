@@ -7,18 +7,24 @@ from decant.train.job import Job
 from decant.train.losses import LOSSES
 
 
-def model_card(job: Job, dev: Sequence[Mapping[str, float]], alpha: float, cut: Cuts) -> str:
+def model_card(
+    job: Job, dev: Sequence[Mapping[str, float]], average: Mapping[str, float] | None, alpha: float, cut: Cuts
+) -> str:
     """Describe a student in Markdown with the hub's metadata block. Nothing in it varies from run to run.
 
     Args:
         job: the training.
         dev: (step, MAP on the in-domain dev split) of every evaluation; the best one is the checkpoint.
+        average: the same of the mean of the last ones, where it was taken; the checkpoint where it is better.
         alpha: how far the student is on the way from before to after training; see `decant.train.guard`.
         cut: what the student cuts.
     """
     params, kind = job.params, job.training
     teacher, student, loss = params.teacher, params.student, params.loss
     best = max(dev, key=lambda point: point["map"])
+    checkpoint = f"that of step {best['step']:.0f}"
+    if average is not None and average["map"] > best["map"]:
+        checkpoint = f"the mean of the last {params.train.average}, with a MAP of {average['map']:.4f}"
     curve = "\n".join(f"| {point['step']:.0f} | {point['map']:.4f} |" for point in dev)
     blocks = ("loss", "triplets", "train")
     settings = "\n".join(f"- {name}.{key}: {value}" for name in blocks for key, value in getattr(params, name))
@@ -59,7 +65,7 @@ model = {kind.LOADER}("models/{job.track}")
 
 ## MAP on the dev split
 
-The checkpoint is that of step {best["step"]:.0f}. Results on the test splits are in `metrics/comparison.json`.{kept}
+The checkpoint is {checkpoint}. Results on the test splits are in `metrics/comparison.json`.{kept}
 
 | step | MAP |
 | --- | --- |

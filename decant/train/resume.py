@@ -39,8 +39,9 @@ def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Mo
 class Checkpoints:
     """The checkpoints of one training: folders `checkpoint-<step>`, each whole or not there.
 
-    A checkpoint is the trainer's own, with the curves and the best model so far beside it. The checksums of all its
-    files are written last: a checkpoint without them was being written when the process was killed.
+    A checkpoint is the trainer's own; beside it lie the curves, the best model so far and the sum of weights that are
+    averaged. The checksums of all its files are written last: a checkpoint without them was being written when the
+    process was killed.
 
     Args:
         folder: whose name is the training's fingerprint; beside it lie those of other fingerprints.
@@ -68,9 +69,13 @@ class Checkpoints:
         if self.folder.parent.is_dir() and not self.others():
             self.folder.parent.rmdir()
 
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint of a step."""
+        return self.folder / f"checkpoint-{step}"
+
     def commit(self, step: int, curves: Mapping[str, Any], best: Path) -> None:
         """Complete the checkpoint of a step with the curves and the best model until then; keep the newest ones."""
-        checkpoint = self.folder / f"checkpoint-{step}"
+        checkpoint = self.path(step)
         shutil.copytree(best, checkpoint / "best")
         write_json(checkpoint / "curves.json", curves)
         files = sorted(path for path in checkpoint.rglob("*") if path.is_file())

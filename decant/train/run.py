@@ -68,7 +68,8 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
             curves, checkpoints, cut = _train(job, False, tuples, folder, command, tell)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(job, curves.best["map"], folder, tell)
-            (folder / "README.md").write_text(model_card(job, curves.dev, chosen.alpha, cut), encoding="utf-8")
+            card = model_card(job, curves.dev, curves.average, chosen.alpha, cut)
+            (folder / "README.md").write_text(card, encoding="utf-8")
             size = model_size(folder)
         with atomic_folder(outputs.baseline) as folder:
             if labels_only:

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from decant.blocks import Amount, Block, Finite, OneOf, Positive, Rate, Share
 from decant.train.losses import LOSSES
@@ -89,6 +89,9 @@ class Train(Block):
     """Replaces the model's own; null keeps it."""
     evaluations: Positive = 2
     """Evaluations on dev, evenly spaced; the checkpoint with the highest MAP is kept."""
+    average: Annotated[int, Field(ge=2)] | None = None
+    """The mean of the weights at so many of the last evaluations is evaluated as well, and kept where it is the best;
+    null takes none."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` takes bfloat16 on a GPU that has it, and float32 for a fresh head."""
     processes: Positive = 1
@@ -103,6 +106,14 @@ class Train(Block):
     """Whether to keep the best point between the weights before and after training; needs a guard set."""
     max_loss: Share = 0.02
     """MAP on the guard set's dev split that the kept point may lose."""
+
+    @model_validator(mode="after")
+    def _evaluated(self) -> "Train":
+        if self.average is not None and self.average > self.evaluations:
+            raise ValueError(
+                f"average is {self.average}, and there are {self.evaluations} evaluations: raise these, or lower it"
+            )
+        return self
 
     def steps(self, tuples: int) -> int:
         """How many steps of the optimiser are made of so many n-tuples: those of `epochs`, or `least_steps`."""

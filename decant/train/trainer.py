@@ -26,6 +26,7 @@ from decant.models.load import transformer_of
 from decant.models.packing import packs
 from decant.models.scorer import Scorer
 from decant.progress import progress
+from decant.train.average import Average
 from decant.train.chunking import encode_in_chunks
 from decant.train.distributed import from_main, group_size, is_main, wait_for_all
 from decant.train.kind import TrainingKind
@@ -43,11 +44,13 @@ class Curves:
     loss: list[dict[str, float]] = field(default_factory=list)  # step, loss and its terms
     dev: list[dict[str, float]] = field(default_factory=list)  # step, MAP
     earlier_seconds: float = 0.0  # until the checkpoint from which training went on
+    average: dict[str, float] | None = None  # the last step, and MAP of the mean of the last weights, where taken
 
     @property
     def best(self) -> dict[str, float]:
-        """The point with the highest dev MAP; the earliest of equals."""
-        return max(self.dev, key=lambda point: point["map"])
+        """The point with the highest dev MAP; the earliest of equals, and the mean of the last weights after all."""
+        points = self.dev if self.average is None else [*self.dev, self.average]
+        return max(points, key=lambda point: point["map"])
 
 
 def train_student(
@@ -69,6 +72,7 @@ def train_student(
 ) -> Curves:
     """Train, evaluate on dev at the start and `settings.evaluations` times, and save the best checkpoint.
 
+    Where `settings.average` says, the mean of the last ones is a checkpoint as well, evaluated at the end.
     With `epochs: 0` the start is the only checkpoint. In a group of processes (`decant.train.distributed`) each calls
     this with the same arguments, and the main one has the outcome.
 
@@ -98,9 +102,12 @@ def train_student(
     done = step_of(last) if last else 0
     curves = Curves(**read_json(last / "curves.json")) if last else Curves()
     bf16, reason = choose_precision(settings.precision, fresh_head)
-    keep_best = _KeepBest(scorer, dev, curves, folder, bf16)
+    evaluate_at = {round(total * (number + 1) / settings.evaluations) for number in range(settings.evaluations)}
+    average = Average(sorted(evaluate_at - {0})[-settings.average :] if settings.average else [])
+    keep_best = _KeepBest(scorer, dev, curves, average, folder, bf16)
     if last:
         if is_main():
+            average.load(last)
             shutil.copytree(last / "best", folder, dirs_exist_ok=True)
         tell(f"training: goes on from step {done} of {total}, saved in {last}")
     else:
@@ -113,6 +120,7 @@ def train_student(
     def commit(step: int) -> None:
         assert checkpoints is not None
         seconds = curves.earlier_seconds + time.perf_counter() - start
+        average.save(checkpoints.path(step))
         checkpoints.commit(step, {**asdict(curves), "earlier_seconds": seconds}, folder)
 
     tell(f"training: {len(tuples)} n-tuples, {total} steps, {'bfloat16' if bf16 else 'float32'} ({reason})")
@@ -126,7 +134,7 @@ def train_student(
         encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
         arguments = _arguments(settings, seed, total, bf16, checkpoints.folder if checkpoints else scratch)
-        schedule = _Schedule(total, settings.evaluations, settings.save_steps if checkpoints else None, curves)
+        schedule = _Schedule(total, evaluate_at, settings.save_steps if checkpoints else None, curves)
         common = {"train_dataset": tuples, "loss": loss, "evaluator": keep_best, "callbacks": [schedule]}
         if settings.one_set_a_batch and of_union(tuples):
             arguments["batch_sampler"] = one_set_a_batch(tuples)
@@ -136,10 +144,28 @@ def train_student(
         trainer.remove_callback(ProgressCallback)
         trainer.commit = commit
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if len(average.steps) > 1:
+            average.set(model)
+            keep_best.at_mean = True
+            trainer.evaluate()
+            if is_main():
+                tell(_mean_told(average, curves))
     if checkpoints and is_main():
         commit(total)
     wait_for_all()
     return curves
+
+
+def _mean_told(average: Average, curves: Curves) -> str:
+    """Whether the mean of the last weights is kept, and both MAPs on dev."""
+    assert curves.average is not None
+    kept = "kept" if curves.best is curves.average else "not kept"
+    best = max(point["map"] for point in curves.dev)
+    steps = ", ".join(map(str, average.steps))
+    return (
+        f"training: the mean of the weights at steps {steps} is {kept}: dev MAP {curves.average['map']}, "
+        f"and the best checkpoint's {best}"
+    )
 
 
 def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str | Path) -> dict[str, Any]:
@@ -171,31 +197,41 @@ def _arguments(settings: Train, seed: int, total: int, bf16: bool, folder: str |
 
 
 class _KeepBest(BaseEvaluator):  # type: ignore[misc]
-    """Evaluates on dev and saves the model whenever its MAP is the best so far."""
+    """Evaluates on dev and saves the model whenever its MAP is the best so far.
 
-    def __init__(self, scorer: Scorer, dev: Split, curves: Curves, folder: Path, bf16: bool) -> None:
+    Attributes:
+        at_mean: whether the model's weights are the mean of its last ones.
+    """
+
+    def __init__(self, scorer: Scorer, dev: Split, curves: Curves, average: Average, folder: Path, bf16: bool) -> None:
         super().__init__()
-        self.primary_metric = "map"
+        self.primary_metric, self.at_mean = "map", False
         self.scorer, self.dev, self.curves, self.folder, self.bf16 = scorer, dev, curves, folder, bf16
+        self.average = average
 
     def __call__(self, model: Model, *_: Any, steps: int, **__: Any) -> dict[str, float]:
         with products_in_tf32(self.bf16):
             means = evaluate(self.scorer, self.dev).means()
         best = max((point["map"] for point in self.curves.dev), default=-1.0)
-        self.curves.dev.append({"step": steps, "map": means["map"]})
+        point = {"step": steps, "map": means["map"]}
+        if self.at_mean:
+            self.curves.average = point
+        else:
+            self.curves.dev.append(point)
+            self.average.add(steps, model)
         if means["map"] > best:
             model.save_pretrained(str(self.folder), create_model_card=False, safe_serialization=True)
         return means
 
 
 class _Schedule(TrainerCallback):  # type: ignore[misc]
-    """Evaluates and saves at evenly spaced steps, stops on a broken loss, and shows progress.
+    """Evaluates and saves at its steps, stops on a broken loss, and shows progress.
 
     The last step is evaluated but not saved: no step follows it.
     """
 
-    def __init__(self, total: int, evaluations: int, save_every: int | None, curves: Curves) -> None:
-        self.evaluate_at = {round(total * (number + 1) / evaluations) for number in range(evaluations)}
+    def __init__(self, total: int, evaluate_at: set[int], save_every: int | None, curves: Curves) -> None:
+        self.evaluate_at = evaluate_at
         self.save_at = set(range(save_every, total, save_every)) if save_every else set()
         self.curves = curves
         self.bar = progress(total, "steps")

@@ -117,6 +117,7 @@ def test_a_missing_key_is_named(path):
         ("train.warmup", 1.5, "less than or equal to 1"),  # a share, not a number of steps
         ("train.warmup", math.nan, "1"),
         ("train.weight_decay", -0.1, "0"),
+        ("train.average", 1, "greater than or equal to 2"),  # a mean of one is the last checkpoint
         ("train.precision", "fp16", "'bfloat16'"),
         ("train.freeze_embeddings", None, "boolean"),  # nothing to inherit from
         ("reranker.train.freeze_embeddings", 1, "boolean"),

@@ -184,6 +184,13 @@ def test_a_set_of_the_users_own_is_possible():
         ({"reranker__loss__name": "embed_distill"}, "reranker", "no loss of a cross_encoder: choose kl"),
         ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross_encoder makes"),
         ({"reranker__loss__spread_weight": 0.1}, "reranker", "loss.spread_weight is of embeddings"),
+        # no more checkpoints are averaged than are evaluated
+        ({"train__evaluations": 2, "train__average": 3}, "train", "average is 3, and there are 2 evaluations"),
+        (
+            {"train__evaluations": 3, "train__average": 3, "reranker__train__evaluations": 2},
+            "reranker.train",
+            "average is 3, and there are 2 evaluations",
+        ),
         # sides of what has sides, and pairs beside those of the batch
         (
             {"embedding__loss__name": "kl", "embedding__loss__sides": "documents"},

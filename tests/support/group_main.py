@@ -25,7 +25,9 @@ def train_all(folder: Path, chunk: int | None) -> dict[str, Curves]:
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         loss = loss_of(model, student_temperature=0.5, teacher_temperature=0.5)
-        changes = settings(lr=1e-5, epochs=3.0, warmup=0.0, accumulate=2 if track == "reranker" else 1, chunk=chunk)
+        changes = settings(
+            lr=1e-5, epochs=3.0, warmup=0.0, average=2, accumulate=2 if track == "reranker" else 1, chunk=chunk
+        )
         curves[track] = train_on(model, loss, tuples().select(range(7)), changes, folder / track)
         torch.save(model.state_dict(), folder / f"{track}-{int(os.environ.get('RANK', '0'))}.pt")
     return curves
@@ -39,7 +41,7 @@ def main(case: str, folder: Path) -> None:
             wait_for_all()
             curves = train_all(each, chunk)
             if is_main():
-                torch.save({track: (of.loss, of.dev) for track, of in curves.items()}, each / "curves.pt")
+                torch.save({track: (of.loss, of.dev, of.average) for track, of in curves.items()}, each / "curves.pt")
         return
     if not is_main():
         if case == "error":

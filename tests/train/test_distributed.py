@@ -28,12 +28,16 @@ def group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("group")
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Both tracks, with a last batch that cannot be shared evenly; the two encode all at once, and in chunks."""
+    """Both tracks, with a last batch that cannot be shared evenly; the two encode all at once, and in chunks.
+
+    At the end each process has the mean of the last weights.
+    """
     alone = train_all(tmp_path, chunk=None)
     launch([MAIN, "train", str(tmp_path)], 2)
     for chunk, (track, curves) in product(("None", "2"), alone.items()):
-        loss, dev = torch.load(tmp_path / chunk / "curves.pt")[track]
-        assert dev == curves.dev
+        loss, dev, average = torch.load(tmp_path / chunk / "curves.pt")[track]
+        assert (dev, average) == (curves.dev, curves.average)
+        assert average is not None
         assert [point.keys() for point in loss] == [point.keys() for point in curves.loss]
         for ours, theirs in zip(loss, curves.loss, strict=True):
             assert ours["step"] == theirs["step"]

@@ -10,33 +10,7 @@ import torch
 
 from decant.train.resume import Checkpoints, fingerprint
 from tests.support.project import ROOT
-from tests.support.training_project import TrainingProject
-
-# The real command, which kills itself: when the checkpoint of a step is whole, or when it lacks its checksums.
-KILLED = """
-import os, runpy, signal, sys
-import decant.train.resume
-step, when = int(sys.argv.pop()), sys.argv.pop()
-write_json, commit = decant.train.resume.write_json, decant.train.resume.Checkpoints.commit
-
-def kill():
-    sys.stdout.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def dying_write(path, content):
-    if when == "writing" and path.parent.name == f"checkpoint-{step}" and path.name == "checksums.json":
-        kill()
-    write_json(path, content)
-
-def dying_commit(self, number, *arguments):
-    commit(self, number, *arguments)
-    if when == "whole" and number == step:
-        kill()
-
-decant.train.resume.write_json, decant.train.resume.Checkpoints.commit = dying_write, dying_commit
-sys.argv[0] = "-m"
-runpy.run_module("stages.train", run_name="__main__")
-"""
+from tests.support.training_project import KILLED, TrainingProject
 
 
 @pytest.mark.parametrize("track", ["embedding", pytest.param("reranker", marks=pytest.mark.slow)])
