@@ -97,12 +97,12 @@ def test_a_row_that_fails_leaves_the_others_alone(
     assert gpu.measured_cells(rows[0], first, 1.0, None)[4:] == [shown, "–", "–", "–", "–", "–"]
 
 
-@pytest.mark.parametrize("size", ["8b", "0.6b"])
+@pytest.mark.parametrize("size", ["8b", "0.6b", *gpu_estimate.PRESETS])
 def test_the_parameters_are_counted_as_torch_counts_them(size: str) -> None:
     """On the meta device, which allocates nothing; beside the matrices a model has biases, norms and positions."""
-    for shape in gpu_estimate.SHAPES[size]:
+    for shape in (gpu_estimate.SHAPES | gpu_estimate.PRESETS)[size]:
         auto = AutoModelForCausalLM if "Reranker" in shape.name else AutoModel
-        options = {} if shape.causal else {"add_pooling_layer": False}
+        options = {} if shape.causal or shape.modern else {"add_pooling_layer": False}
         with torch.device("meta"):
             model = auto.from_config(shape.config(), dtype=torch.bfloat16, **options)
         assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
@@ -111,12 +111,14 @@ def test_the_parameters_are_counted_as_torch_counts_them(size: str) -> None:
         assert shape.weights == pytest.approx(sum(weight.numel() for weight in model.parameters()), rel=0.02)
 
 
-@pytest.mark.parametrize("shape", [gpu_estimate.TINY, gpu_estimate.TINY_STUDENT], ids=["causal", "full"])
+@pytest.mark.parametrize(
+    "shape", [gpu_estimate.TINY, gpu_estimate.TINY_STUDENT, gpu_estimate.TINY_MODERN], ids=["causal", "full", "modern"]
+)
 def test_the_flops_are_counted_as_torch_counts_them(shape: gpu_estimate.Shape) -> None:
     length, texts = 24, 3
     config = shape.config()
     config._attn_implementation = "eager"  # which multiplies the whole square where attention is causal
-    options = {} if shape.causal else {"add_pooling_layer": False}
+    options = {} if shape.causal or shape.modern else {"add_pooling_layer": False}
     model = AutoModel.from_config(config, **options)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(input_ids=torch.full((texts, length), 5))
