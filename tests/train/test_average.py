@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from decant.evaluate.run import evaluate
+from decant.kinds import KINDS
 from decant.models import bi_encoder as bi_encoders
 from decant.models import cross_encoder as cross_encoders
+from decant.params import load_params
 from decant.train.average import FILE, Average
+from decant.train.card import model_card
 from decant.train.trainer import _KeepBest
+from tests.support.project import ROOT
 from tests.support.students import DEV, bi_encoder, cross_encoder, scorer_of, train, tuples
 from tests.support.training_project import KILLED, TrainingProject
 
@@ -68,6 +73,22 @@ def test_the_mean_is_kept_where_it_is_the_best(
 def test_without_it_nothing_is_averaged(tmp_path: Path) -> None:
     assert train(bi_encoder(), tmp_path / "model", tuples()).average is None
     assert train(bi_encoder(), tmp_path / "none", tuples(), epochs=0.0, average=2).average is None
+
+
+@pytest.mark.parametrize(
+    ("average", "words"),
+    [
+        (None, "The checkpoint is that of step 4."),
+        ({"step": 6, "map": 0.5}, "The checkpoint is that of step 4."),
+        ({"step": 6, "map": 0.75}, "The checkpoint is the mean of the last 2, with a MAP of 0.7500."),
+    ],
+)
+def test_the_card_says_whether_the_mean_is_kept(average: dict[str, float] | None, words: str) -> None:
+    params = load_params(ROOT / "params.yaml").track("embedding")
+    params = params.model_copy(update={"train": params.train.model_copy(update={"average": 2})})
+    job: Any = SimpleNamespace(track="embedding", params=params, training=KINDS["bi_encoder"].training, seed=0)
+    dev = [{"step": 2, "map": 0.25}, {"step": 4, "map": 0.5}, {"step": 6, "map": 0.5}]
+    assert words in model_card(job, dev, average, 1.0)
 
 
 def test_what_is_no_floating_point_number_is_the_lasts(tmp_path: Path) -> None:
