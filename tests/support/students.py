@@ -87,9 +87,8 @@ def train_on(
 ) -> Curves:
     """Train with this loss and these settings; the best checkpoint is in the folder."""
     kind = kind_of(model).training
-    return train_student(
-        model, loss, dataset, DEV, training, folder, kind=kind, scorer=scorer_of(model), seed=0, tell=print, **more
-    )
+    options = {"kind": kind, "scorer": scorer_of(model), "task": "", "seed": 0, "tell": print, **more}
+    return train_student(model, loss, dataset, DEV, training, folder, **options)
 
 
 def train(model: Model, folder: Path, dataset: Dataset, **changes: Any) -> Curves:
