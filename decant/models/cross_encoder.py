@@ -1,5 +1,6 @@
 """Cross-encoders, which read query and document together; their score is the raw logit."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,47 @@ def load(
     With `fresh_head` a head that the folder does not have may be added, with random weights.
 
     Raises:
-        DecantError: the folder's model has no head, and none may be added.
+        DecantError: the folder's model has no head, and none may be added; or it scores in another way than by one
+            logit of query and document.
     """
-    architectures = read_json(folder / "config.json").get("architectures") or [""]
-    if not fresh_head and not architectures[0].endswith("ForSequenceClassification"):
+    if not fresh_head and not has_head(folder):
+        architectures = read_json(folder / "config.json").get("architectures") or ["the model"]
         raise DecantError(
-            f"{folder}: {architectures[0] or 'the model'} has no classification head to keep",
+            f"{folder}: {architectures[0]} has no classification head to keep",
             "name a cross-encoder, or set the student's `head` to `fresh`",
         )
     raw = {"num_labels": 1, "activation_fn": nn.Identity()}
-    return load_sentence_transformers(CrossEncoder, folder, max_length, dtype, trust_remote_code, **raw)
+    model = load_sentence_transformers(CrossEncoder, folder, max_length, dtype, trust_remote_code, **raw)
+    if model.num_labels != 1:
+        raise DecantError(
+            f"{folder}: the model has {model.num_labels} labels, and a score is one logit",
+            "name a cross-encoder that has one label",
+        )
+    if model.default_prompt_name is not None:
+        raise DecantError(
+            f"{folder}: the model puts its prompt {model.default_prompt_name!r} before texts, and pairs have none here",
+            "name a cross-encoder without `default_prompt_name` in its config_sentence_transformers.json",
+        )
+    return model
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a model's folder has a head that gives scores.
+
+    It is a part of the transformer (...ForSequenceClassification), or a module of sentence-transformers behind it
+    (https://sbert.net/docs/cross_encoder/usage/custom_models.html), such as the last Dense of Ettin's rerankers.
+    """
+    if has_inner_head(folder):
+        return True
+    listed = folder / "modules.json"
+    paths = [folder / module["path"] / "config.json" for module in read_json(listed)] if listed.is_file() else []
+    return any(read_json(path).get("module_output_name") == "scores" for path in paths[1:] if path.is_file())
+
+
+def has_inner_head(folder: Path) -> bool:
+    """Whether the head of a model's folder is a part of the transformer."""
+    architectures = read_json(folder / "config.json").get("architectures") or [""]
+    return bool(architectures[0].endswith("ForSequenceClassification"))
 
 
 def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> CrossEncoder:
@@ -59,7 +91,7 @@ def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> Cros
 
 def outputs(model: CrossEncoder, inputs: dict[str, Tensor]) -> Tensor:
     """Raw logits, shape (pairs,), in float32."""
-    logits: Tensor = transformer_of(model)(**inputs).logits[:, 0]
+    logits: Tensor = model(dict(inputs))["scores"][:, 0]  # a copy: each module adds its outputs to what it is given
     return logits.float()
 
 
@@ -77,22 +109,26 @@ def count_cut(model: CrossEncoder, pairs: Iterable[pa.RecordBatch], task: str) -
 
 
 def initialise_head(model: CrossEncoder, seed: int) -> None:
-    """Draw the head's weights anew, in place: normal with the backbone's initial deviation, biases zero.
+    """Draw the head's weights anew, in place: normal with the backbone's initial deviation, biases zero, norms one.
 
     Raises:
         DecantError: the model has no head by a known name.
     """
     transformer = transformer_of(model)
-    head = next((m for name, m in transformer.named_children() if name in ("classifier", "score")), None)
-    if head is None:
+    inside = [module for name, module in transformer.named_children() if name in ("classifier", "score")]
+    heads = inside or [module for module in list(model)[1:] if next(module.parameters(), None) is not None]
+    if not heads:
         raise DecantError(f"student.head: no head was found in {type(transformer).__name__}", "set `head` to `keep`")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in head.parameters():
-            values = torch.zeros(parameter.shape)
-            if parameter.ndim > 1:
-                values.normal_(0, transformer.config.initializer_range, generator=generator)
-            parameter.copy_(values)
+        for module in itertools.chain.from_iterable(head.modules() for head in heads):
+            for parameter in module.parameters(recurse=False):
+                values = torch.zeros(parameter.shape)
+                if parameter.ndim > 1:
+                    values.normal_(0, transformer.config.initializer_range, generator=generator)
+                parameter.copy_(values)
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
 
 
 class CrossEncoderScorer:

@@ -66,8 +66,17 @@ def load_sentence_transformers(
         model.max_seq_length = min(max_length, positions(transformer_of(model).config.to_dict()))
     for module in model.modules():
         if isinstance(module, Transformer):  # the first module, or several behind a router
+            _know_padding(module.model.config, module.tokenizer)
             pack(module.model)
     return model
+
+
+def _know_padding(config: Any, tokenizer: Any) -> None:
+    """Give a config without a padding token the tokenizer's: a decoder's head looks for the token before padding."""
+    padding = getattr(tokenizer, "pad_token_id", None)
+    for each in (config, config.get_text_config()):
+        if getattr(each, "pad_token_id", None) is None and padding is not None:
+            each.pad_token_id = padding
 
 
 def detect_kind(folder: Path) -> Literal["bi_encoder", "cross_encoder"]:

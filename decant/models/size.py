@@ -5,11 +5,15 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from decant.files import read_json
+
 
 def model_size(folder: Path) -> dict[str, int]:
-    """Parameters and bytes of the safetensors in a model's folder, read from their headers."""
+    """Parameters and bytes of the safetensors in a model's folder and its modules', read from their headers."""
+    listed = folder / "modules.json"  # of sentence-transformers: a Dense has weights of its own
+    modules = {module["path"] for module in read_json(listed)} if listed.is_file() else set()
     parameters = size = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(path for part in modules | {""} for path in (folder / part).glob("*.safetensors")):
         size += path.stat().st_size
         with safe_open(path, framework="numpy") as tensors:
             for name in tensors.keys():  # noqa: SIM118 (no iterator)

@@ -10,13 +10,19 @@ import shutil
 from pathlib import Path
 
 import torch
+from sentence_transformers import CrossEncoder
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3ForSequenceClassification,
 )
 
 from decant.score.settings import Teacher
@@ -138,6 +144,81 @@ def minilm_cross_encoder(folder: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"):
         if (source / name).is_file():
             shutil.copy(source / name, folder)
+    return folder
+
+
+def modular_cross_encoder(folder: Path, *, pooling: str = "cls", labels: int = 1, seed: int = 0) -> Path:
+    """A ModernBERT of two layers with its head in modules of sentence-transformers, as Ettin's rerankers have it."""
+    torch.manual_seed(seed)
+    words = _pairs_tokenizer(folder / "backbone")
+    config = ModernBertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.5,
+        initializer_cutoff_factor=3.0,
+        pad_token_id=words.pad_token_id,
+        cls_token_id=words.cls_token_id,
+        sep_token_id=words.sep_token_id,
+        bos_token_id=words.cls_token_id,
+        eos_token_id=words.sep_token_id,
+    )
+    ModernBertModel(config).save_pretrained(folder / "backbone", safe_serialization=True)
+    scores = Dense(32, labels, activation_function=torch.nn.Identity(), module_output_name="scores")
+    torch.nn.init.normal_(scores.linear.weight)
+    modules = [
+        Transformer(str(folder / "backbone")),
+        Pooling(32, pooling_mode=pooling),
+        Dense(32, 32, bias=False, activation_function=torch.nn.GELU()),
+        LayerNorm(32),
+        scores,
+    ]
+    CrossEncoder(modules=modules, device="cpu").save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+def _pairs_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer that reads pairs as `[CLS] A [SEP] B [SEP]`, without token types."""
+    bpe = Tokenizer(models.BPE(unk_token="[UNK]"))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=names, initial_alphabet=alphabet, show_progress=False)
+    bpe.train_from_iterator([f"{word} {word}" for word in WORDS], trainer)
+    bpe.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[(name, bpe.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )
+    named = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, model_input_names=["input_ids", "attention_mask"], model_max_length=512, **named
+    )
+    fast.save_pretrained(folder)
+    return fast
+
+
+def qwen3_cross_encoder(folder: Path) -> Path:
+    """A decoder with a head, whose config names no padding token."""
+    torch.manual_seed(0)
+    words = tokenizer(folder, embedding=False)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=512,
+        initializer_range=0.5,
+        num_labels=1,
+        pad_token_id=None,
+    )
+    Qwen3ForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
     return folder
 
 

@@ -70,6 +70,14 @@ def load(teacher: Teacher, folder: Path) -> Forward:
         os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")
     from vllm import LLM, PoolingParams
 
+    from decant.models.cross_encoder import has_inner_head
+
+    if teacher.kind == "cross_encoder" and not has_inner_head(folder):
+        raise DecantError(
+            f"teacher: on vLLM a cross_encoder must be a ...ForSequenceClassification, and the head of {folder} is in "
+            "modules of sentence-transformers",
+            "set teacher.engine to sentence-transformers",
+        )
     options: dict[str, Any] = {
         # CUDA graphs and compilation, which pay within a few shards on a GPU; a CPU may have no compiler.
         "enforce_eager": on_cpu,
