@@ -1,5 +1,6 @@
 """LLM rerankers read and score as their models' own code does, whose steps are written down here again."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,14 @@ def test_a_model_that_is_not_of_the_template_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DecantError, match=r"the answer 'Yes' as the tokens .* must be one token") as caught:
         tiny.scorer("causal_lm", "transformers", folder, template="gemma")
     assert "choose the template of the model" in caught.value.remedy
+
+
+def test_a_model_that_bends_its_logits_is_refused(tmp_path: Path) -> None:
+    folder = tiny_rerankers.gemma(tmp_path / "model")
+    described = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**described, "final_logit_softcapping": 30.0}))
+    with pytest.raises(DecantError, match="bends its logits"):
+        tiny.scorer("causal_lm", "transformers", folder, template="gemma").score(["a"], ["b"])
 
 
 def test_another_kind_has_no_template(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from decant.errors import DecantError
 from decant.models.batches import by_tokens, token_budget
 from decant.models.load import load_causal_lm
 from decant.models.prefixes import PrefixTree, by_new_tokens, shares_prefixes
@@ -58,9 +59,17 @@ def load(teacher: Teacher, folder: Path) -> Forward:
 
     What several prompts of a batch begin with, such as the template and the query, is computed once, where the model's
     attention allows it (`decant.models.packing`).
+
+    Raises:
+        DecantError: the answers are not single tokens, or the model's logits are not the head's products alone.
     """
     prompts = reranker_prompts(teacher, folder)
     model = load_causal_lm(folder, dtype=teacher.dtype, trust_remote_code=teacher.trust_remote_code)
+    if getattr(model.config.get_text_config(), "final_logit_softcapping", None) is not None:
+        raise DecantError(
+            f"teacher: the model of {folder} bends its logits (final_logit_softcapping), and scores are raw logits",
+            "choose a model without it, such as BAAI/bge-reranker-v2-gemma",
+        )
     head = model.get_output_embeddings().weight
     direction = head[prompts.yes].float() - (0 if prompts.no is None else head[prompts.no].float())
     pad = prompts.tokenizer.pad_token_id or 0
