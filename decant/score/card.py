@@ -17,7 +17,7 @@ def data_card(manifest: Mapping[str, Any]) -> str:
     score = {
         "bi_encoder": f"cosine of the embeddings (kept in {identity['embeddings']})",
         "cross_encoder": "the model's raw logit",
-        "causal_lm": "logit(yes) − logit(no)",
+        "causal_lm": _answers(*(identity.get("prompts") or {}).get("answers", ("yes", "no"))),
     }[identity["kind"]]
     origins = {_origin(origin) for file in manifest["files"].values() for origin in file["origins"]}
     return environment.get_template("card.md.j2").render(
@@ -36,6 +36,10 @@ def data_card(manifest: Mapping[str, Any]) -> str:
             ],
         }
     )
+
+
+def _answers(yes: str, no: str | None) -> str:
+    return f"logit({yes})" if no is None else f"logit({yes}) − logit({no})"
 
 
 def _origin(origin: Mapping[str, Any]) -> str:

@@ -49,6 +49,9 @@ class Teacher(Model):
     """Goes before each query, `{task}` filled in; null takes the model's own. Of a bi_encoder."""
     document_prompt: str | None = None
     """Goes before each document; null takes the model's own. Of a bi_encoder."""
+    template: Literal["qwen3", "gemma", "mxbai"] | None = None
+    """What a causal_lm reads and answers: as Qwen3-Reranker, bge-reranker-v2-gemma (without the task) or
+    mxbai-rerank-v2; null is `qwen3`."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the weights."""
     batch_tokens: Positive | None = None
@@ -76,7 +79,9 @@ class Teacher(Model):
             if self.kind == "cross_encoder":
                 raise ValueError("a cross_encoder takes no prompts: leave query_prompt and document_prompt out")
             if self.kind == "causal_lm":
-                raise ValueError("a causal_lm has one template, with the set's task: leave both prompts out")
+                raise ValueError("a causal_lm reads a template, with the set's task: leave both prompts out")
+        if self.template is not None and self.kind != "causal_lm":
+            raise ValueError(f"`template` is {self.template}, and a {self.kind} reads none: set it to null")
         if (count := self.tensor_parallel) > 1 and not engine.tensor_parallel:
             raise ValueError(f"tensor_parallel is {count}, which the engine vllm alone can do: set it to 1")
         return self

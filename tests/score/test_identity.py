@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from decant.score.prompts import EmbeddingPrompts, Prompt, Prompts, make_prompts, pairs
+from decant.score.prompts import EmbeddingPrompts, Prompt, Prompts, make_prompts
+from decant.score.prompts.templates import Template
 from decant.score.settings import Teacher
 from decant.score.store.identity import CANONICAL, TASK, identity
 from decant.sources.references import resolve
@@ -49,8 +50,8 @@ def test_a_change_of_the_rerankers_code_makes_another_teacher(tmp_path: Path, mo
     folder = tiny.qwen3(tmp_path / "model", embedding=False)
     teacher = tiny.teacher("causal_lm", "transformers", folder, 300)
     before = identity_of(teacher, folder)
-    body = pairs.body
-    monkeypatch.setattr(pairs, "body", lambda task, query, document: body(task, query, document.lower()))
+    texts = Template.texts
+    monkeypatch.setattr(Template, "texts", lambda self, task, query, text: texts(self, task, query, text.lower()))
     after = identity_of(teacher, folder)
     assert after["tokens"] != before["tokens"]
     assert after["prompts"] == before["prompts"]  # whose placeholders do not show it

@@ -14,7 +14,7 @@ from decant.data.sets import Task
 from decant.errors import DecantError
 from decant.models.limits import own_limit
 from decant.score.prompts import CrossEncoderPrompts, EmbeddingPrompts, RerankerPrompts
-from decant.score.prompts.pairs import PREFIX, SUFFIX
+from decant.score.prompts.templates import QWEN3
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
 
@@ -106,8 +106,8 @@ def test_the_reranker_cuts_the_document_alone(
     prompts = reranker_prompts
     [prompt] = prompts.build([(query, document)], task)
     assert len(prompt.ids) <= prompts.max_length
-    assert prompt.ids[: len(prompts.prefix)] == prompts.tokenizer.encode(PREFIX, add_special_tokens=False)
-    assert prompt.ids[-len(prompts.suffix) :] == prompts.tokenizer.encode(SUFFIX, add_special_tokens=False)
+    assert prompt.ids[: len(prompts.prefix)] == prompts.tokenizer.encode(QWEN3.prefix, add_special_tokens=False)
+    assert prompt.ids[-len(prompts.suffix) :] == prompts.tokenizer.encode(QWEN3.suffix[0], add_special_tokens=False)
     body = prompts.tokenizer.decode(prompt.ids[len(prompts.prefix) : -len(prompts.suffix)])
     head = f"<Instruct>: {task or 'Given a web search query, retrieve relevant passages that answer the query'}\n"
     head += f"<Query>: {query}\n<Document>: "

@@ -1,4 +1,4 @@
-"""The real vLLM engine gives the scores of the plain library, on tiny Qwen3 models and on MiniLM.
+"""The real vLLM engine gives the scores of the plain library, on tiny Qwen3, Qwen2 and Gemma models and on MiniLM.
 
 Run by `make test-vllm`, which makes the environment that it needs.
 """
@@ -14,6 +14,7 @@ from decant.score.engines import REFERENCE
 from decant.score.teacher import TeacherScorer
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
+from tests.support import tiny_rerankers
 
 pytestmark = pytest.mark.vllm
 
@@ -37,9 +38,12 @@ CASES = {
     # name: kind, how the model is made, the largest difference allowed
     "qwen3-embedding": ("bi_encoder", lambda folder: tiny.qwen3(folder, embedding=True), 1e-5),
     "qwen3-reranker": ("causal_lm", lambda folder: tiny.qwen3(folder, embedding=False), 1e-4),
+    "gemma": ("causal_lm", tiny_rerankers.gemma, 1e-4),
+    "mxbai": ("causal_lm", tiny_rerankers.qwen2, 1e-4),
     "minilm": ("bi_encoder", lambda _: resolve(tiny.MINILM), 1e-5),
     "minilm-cross-encoder": ("cross_encoder", tiny.minilm_cross_encoder, 1e-4),
 }
+TEMPLATES = {"gemma", "mxbai"}  # cases of the template of their name
 
 
 class Engines:
@@ -55,7 +59,9 @@ class Engines:
             folder = self.folder / case
             ready = folder if folder.exists() else make(folder)
             name = REFERENCE[kind] if engine == "plain" else engine
-            self.teachers[case, engine] = tiny.scorer(kind, name, ready, 400)
+            self.teachers[case, engine] = tiny.scorer(
+                kind, name, ready, 400, template=case if case in TEMPLATES else None
+            )
         return self.teachers[case, engine].score(*pairs, TASK)
 
 
@@ -97,3 +103,15 @@ def test_answers_of_several_tokens_stop_it(tmp_path: Path) -> None:
     tiny.tokenizer(folder, embedding=False, words=["fever", "wart"])
     with pytest.raises(DecantError, match="must be one token"):
         tiny.scorer("causal_lm", "vllm", folder, 400).score(["a"], ["b"])
+
+
+def test_a_template_of_another_architecture_stops_it(tmp_path: Path) -> None:
+    folder = tiny.qwen3(tmp_path / "model", embedding=False)
+    with pytest.raises(DecantError, match=r"of the template mxbai must be a qwen2, and .* is a qwen3"):
+        tiny.scorer("causal_lm", "vllm", folder, 400, template="mxbai").score(["a"], ["b"])
+
+
+def test_a_head_in_modules_stops_it(tmp_path: Path) -> None:
+    folder = tiny.modular_cross_encoder(tmp_path)
+    with pytest.raises(DecantError, match=r"must be a \.\.\.ForSequenceClassification, and the head of"):
+        tiny.scorer("cross_encoder", "vllm", folder, 400).score(["a"], ["b"])

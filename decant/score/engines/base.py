@@ -17,7 +17,8 @@ from decant.score.settings import Teacher
 # the callable, which returns by name what has been added since its last call.
 #
 # From prompts to embeddings of unit length, shape (prompts, dimension), for a bi_encoder; for a cross_encoder and a
-# causal_lm to raw scores, shape (prompts,): the logit, and logit(yes) − logit(no). float32, no activation.
+# causal_lm to raw scores, shape (prompts,): the logit, and logit(yes) − logit(no), or
+# logit(yes) alone as its template has it. float32, no activation.
 Forward: TypeAlias = Callable[[Sequence[Prompt]], Scores]
 
 

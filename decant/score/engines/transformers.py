@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
+from decant.errors import DecantError
 from decant.models.batches import by_tokens, token_budget
 from decant.models.load import load_causal_lm
 from decant.models.prefixes import PrefixTree, by_new_tokens, shares_prefixes
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward
-from decant.score.prompts import Prompt, RerankerPrompts
+from decant.score.prompts import Prompt, reranker_prompts
 from decant.score.settings import Teacher
 
 
@@ -54,15 +55,23 @@ def _in_order(
 
 
 def load(teacher: Teacher, folder: Path) -> Forward:
-    """A causal language model's logit(yes) − logit(no) behind the last token, computed in float32.
+    """A causal language model's logit(yes) − logit(no), or logit(yes), behind the last token, computed in float32.
 
     What several prompts of a batch begin with, such as the template and the query, is computed once, where the model's
     attention allows it (`decant.models.packing`).
+
+    Raises:
+        DecantError: the answers are not single tokens, or the model's logits are not the head's products alone.
     """
-    prompts = RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)
+    prompts = reranker_prompts(teacher, folder)
     model = load_causal_lm(folder, dtype=teacher.dtype, trust_remote_code=teacher.trust_remote_code)
+    if getattr(model.config.get_text_config(), "final_logit_softcapping", None) is not None:
+        raise DecantError(
+            f"teacher: the model of {folder} bends its logits (final_logit_softcapping), and scores are raw logits",
+            "choose a model without it, such as BAAI/bge-reranker-v2-gemma",
+        )
     head = model.get_output_embeddings().weight
-    direction = head[prompts.yes].float() - head[prompts.no].float()
+    direction = head[prompts.yes].float() - (0 if prompts.no is None else head[prompts.no].float())
     pad = prompts.tokenizer.pad_token_id or 0
     budget = token_budget(model, teacher.batch_tokens)
     decoder = model.get_decoder()

@@ -15,8 +15,7 @@ from decant.files import read_json
 from decant.models.limits import own_limit
 from decant.models.scorer import Scores
 from decant.score.engines.base import Forward
-from decant.score.prompts import Prompt, RerankerPrompts
-from decant.score.prompts.pairs import NO, YES
+from decant.score.prompts import Prompt, reranker_prompts
 from decant.score.settings import Teacher
 
 OLDEST = (0, 18)
@@ -85,19 +84,16 @@ def load(teacher: Teacher, folder: Path) -> Forward:
     if on_cpu:
         options["block_size"] = 32  # 128 by default, longer than a template: nothing would ever be shared
     if teacher.kind == "causal_lm":
-        RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code)  # refuses answers of several tokens
+        template = reranker_prompts(teacher, folder).template  # refuses answers of several tokens
         model_type = read_json(folder / "config.json").get("model_type")
-        if model_type != "qwen3":
+        if model_type != template.vllm_type:
             raise DecantError(
-                f"teacher: on vLLM a causal_lm must be a Qwen3, and {folder} is a {model_type}",
+                f"teacher: on vLLM a causal_lm of the template {teacher.template or 'qwen3'} must be a "
+                f"{template.vllm_type}, and {folder} is a {model_type}",
                 "set teacher.engine to transformers",
             )
         options["enable_prefix_caching"] = True  # the template and the query, once for all of a query's candidates
-        options["hf_overrides"] = {
-            "architectures": ["Qwen3ForSequenceClassification"],
-            "classifier_from_token": [NO, YES],
-            "is_original_qwen3_reranker": True,
-        }
+        options["hf_overrides"] = dict(template.vllm)
     start = time.perf_counter()
     try:
         model = LLM(

@@ -9,9 +9,19 @@ from pathlib import Path
 from decant.score.prompts.base import Item, Prompt, Prompts
 from decant.score.prompts.embedding import EmbeddingPrompts
 from decant.score.prompts.pairs import CrossEncoderPrompts, RerankerPrompts
+from decant.score.prompts.templates import TEMPLATES
 from decant.score.settings import Teacher
 
-__all__ = ["CrossEncoderPrompts", "EmbeddingPrompts", "Item", "Prompt", "Prompts", "RerankerPrompts", "make_prompts"]
+__all__ = [
+    "CrossEncoderPrompts",
+    "EmbeddingPrompts",
+    "Item",
+    "Prompt",
+    "Prompts",
+    "RerankerPrompts",
+    "make_prompts",
+    "reranker_prompts",
+]
 
 
 def make_prompts(teacher: Teacher, folder: Path) -> Prompts:
@@ -19,5 +29,16 @@ def make_prompts(teacher: Teacher, folder: Path) -> Prompts:
     code = teacher.trust_remote_code
     if teacher.kind == "bi_encoder":
         return EmbeddingPrompts(folder, teacher.max_length, teacher.query_prompt, teacher.document_prompt, code)
-    build = CrossEncoderPrompts if teacher.kind == "cross_encoder" else RerankerPrompts
-    return build(folder, teacher.max_length, code)
+    if teacher.kind == "cross_encoder":
+        return CrossEncoderPrompts(folder, teacher.max_length, code)
+    return reranker_prompts(teacher, folder)
+
+
+def reranker_prompts(teacher: Teacher, folder: Path) -> RerankerPrompts:
+    """What builds the prompts of a causal_lm by its template.
+
+    Raises:
+        DecantError: an answer of the template is not one token of the model's.
+    """
+    template = TEMPLATES[teacher.template or "qwen3"]
+    return RerankerPrompts(folder, teacher.max_length, teacher.trust_remote_code, template)

@@ -1,22 +1,13 @@
 """What models read that take query and document together: cross-encoders, and causal language models as rerankers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from decant.errors import DecantError
 from decant.score.prompts.base import Item, Prompt, Prompts
-
-# The template of Qwen3-Reranker, from its model card (https://huggingface.co/Qwen/Qwen3-Reranker-8B).
-SYSTEM = (
-    "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
-    'Note that the answer can only be "yes" or "no".'
-)
-PREFIX = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
-SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-DEFAULT_TASK = "Given a web search query, retrieve relevant passages that answer the query"
-YES, NO = "yes", "no"
+from decant.score.prompts.templates import QWEN3, Template
 
 
 class CrossEncoderPrompts(Prompts):
@@ -61,43 +52,51 @@ class CrossEncoderPrompts(Prompts):
         return [len(row) for row in self._ids(queries, add_special_tokens=False)]
 
 
-def body(task: str, query: str, document: str) -> str:
-    """The user's turn in the template of Qwen3-Reranker."""
-    return f"<Instruct>: {task or DEFAULT_TASK}\n<Query>: {query}\n<Document>: {document}"
-
-
 class RerankerPrompts(Prompts):
-    """The full template of Qwen3-Reranker, which a causal language model answers with yes or no.
+    """The full template of a reranker, which a causal language model answers with yes or no.
 
     Texts cannot forge the template: its special tokens, where they stand in a query, document or task, are read as
     the characters that they are written with.
+
+    Attributes:
+        yes: the token of the answer whose logit is the score.
+        no: the token of the answer whose logit is taken off it; None where none is.
     """
 
-    described: Mapping[str, str] = {"pair": PREFIX + body("{task}", "{query}", "{document}") + SUFFIX}
-
-    def __init__(self, folder: Path, max_length: int, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self, folder: Path, max_length: int, trust_remote_code: bool = False, template: Template = QWEN3
+    ) -> None:
         super().__init__(folder, max_length, trust_remote_code)
-        self.prefix: list[int] = self.tokenizer.encode(PREFIX, add_special_tokens=False)
-        self.suffix: list[int] = self.tokenizer.encode(SUFFIX, add_special_tokens=False)
+        self.template, self.described = template, template.described()
+        first = self.tokenizer.bos_token_id if template.starts else None
+        start = [] if first in (None, self.tokenizer.pad_token_id) else [first]
+        self.prefix: list[int] = start + self._fixed([template.prefix])
+        self.suffix: list[int] = self._fixed(template.suffix)
         self.plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
         self.plain.encode_special_tokens = True
         self.plain.no_truncation()
         self.plain.no_padding()
-        self.yes, self.no = (self._answer(word) for word in (YES, NO))
+        self.yes = self._answer(template.yes)
+        self.no = None if template.no is None else self._answer(template.no)
+
+    def _fixed(self, texts: Sequence[str]) -> list[int]:
+        return [token for text in texts for token in self.tokenizer.encode(text, add_special_tokens=False)]
 
     def _answer(self, word: str) -> int:
         ids: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
         if len(ids) != 1 or ids[0] == self.tokenizer.unk_token_id:
+            answers = " and ".join(filter(None, (self.template.yes, self.template.no)))
             raise DecantError(
                 f"the tokenizer reads the answer {word!r} as the tokens {ids}, and it must be one token",
-                "a causal_lm teacher must answer with the single tokens yes and no: choose another model",
+                f"the single tokens of this teacher.template are {answers}: choose the template of the model, or "
+                "another model",
             )
         return ids[0]
 
     def build(self, items: Sequence[Item], task: str) -> list[Prompt]:
         """See `Prompts.build`."""
         room = self._room()
-        bodies = self._encode([body(task, query, document) for query, document in items])
+        bodies = self._bodies(task, items)
         if any(len(ids) > room for ids in bodies):  # a query without room makes its pair too long, too
             self.refuse_long(list(dict.fromkeys(query for query, _ in items)), task)
         prompts = ([*self.prefix, *ids[:room], *self.suffix] for ids in bodies)
@@ -106,25 +105,39 @@ class RerankerPrompts(Prompts):
     def excess(self, queries: Sequence[str], task: str) -> list[int]:
         """See `Prompts.excess`."""
         # The space that ends a head joins the document's first word, so that a head of its own counts one token more.
-        heads = self._encode([body(task, query, "") for query in queries])
+        heads = self._bodies(task, [(query, "") for query in queries])
         return [max(0, len(ids) - self._room()) for ids in heads]
 
     def lengths(self, role: str, texts: Sequence[str], task: str) -> list[int]:
         """See `Prompts.lengths`; the template is counted with the query.
 
-        A word begins with the space before it, so a body is cut in two behind the colon that ends its head.
+        Where one text of the template holds both, it is cut in two behind the colon that ends its head, because a word
+        begins with the space before it.
         """
+        *before, last = self.template.body
         if role == "document":
-            return list(map(len, self._encode([f" {text}" for text in texts])))
-        heads = self._encode([body(task, query, "").removesuffix(" ") for query in texts])
-        return [len(ids) + self.max_length - self._room() for ids in heads]
+            head = " " if "{query}" in last else last.removesuffix("{document}")
+            return list(map(len, self._encode([head + text for text in texts])))
+        if "{query}" in last:
+            parts = [[self.template.texts(task, query, "")[0].removesuffix(" ")] for query in texts]
+        else:
+            parts = [self.template.texts(task, query, "")[: len(before)] for query in texts]
+        return [len(ids) + self.max_length - self._room() for ids in self._joined(parts)]
 
     def contexts(self, task: str) -> tuple[str, str]:
         """See `Prompts.contexts`."""
-        return task or DEFAULT_TASK, ""
+        return self.template.task(task), ""
 
     def _room(self) -> int:
         return self.max_length - len(self.prefix) - len(self.suffix)
+
+    def _bodies(self, task: str, items: Sequence[Item]) -> list[list[int]]:
+        return self._joined([self.template.texts(task, query, document) for query, document in items])
+
+    def _joined(self, parts: Sequence[Sequence[str]]) -> list[list[int]]:
+        """The ids of each pair's texts, one after another."""
+        ids = iter(self._encode([text for texts in parts for text in texts]))
+        return [[token for _ in texts for token in next(ids)] for texts in parts]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self.plain.encode_batch_fast(texts, add_special_tokens=False)]

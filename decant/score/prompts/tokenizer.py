@@ -86,8 +86,9 @@ class LightTokenizer:
     def __init__(self, backend: Tokenizer, special: Mapping[str, str], inputs: Sequence[str]) -> None:
         self.backend_tokenizer = backend
         self.model_input_names = list(inputs)
-        self.unk_token_id, self.pad_token_id = (
-            backend.token_to_id(special[name]) if name in special else None for name in ("unk_token", "pad_token")
+        self.unk_token_id, self.pad_token_id, self.bos_token_id = (
+            backend.token_to_id(special[name]) if name in special else None
+            for name in ("unk_token", "pad_token", "bos_token")
         )
         backend.no_padding()
         backend.no_truncation()
