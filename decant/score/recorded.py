@@ -40,7 +40,7 @@ def recorded_scores(track: str) -> Recorded | None:
         stage = lock["stages"][f"score@{track}"]
         teacher = Teacher.model_validate(stage["params"]["params.yaml"][f"{track}.teacher"])
         [md5] = [out["md5"] for out in stage["outs"] if out["path"] == str(paths.SCORES / track)]
-        adapted = [dep["md5"] for dep in stage["deps"] if dep["path"] == str(paths.TEACHERS / track)]
+        adapted = [dep["md5"] for dep in stage.get("deps", ()) if dep["path"] == str(paths.TEACHERS / track)]
     except (FileNotFoundError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return None
     return Recorded(md5, teacher, *adapted)
