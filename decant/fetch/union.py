@@ -32,7 +32,8 @@ def fetch_union(name: str, union: Union, datasets: Mapping[str, DataSet], folder
         cards = {member: fetch_set(member, datasets[member], path) for member, path in sets.items()}
         found = {member: card["splits"]["train"]["queries"] for member, card in cards.items()}
         for member, count in union.shares(found).items():
-            keep_some(sets[member] / "train.parquet", sample(found[member], count, union.seed))
+            if count < found[member]:
+                keep_some(sets[member] / "train.parquet", sample(found[member], count, union.seed))
         for split in SPLITS:
             files = {member: path / f"{split}.parquet" for member, path in sets.items()}
             _check_labels(name, split, files)
