@@ -28,7 +28,7 @@ class Adapt(Block):
     loss: Loss
     """What is learnt from them."""
     train: Train
-    """How it is learnt: the shared `train`, and what is different here; in one process."""
+    """How it is learnt: the shared `train`, and what is different here."""
 
 
 class Track(Block):
@@ -73,8 +73,6 @@ class Track(Block):
         if (adapting := self.adapting) is not None:
             for fault in adapting._faults():
                 raise ValueError(f"adapt: {fault}")
-            if adapting.train.processes > 1:
-                raise ValueError("adapt.train.processes: a teacher is adapted in one process: set it to 1")
         return self
 
     def _faults(self) -> Iterator[str]:

@@ -1,8 +1,6 @@
-"""Train a track's teacher before it teaches, where its params say so: score, draw n-tuples and train as for a student.
+"""Train a track's teacher before it teaches, where its params say so: score, draw n-tuples, train as for a student."""
 
-The scores of the model that teaches the teacher go into the score store, as any teacher's.
-"""
-
+import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,8 @@ from decant.kinds import TRACKS
 from decant.score.run import score_track
 from decant.score.work import Job
 from decant.train import job as train_job
-from decant.train.run import Outputs, train_track
+from decant.train.distributed import in_group
+from decant.train.run import Outputs, train_here, train_track
 from decant.triplets.run import write_tuples
 from stages import cli
 
@@ -22,31 +21,39 @@ READ = ("train", "replay")  # the splits that training reads
 
 def main(track: str) -> None:
     """Write data/teachers/<track>/: the adapted teacher, or a file that says that there is none."""
-    params, target = cli.params(), paths.TEACHERS / track
-    adapting = params.track(track).adapting
-    if adapting is None:
+    target = paths.TEACHERS / track
+    if (adapting := cli.params().track(track).adapting) is None:
         with atomic_folder(target) as folder:
             (folder / "README.md").write_text(f"{track}.adapt is null: the teacher is taken as it is.\n")
         return
-    params = params.model_copy(update={track: adapting})
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{track}-", suffix=".partial") as scratch:
-        scores, tuples = Path(scratch) / "scores" / track, Path(scratch) / "tuples.parquet"
-        job = Job.of(params, track)
+        params, training = cli.params().model_copy(update={track: adapting}), job_of(track, Path(scratch))
+        job, scores = Job.of(params, track), Path(scratch) / "scores" / track
         of_training = {name: source for name, source in job.sources.items() if name.partition(".")[0] in READ}
         score_track(replace(job, sources=of_training), scores, print)
-        draw, replayed = write_tuples(scores, adapting.triplets, tuples, params.seed, adapting.replay)
-        drawn = f"{draw.tuples} n-tuples of {draw.queries} queries, and {replayed} replayed"
-        print(f"{track}: the teacher is trained on {drawn}")
+        draw, replayed = write_tuples(scores, adapting.triplets, training.tuples, params.seed, adapting.replay)
+        drawn = f"{draw.tuples} n-tuples of {draw.queries} queries"
+        print(f"{track}: the teacher is trained on {drawn}, and {replayed} replayed")
         outputs = Outputs(target, *(Path(scratch) / name for name in ("baseline", "plots", "cost.json")))
-        training = replace(
-            train_job.Job.of(params, track, TRACKS[track], cli.student_folder(adapting.student)),
-            tuples=tuples,
-            scores=scores if adapting.teacher.embeddings else None,
-            resume=paths.RESUME / "adapt",
-        )
-        train_track(training, False, outputs, (), print)
+        command = ["-W", "ignore::FutureWarning", "-m", "stages.adapt", track, "--scratch", scratch]
+        train_track(training, False, outputs, command, print)
+
+
+def job_of(track: str, scratch: Path) -> train_job.Job:
+    """The training of the teacher, on what lies in a folder of the stage's own."""
+    params = cli.params().model_copy(update={track: cli.params().track(track).adapting})
+    job = train_job.Job.of(params, track, TRACKS[track], cli.student_folder(params.track(track).student))
+    scores = scratch / "scores" / track if job.scores else None
+    return replace(job, tuples=scratch / "tuples.parquet", scores=scores, resume=paths.RESUME / "adapt")
 
 
 if __name__ == "__main__":
-    cli.run_track("adapt", main, __doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("track", choices=TRACKS)
+    for option in ("--scratch", "--into", "--tuples"):  # how the processes of a group are started
+        parser.add_argument(option, type=Path, help=argparse.SUPPRESS)
+    parsed = parser.parse_args()
+    if parsed.into is None:
+        cli.run(f"adapt@{parsed.track}", lambda: main(parsed.track))
+    in_group(lambda: train_here(job_of(parsed.track, parsed.scratch), False, parsed.tuples, parsed.into, print))

@@ -38,10 +38,10 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
         after_alone = Point(1.0, in_domain, None)
         return [after_alone], after_alone
     splits, student = [read_split(path) for path in (job.dev, job.guard_dev)], job.params.student
+    after = weights(job.models.load(folder, trust_remote_code=student.trust_remote_code))
     model = job.models.make_student(student, job.folder, job.seed)
     scorer = job.models.make_scorer(model, job.batch_tokens)
     before = weights(model)
-    after = weights(job.models.load(folder, trust_remote_code=student.trust_remote_code))
 
     def measure() -> tuple[float, float]:
         own, guard = (evaluate(scorer, split).means()["map"] for split in splits)
@@ -63,8 +63,8 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
 
 
 def weights(model: nn.Module) -> Weights:
-    """A copy of a model's weights."""
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    """A copy of a model's weights, in the CPU's memory: a GPU may not have room for a large model three times."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
 
 
 @torch.no_grad()
@@ -72,7 +72,11 @@ def set_between(model: nn.Module, before: Weights, after: Weights, alpha: float)
     """Make a model's weights (1 − α) · before + α · after, in place; what is no floating-point number is after's."""
     current = model.state_dict()
     for name, end in after.items():
-        current[name].copy_(torch.lerp(before[name], end, alpha) if end.is_floating_point() else end)
+        kept = current[name]
+        if end.is_floating_point():
+            kept.copy_(torch.lerp(before[name].to(kept.device), end.to(kept.device), alpha))
+        else:
+            kept.copy_(end)
 
 
 def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[], tuple[float, float]]) -> list[Point]:

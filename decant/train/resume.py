@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers.base.trainer import BaseTrainer
 from torch import nn
 
 from decant.files import read_json, sha256, write_json
 from decant.train.distributed import is_main, wait_for_all
+from decant.train.lora import adapted
 
 CODE = ("train", "models")  # rooms: a training that goes on under other code could end elsewhere
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "tokenizers")
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "tokenizers", "peft")
 KEPT = 2
+TRAINED = "trained.safetensors"  # of a model with adapters: the weights that are not frozen
 ROOT = Path(__file__).parents[1]
 
 
@@ -109,8 +112,25 @@ class ResumableTrainer(BaseTrainer):  # type: ignore[misc]
     commit: Callable[[int], None]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
-        """The model alone: no model card, which the library would look up on the hub."""
-        self.model.save_pretrained(output_dir, create_model_card=False, safe_serialization=True)
+        """The model, or what is trained of one with adapters. The library would add a card, and ask the hub for it."""
+        assert output_dir is not None
+        if adapted(self.model):
+            weights = {name: weight.detach() for name, weight in self._trained().items()}
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save_file(weights, Path(output_dir) / TRAINED)
+        else:
+            self.model.save_pretrained(output_dir, create_model_card=False, safe_serialization=True)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        if not adapted(self.model):
+            super()._load_from_checkpoint(checkpoint_path)
+            return
+        saved = load_file(Path(checkpoint_path) / TRAINED)
+        for name, weight in self._trained().items():
+            weight.data.copy_(saved[name])
+
+    def _trained(self) -> dict[str, nn.Parameter]:
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)

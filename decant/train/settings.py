@@ -64,6 +64,19 @@ class Loss(Block):
         return self
 
 
+class Lora(Block):
+    """Low-rank adapters (LoRA): to each frozen matrix the product of two small ones is added, which are trained."""
+
+    rank: Positive = 16
+    """Rows of the first small matrix, and columns of the second."""
+    alpha: Rate = 32.0
+    """The product is multiplied by alpha / rank."""
+    dropout: Share = 0.0
+    """Of what goes into the first small matrix."""
+    targets: Annotated[list[str], Field(min_length=1)] | None = None
+    """The linear layers that get adapters, by the last part of their names, as `q_proj`; null is all of them."""
+
+
 class Train(Block):
     """How a student is trained. A track's own `train` holds what it sets differently."""
 
@@ -92,6 +105,8 @@ class Train(Block):
     average: Annotated[int, Field(ge=2)] | None = None
     """The mean of the weights at so many of the last evaluations is evaluated as well, and kept where it is the best;
     null takes none."""
+    lora: Lora | None = None
+    """Adapters, which alone are trained, with the head; null trains the whole model."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` takes bfloat16 on a GPU that has it, and float32 for a fresh head."""
     processes: Positive = 1

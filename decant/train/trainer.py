@@ -30,6 +30,7 @@ from decant.train.average import Average
 from decant.train.chunking import encode_in_chunks
 from decant.train.distributed import from_main, group_size, is_main, wait_for_all
 from decant.train.kind import TrainingKind
+from decant.train.lora import add_adapters, merge, merged
 from decant.train.losses import LOSSES
 from decant.train.precision import choose_precision, products_in_tf32
 from decant.train.resume import Checkpoints, step_of
@@ -130,6 +131,8 @@ def train_student(
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
+    if settings.lora is not None:
+        tell(f"training: {add_adapters(model, settings.lora)}")
     if settings.chunk is not None or not (packs(transformer_of(model)) or torch.cuda.is_available()):
         encode_in_chunks(model, settings.chunk)
     with tempfile.TemporaryDirectory(prefix="decant-train-") as scratch:
@@ -144,6 +147,7 @@ def train_student(
         trainer.remove_callback(ProgressCallback)
         trainer.commit = commit
         trainer.train(resume_from_checkpoint=str(last) if last else None)
+        merge(model)
         if len(average.steps) > 1:
             average.set(model)
             keep_best.at_mean = True
@@ -218,9 +222,11 @@ class _KeepBest(BaseEvaluator):  # type: ignore[misc]
             self.curves.average = point
         else:
             self.curves.dev.append(point)
-            self.average.add(steps, model)
-        if means["map"] > best:
-            model.save_pretrained(str(self.folder), create_model_card=False, safe_serialization=True)
+        with merged(model):
+            if not self.at_mean:
+                self.average.add(steps, model)
+            if means["map"] > best:
+                model.save_pretrained(str(self.folder), create_model_card=False, safe_serialization=True)
         return means
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ruamel.yaml import YAML
+from safetensors.torch import load_file
 
 from decant.errors import DecantError
 from decant.files import read_json
@@ -43,6 +45,28 @@ def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: 
     assert read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"] != before
 
 
+def test_two_processes_adapt_a_teacher_as_one_does_with_adapters_too(project: Project, tmp_path: Path) -> None:
+    """The other process reads what the stage has scored and drawn into a folder of its own."""
+    project = project.copy(tmp_path / "project")
+    found = []
+    for processes in (1, 2):
+
+        def recipe(params: Any, processes: int = processes) -> None:
+            params["reranker"]["adapt"]["train"].update(processes=processes, dropout=0.0, epochs=1, lora={"rank": 4})
+
+        project.edit_params(recipe)
+        said = project.run("python", "-m", "stages.adapt", "reranker", OMP_NUM_THREADS="1")
+        assert "layers have adapters of rank 4" in said
+        found.append(load_file(project.folder / "data/teachers/reranker/model.safetensors"))
+    alone, together = found
+    assert alone.keys() == together.keys()
+    assert not [name for name in alone if "lora" in name]
+    for name, value in together.items():
+        if not name.endswith(("key.bias", "classifier.bias")):  # without gradients but for rounding
+            assert torch.allclose(value, alone[name], rtol=0, atol=1e-5), name
+    assert not list((project.folder / "data/teachers").glob(".*.partial"))
+
+
 def changed(track: str, **block: Any) -> str:
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     with_adapted_teachers(params)
@@ -70,7 +94,8 @@ def changed(track: str, **block: Any) -> str:
             "adapt: loss.name is embed_distill, no loss of a cross_",
         ),
         ("embedding", {"adapt__teacher__embeddings": False}, "adapt: loss.name is embed_distill, which needs"),
-        ("embedding", {"adapt__train__processes": 2}, "adapt.train.processes: a teacher is adapted in one process"),
+        ("embedding", {"adapt__train__batch_size": 3, "adapt__train__processes": 2}, "adapt: train.processes: 2 proc"),
+        ("embedding", {"adapt__train__lora": {"rank": 0}}, "embedding.adapt.train.lora.rank: found 0"),
         ("embedding", {"adapt__student__head": "fresh"}, "embedding.adapt.student.head: unknown key"),
     ],
 )
