@@ -5,6 +5,7 @@ Interpolating between a model and its fine-tuned self keeps most of the gain and
 guard set from another domain. The choice sees no test split, and nothing of the out-of-domain set.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,9 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
         after_alone = Point(1.0, in_domain, None)
         return [after_alone], after_alone
     splits, student = [read_split(path) for path in (job.dev, job.guard_dev)], job.params.student
+    gc.collect()  # models refer to themselves: the trained one would stay in the GPU's memory, and so would the next
     after = weights(job.models.load(folder, trust_remote_code=student.trust_remote_code))
+    gc.collect()
     model = job.models.make_student(student, job.folder, job.seed)
     scorer = job.models.make_scorer(model, job.batch_tokens)
     before = weights(model)
