@@ -102,6 +102,16 @@ class Params(Block):
                     f"{track}.teacher.model is {block.teacher.model}, and {track}.adapt {given}: {adapted} is the "
                     "teacher that `adapt` trains, and the one needs the other"
                 )
+            if block.student.model == adapted and block.adapt is None:
+                raise ValueError(
+                    f"{track}.student.model is {adapted}, and {track}.adapt, which would train it, is null: set that, "
+                    "or name another model"
+                )
+            if block.student.model == adapted and block.mine is not None and block.mine.method != "bm25":
+                raise ValueError(
+                    f"{track}.mine.method is {block.mine.method}, which searches with the student, and that is "
+                    f"{adapted}, which is trained on what was mined: set it to bm25, or name another model"
+                )
             if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"

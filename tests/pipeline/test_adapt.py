@@ -31,16 +31,22 @@ def test_the_teachers_are_models_of_their_kinds_whose_scores_are_the_targets(pro
     assert not list((project.folder / "data/teachers").glob(".*.partial"))
 
 
+def test_a_student_is_made_of_its_teacher(project: Project) -> None:
+    assert read_json(project.folder / "models/embedding/config.json")["num_hidden_layers"] == 1
+
+
 def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: Project, tmp_path: Path) -> None:
     project = project.copy(tmp_path / "project")
-    assert ran(project.dvc("repro", "score@embedding", "triplets@reranker")) == set()
+    assert ran(project.dvc("repro", "score@embedding", "triplets@reranker", "evaluate_before@reranker")) == set()
 
     def slower(params: Any) -> None:
         params["reranker"]["adapt"]["train"]["epochs"] = 1
 
     before = read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"]
     project.edit_params(slower)
-    assert ran(project.dvc("repro", "triplets@reranker")) == {"adapt@reranker", "score@reranker", "triplets@reranker"}
+    assert ran(project.dvc("repro", "triplets@reranker", "evaluate_before@reranker")) == {
+        f"{stage}@reranker" for stage in ("adapt", "score", "triplets", "evaluate_before")
+    }
     assert read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"] != before
 
 
@@ -77,6 +83,16 @@ def changed(track: str, **block: Any) -> str:
 @pytest.mark.parametrize(
     ("track", "changes", "message"),
     [
+        (
+            "reranker",
+            {"adapt": None, "teacher__model": "path:models/other"},
+            "reranker.student.model is path:data/teachers/reranker, and reranker.adapt, which would train it, is null",
+        ),
+        (
+            "embedding",
+            {"mine": {"method": "both"}},
+            "embedding.mine.method is both, which searches with the student, and that is path:data/teachers/embedding",
+        ),
         ("embedding", {"adapt": None}, "embedding.adapt is null: path:data/teachers/embedding is the teacher that"),
         (
             "reranker",

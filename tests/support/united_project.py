@@ -63,7 +63,10 @@ def with_a_union(params: Any) -> None:
 
 
 def with_adapted_teachers(params: Any) -> None:
-    """The embedding track's teacher is its whole model, the reranker's a cross-encoder that is made here."""
+    """The embedding track's teacher is its whole model, the reranker's a cross-encoder that is made here.
+
+    Each student is its teacher's first layer.
+    """
     for track, kind in (("embedding", "bi_encoder"), ("reranker", "cross_encoder")):
         block = params[track]
         keys = ("teacher", "student", "triplets", "loss", "train")
@@ -77,6 +80,9 @@ def with_adapted_teachers(params: Any) -> None:
             "max_length": 64,
             "embeddings": kind == "bi_encoder",
         }
+        block["student"].update(model=f"path:data/teachers/{track}", layers=[0])
+        del block["student"]["sha256"]
+    params["reranker"]["student"]["head"] = "keep"
     params["reranker"]["loss"]["teacher_scale"] = 1.0
 
 
@@ -100,4 +106,5 @@ def _build(project: Project) -> None:
         "evaluate_teacher@embedding",
         "overlap@embedding",
         "triplets@reranker",
+        "evaluate_before@reranker",
     )
