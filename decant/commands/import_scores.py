@@ -34,9 +34,7 @@ def import_scores(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="of a text file, such as gbk")] = None,
     corpus: Annotated[Path | None, typer.Option(help="the texts that rows name by ids alone (id, text)")] = None,
-    teacher: Annotated[
-        int | None, typer.Option(help="of an ensemble, the number of the one that made them")
-    ] = None,
+    teacher: Annotated[int | None, typer.Option(help="of an ensemble, the number of the one that made them")] = None,
 ) -> None:
     """Take the raw scores of a file into the score store, as those of the track's teacher.
 
