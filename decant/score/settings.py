@@ -161,10 +161,10 @@ class Ensemble(Block):
 
     @model_validator(mode="after")
     def _possible(self) -> "Ensemble":
-        if len(self.ensemble) < 2:
+        if (count := len(self.ensemble)) < 2:
             raise ValueError(
-                f"`ensemble` lists {len(self.ensemble)} teachers, and two or more make one: add one, or put the keys "
-                "of a single teacher in the place of `ensemble`"
+                f"`ensemble` lists {count} teacher{'s' * (count != 1)}, and two or more make one: add one, or put the "
+                "keys of a single teacher in the place of `ensemble`"
             )
         for number, member in enumerate(self.ensemble, 1):
             if member.embeddings:
