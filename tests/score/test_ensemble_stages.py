@@ -19,14 +19,14 @@ FOLDER = "data/scores/reranker"
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project of a planted reranker and MiniLM, scored; what it said is kept beside it."""
+    """A project of a planted embedding model and MiniLM, scored; what it said is kept beside it."""
 
     def several(params: Any) -> None:
         block = params["reranker"]
         minilm = {"kind": "bi_encoder", "engine": "sentence-transformers", "model": tiny.MINILM, "max_length": 64}
         block["teacher"] = {"ensemble": [{"weight": 2, **block["teacher"]}, minilm]}
 
-    project = make_project(tmp_path_factory.mktemp("scored") / "p", "causal_lm", "transformers", several)
+    project = make_project(tmp_path_factory.mktemp("scored") / "p", "bi_encoder", "sentence-transformers", several)
     (project.folder / "said").write_text(stage(project, "score", "reranker"))
     return project
 
@@ -35,7 +35,10 @@ def test_the_stages_behind_score_read_the_joint_scores(scored: Project) -> None:
     said = (scored.folder / "said").read_text()
     assert said.index("teacher 1 of 2 (path:teacher)") < said.index(f"teacher 2 of 2 ({tiny.MINILM})")
     cost = json.loads((scored.folder / "data/cost/reranker/teacher.json").read_text())
-    assert sorted(engine.split()[0] for engine in cost["engines"]) == ["sentence-transformers", "transformers"]
+    own = [json.loads((scored.folder / FOLDER / f"members/{number}/manifest.json").read_text()) for number in (1, 2)]
+    texts = sum(file["unique_texts"] for manifest in own for file in manifest["files"].values())
+    [figures] = cost["engines"].values()  # one engine on one machine has run both
+    assert figures["prompts"] > texts
     stage(scored, "evaluate", "reranker", "teacher")
     rows: dict[int, list[dict[str, Any]]] = {}
     for pair in read_scores(scored.folder / FOLDER, "test_in_domain").to_pylist():
