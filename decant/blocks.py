@@ -1,7 +1,7 @@
 """What all blocks of params.yaml are made of."""
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -40,3 +40,11 @@ class OneOf:
         if value not in self.names:
             raise ValueError(f"{value!r} is no {self.what}: choose {' or '.join(self.names)}")
         return value
+
+
+def blocks_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The blocks that a field's annotation speaks of, in its order: of `list[A] | B | None` A and B."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from blocks_in(part)

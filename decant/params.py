@@ -4,19 +4,19 @@ import difflib
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from decant import paths
-from decant.blocks import Block, NullIsEmpty, Seed
+from decant.blocks import Block, NullIsEmpty, Seed, blocks_in
 from decant.errors import DecantError
 from decant.evaluate.settings import Baselines, Evaluate
 from decant.fetch.settings import DataSet, Union
 from decant.kinds import TRACKS
 from decant.report.settings import ReportSettings
-from decant.score.settings import StoreSettings
+from decant.score.settings import FORMS, StoreSettings
 from decant.tracks import Track, track_settings
 from decant.train.settings import Train
 
@@ -96,10 +96,11 @@ class Params(Block):
                     "the others' test splits"
                 )
             adapted = f"path:{paths.TEACHERS / track}"
-            if (block.adapt is not None) != (block.teacher.model == adapted):
+            models = [member.model for member in block.teacher.members]
+            if (block.adapt is not None) != (adapted in models):
                 given = "trains one" if block.adapt else "is null"
                 raise ValueError(
-                    f"{track}.teacher.model is {block.teacher.model}, and {track}.adapt {given}: {adapted} is the "
+                    f"{track}.teacher.model is {' and '.join(models)}, and {track}.adapt {given}: {adapted} is the "
                     "teacher that `adapt` trains, and the one needs the other"
                 )
             if block.student.model == adapted and block.adapt is None:
@@ -215,7 +216,7 @@ def check_params(content: dict[str, Any], name: str = "params.yaml") -> Params:
 
 def _explain(fault: Any, content: dict[str, Any]) -> str | None:
     """A fault in one line; None for one that is told at its own place, in the shared training settings."""
-    location = fault["loc"]
+    location = tuple(part for part in fault["loc"] if part not in FORMS)
     path = ".".join(str(part) for part in location)
     if fault["type"] == "missing":
         return f"{path}: missing; docs/params.md says what it may be"
@@ -232,10 +233,10 @@ def _explain(fault: Any, content: dict[str, Any]) -> str | None:
 
 def _keys_at(location: tuple[Any, ...]) -> list[str]:
     """The keys that the schema has at a place; a set's name, under `datasets`, leads to `DataSet`."""
-    block: type[BaseModel] = schema()
+    blocks: list[type[BaseModel]] = [schema()]
     for part in location:
-        field = block.model_fields.get(part)
+        fields = [block.model_fields[part] for block in blocks if part in block.model_fields]
         named = Union if location[0] == "unions" else DataSet
-        kinds = [named] if field is None else [field.annotation, *get_args(field.annotation)]
-        block = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), block)
-    return list(block.model_fields)
+        if not isinstance(part, int):  # a place in a list
+            blocks = [block for field in fields for block in blocks_in(field.annotation)] if fields else [named]
+    return [key for block in blocks for key in block.model_fields]

@@ -10,7 +10,7 @@ from decant.blocks import Amount, Block
 from decant.fetch.settings import Mine
 from decant.kinds import TRACKS, Kind
 from decant.models.settings import Student
-from decant.score.settings import Teacher
+from decant.score.settings import Teachers
 from decant.train.losses import LOSSES
 from decant.train.settings import Loss, Train
 from decant.triplets.settings import Triplets
@@ -19,8 +19,8 @@ from decant.triplets.settings import Triplets
 class Adapt(Block):
     """How the track's teacher is trained before it teaches: as a student of another teacher, on the same sets."""
 
-    teacher: Teacher
-    """The model that teaches the teacher; it may be the same model, untouched."""
+    teacher: Teachers
+    """The model that teaches the teacher, or several; it may be the same model, untouched."""
     student: SerializeAsAny[Student]
     """The model that becomes the teacher."""
     triplets: Triplets
@@ -48,8 +48,8 @@ class Track(Block):
     """Where candidates are searched for; null for sets that have them."""
     adapt: Adapt | None = None
     """How the teacher is trained first; null takes it as it is."""
-    teacher: Teacher
-    """The model whose scores are the targets. One that `adapt` trains is `path:data/teachers/<track>`."""
+    teacher: Teachers
+    """The model whose scores are the targets, or several. One that `adapt` trains is `path:data/teachers/<track>`."""
     student: SerializeAsAny[Student]
     """The model that is trained."""
     triplets: Triplets

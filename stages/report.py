@@ -28,7 +28,8 @@ def main() -> None:
 def read(params: Params, track: str) -> TrackResults:
     """What the other stages have written of a track."""
     block, untouched = params.track(track), params.baselines.model
-    roles = {"is_teacher": untouched == block.teacher.model, "is_student": untouched == block.student.model}
+    teachers = [teacher.model for teacher in block.teacher.members]
+    roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
         curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},

@@ -8,13 +8,14 @@ import typer
 
 from decant.commands.options import columns_of
 from decant.commands.plan import job_of
+from decant.errors import DecantError
 from decant.processes import run_main
 
 if TYPE_CHECKING:
     from decant.fetch.scored import ScoredFile
     from decant.fetch.scored_run import ScoredRun
     from decant.score.store.taking import Taken
-    from decant.score.work import Work
+    from decant.score.work import Job, Work
 
 SHOWN = 3  # places
 
@@ -33,6 +34,7 @@ def import_scores(
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="of a text file, such as gbk")] = None,
     corpus: Annotated[Path | None, typer.Option(help="the texts that rows name by ids alone (id, text)")] = None,
+    teacher: Annotated[int | None, typer.Option(help="of an ensemble, the number of the one that made them")] = None,
 ) -> None:
     """Take the raw scores of a file into the score store, as those of the track's teacher.
 
@@ -50,7 +52,7 @@ def import_scores(
         from decant.score.work import open_work
 
         mapped = columns_of(columns)
-        with open_work(job_of(track), print) as work:
+        with open_work(_job(track, teacher), print) as work:
             paths = list(dict.fromkeys(split.path for split in work.splits.values()))
             scored = open_scored(
                 file, paths, layout=format_ or "auto", columns=mapped, encoding=encoding, corpus=corpus
@@ -61,6 +63,20 @@ def import_scores(
             print(f"{track}{line}")
 
     run_main("decant import", main)
+
+
+def _job(track: str, number: int | None) -> "Job":
+    """The job of a track's teacher; of an ensemble, that of the teacher of this number."""
+    members = job_of(track).of_members
+    if number is None and len(members) == 1:
+        number = 1
+    if number is None or not 1 <= number <= len(members):
+        raise DecantError(
+            f"{track} has {len(members)} teacher{'s' * (len(members) > 1)}, and "
+            + ("nothing says whose scores these are" if number is None else f"--teacher is {number}"),
+            f"set --teacher to the number of the one that made them: {', '.join(members)}",
+        )
+    return list(members.values())[number - 1]
 
 
 def _counts(work: "Work", scored: "ScoredFile | ScoredRun", taken: "Taken") -> Iterator[str]:
@@ -104,11 +120,10 @@ def _outlook(work: "Work") -> str:
 
 def _engine_hint(work: "Work") -> str:
     """What to do where `score` would ask for an engine that nobody needs."""
-    from decant.errors import DecantError
     from decant.score.engines.base import engine_version
 
     try:
-        engine_version(work.job.teacher)
+        engine_version(work.teacher)
     except DecantError as error:
         return f" ({error.problem}: run `score` with DECANT_TEACHER=never)"
     return ""

@@ -11,7 +11,7 @@ import typer
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
-from decant.blocks import OneOf
+from decant.blocks import Block, OneOf, blocks_in
 from decant.processes import run_main
 
 PAGE = Path("docs/params.md")
@@ -59,28 +59,40 @@ def tables() -> str:
 
 
 def _block(path: str, block: type[BaseModel], shown: dict[str, str]) -> Iterator[str]:
-    """The table of a block, then those of the blocks in it; a block like an earlier one is named, not repeated."""
+    """The table of a block, then those of the blocks in it; what is like an earlier one is named, not repeated."""
     fields = block.model_fields
-    likeness = repr([(name, field.annotation) for name, field in fields.items()])
+    likeness = _likeness(block)
     yield from (f"## {f'`{path}`' if path else 'The whole file'}", "")
     yield " ".join((block.__doc__ or "").split("\n\n")[0].split())
     if likeness in shown:
         yield from (f"Its keys are those of `{shown[likeness]}`.", "")
         return
     shown[likeness] = path
+    base = next((base for base in block.__mro__[1:] if issubclass(base, Block) and _likeness(base) in shown), None)
+    if base is not None:
+        yield f"It has the keys of `{shown[_likeness(base)]}`, and these:"
+        fields = {name: field for name, field in fields.items() if name not in base.model_fields}
     yield ""
-    inner: dict[str, type[BaseModel]] = {}
+    inner: list[tuple[str, type[BaseModel]]] = []
     for name, field in fields.items():
-        blocks = list(_blocks_in(field.annotation))
-        key = f"{path}.{name}".lstrip(".")
-        inner |= {f"{key}.NAME" if get_origin(field.annotation) is dict else key: block for block in blocks}
+        blocks = list(blocks_in(field.annotation))
+        key = f"{path.partition(' ')[0]}.{name}".lstrip(".")
+        origin = get_origin(field.annotation)
+        key += ".NAME" if origin is dict else ".NUMBER" if origin is list else ""
+        inner += [(key if one is blocks[0] else f"{key} ({one.__name__})", one) for one in blocks]
+        kinds = "a list of blocks" if origin is list else "a block"
         nullable = ", or null" if type(None) in get_args(field.annotation) else ""
-        allowed = f"a block{nullable}" if blocks else _allowed(field.annotation, field.metadata)
+        allowed = f"{kinds}{nullable}" if blocks else _allowed(field.annotation, field.metadata)
         text = f"- `{name}` ({allowed}; {_default(field)}). {field.description or ''}"
         yield from textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     yield ""
-    for key, one in inner.items():
+    for key, one in inner:
         yield from _block(key, one, shown)
+
+
+def _likeness(block: type[BaseModel]) -> str:
+    """What two blocks of the same keys have in common."""
+    return repr([(name, field.annotation) for name, field in block.model_fields.items()])
 
 
 def _default(field: FieldInfo) -> str:
@@ -90,13 +102,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "default as below"
     return f"default `{value if isinstance(value, str) else json.dumps(value)}`"
-
-
-def _blocks_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _blocks_in(part)
 
 
 def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:

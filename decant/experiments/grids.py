@@ -140,7 +140,7 @@ def digest(params: Params, track: str) -> str:
     block = params.track(track)
     unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard: {"test"}}
     decides = {
-        "track": block.model_dump(exclude={"teacher": SPEED}),
+        "track": block.model_dump(exclude={"teacher": {**dict.fromkeys(SPEED, True), "ensemble": {"__all__": SPEED}}}),
         "datasets": {
             member: params.datasets[member].model_dump(exclude=_undecided(params.datasets[member], splits))
             for name, splits in unread.items()

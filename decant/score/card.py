@@ -1,7 +1,7 @@
 """The data card of a folder of teacher scores, which `datasets.load_dataset` reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +13,39 @@ def data_card(manifest: Mapping[str, Any]) -> str:
     loader, strict = jinja2.FileSystemLoader(Path(__file__).parent), jinja2.StrictUndefined
     environment = jinja2.Environment(loader=loader, undefined=strict, trim_blocks=True, keep_trailing_newline=True)
     environment.filters["mean"] = lambda value: "–" if value is None else f"{value:.4f}"
-    identity = manifest["identity"]
-    score = {
+    files = {Path(name).stem: file for name, file in manifest["files"].items()}
+    whose = {"members": _members(manifest["members"])} if "members" in manifest else _of_one(manifest, files)
+    return environment.get_template("card.md.j2").render({"embeddings": None, **manifest, "splits": files, **whose})
+
+
+def _of_one(manifest: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card says of one teacher's scores."""
+    origins = {_origin(origin) for file in files.values() for origin in file["origins"]}
+    return {
+        "members": (),
+        "rendered": json.dumps(manifest["rendered"], indent=2, ensure_ascii=False),
+        "score": _score(manifest["identity"]),
+        "engines": ", ".join(sorted(origins)),
+        "cut": [
+            {"name": name, "what": what, **count}
+            for name, file in files.items()
+            for what, count in file["cut"].items()
+            if count["cut"]
+        ],
+    }
+
+
+def _members(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the card says of each teacher of an ensemble."""
+    return [{**member, "score": _score(member["identity"])} for member in members]
+
+
+def _score(identity: Mapping[str, Any]) -> str:
+    return {
         "bi_encoder": f"cosine of the embeddings (kept in {identity['embeddings']})",
         "cross_encoder": "the model's raw logit",
         "causal_lm": _answers(*(identity.get("prompts") or {}).get("answers", ("yes", "no"))),
     }[identity["kind"]]
-    origins = {_origin(origin) for file in manifest["files"].values() for origin in file["origins"]}
-    return environment.get_template("card.md.j2").render(
-        {
-            "embeddings": None,
-            **manifest,
-            "splits": {Path(name).stem: file for name, file in manifest["files"].items()},
-            "rendered": json.dumps(manifest["rendered"], indent=2, ensure_ascii=False),
-            "score": score,
-            "engines": ", ".join(sorted(origins)),
-            "cut": [
-                {"name": Path(name).stem, "what": what, **count}
-                for name, file in manifest["files"].items()
-                for what, count in file["cut"].items()
-                if count["cut"]
-            ],
-        }
-    )
 
 
 def _answers(yes: str, no: str | None) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,29 +23,25 @@ from decant.score.store.complete import Positions, SplitScores
 BINS = 20
 QUARANTINE = "quarantine.jsonl"
 
+Labels: TypeAlias = npt.NDArray[np.int8]  # shape (pairs,), −1 for none
 
-def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
+
+def write_scores(split: SplitScores, scores: Scores, path: Path) -> dict[str, Any]:
     """Write the pairs of a completed split that have a score; return what the manifest says of the Parquet file.
+
+    Args:
+        split: whose scores they are.
+        scores: of its pairs, NaN where there is none, shape (pairs,).
+        path: of the file.
 
     Raises:
         DecantError: the scores cannot be right; see `decant.score.sanity`.
     """
-    scores = split.scores()
     there = split.positions >= 0
-    labels = [np.empty(0, dtype=np.int8)]
-    order = Order()
-    queries = 0
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for places, batch in split.pairs_at(np.flatnonzero(there)):
-            score = scores[places]
-            writer.write_batch(pa.record_batch([*batch.columns, pa.array(score)], schema=SCHEMA))
-            row = batch.column("row").to_numpy()
-            labels.append(batch.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
-            queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
-            order.add(row, labels[-1], score)
+    queries, label, order = write_pairs(split.pairs_at(np.flatnonzero(there)), scores, path)
     check_values(split.distinct(scores), path.stem)
     order.check(path.stem)
-    score, label = scores[there], np.concatenate(labels)
+    score = scores[there]
     origins = split.stored.pairs.origins(split.positions[there])
     return {
         "sha256": sha256(path),
@@ -54,10 +50,34 @@ def write_scores(split: SplitScores, path: Path) -> dict[str, Any]:
         "unique_texts": split.unique_texts,
         "quarantined": int((~there).sum()),
         "cut": _cut(split),
-        "scores": _statistics(score, label),
-        "histogram": _histogram(score, label),
+        "scores": statistics(score, label),
+        "histogram": histogram(score, label),
         "origins": [{**json.loads(origin), "pairs": count} for origin, count in origins.items()],
     }
+
+
+def write_pairs(
+    pairs: Iterable[tuple[Positions, pa.RecordBatch]], scores: Scores, path: Path
+) -> tuple[int, Labels, Order]:
+    """Write pairs with their scores; return the number of their queries, their labels, and how they are ordered.
+
+    Args:
+        pairs: places in `scores`, and the pairs of `decant.data.pairs.PAIRS` that stand there, row by row.
+        scores: shape (all pairs,).
+        path: of the Parquet file.
+    """
+    labels = [np.empty(0, dtype=np.int8)]
+    order = Order()
+    queries = 0
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for places, batch in pairs:
+            score = scores[places]
+            writer.write_batch(pa.record_batch([*batch.columns, pa.array(score)], schema=SCHEMA))
+            row = batch.column("row").to_numpy()
+            labels.append(batch.column("label").fill_null(-1).to_numpy(zero_copy_only=False))
+            queries += int(np.count_nonzero(np.diff(row, prepend=-1)))
+            order.add(row, labels[-1], score)
+    return queries, np.concatenate(labels), order
 
 
 def _cut(split: SplitScores) -> dict[str, dict[str, Any]]:
@@ -152,7 +172,8 @@ def write_quarantine(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float | None]:
+def statistics(scores: Scores, labels: Labels) -> dict[str, float | None]:
+    """Quantiles, mean and deviation of scores, and the means of those with a label above 0, and of 0."""
     quantiles = np.quantile(scores, [0.05, 0.5, 0.95])
     values = {
         "min": scores.min(),
@@ -166,7 +187,7 @@ def _statistics(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, float
     return {name: None if value is None else round(float(value), 6) for name, value in values.items()}
 
 
-def _histogram(scores: Scores, labels: npt.NDArray[np.int8]) -> dict[str, list[float]]:
+def histogram(scores: Scores, labels: Labels) -> dict[str, list[float]]:
     """Counts in bins of equal width, of all scores and of those of positives; `edges` has one more than the counts."""
     counts, edges = np.histogram(scores, bins=BINS)
     positives, _ = np.histogram(scores[labels > 0], bins=edges)

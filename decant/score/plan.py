@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from decant.files import read_json
 from decant.score.engines.base import load_forward
 from decant.score.engines.pool import count_engines
 from decant.score.prompts import Prompt, Prompts
 from decant.score.store import Tell
 from decant.score.store.complete import SplitScores
+from decant.score.store.taking import outputs_of
 from decant.score.work import Job, Work, read_work, teacher_asked, teacher_folder
 
 SAMPLE = 64
@@ -21,6 +21,14 @@ ROW = "{:<20} {:>10} {:>12} {:>10} {:>12} {:>8}"
 
 def plan_track(job: Job, folder: Path, tell: Tell) -> None:
     """Tell what scoring a track would take, whose scores belong in the folder: nothing is scored, written or locked."""
+    jobs = job.of_members
+    for name, one in jobs.items():
+        if len(jobs) > 1:
+            tell(name)
+        _plan_teacher(one, folder, tell)
+
+
+def _plan_teacher(job: Job, folder: Path, tell: Tell) -> None:
     work = read_work(job, tell)
     counted = {
         name: count_tokens(work.prompts, split, job.store.shard, job.seed) for name, split in work.splits.items()
@@ -31,9 +39,8 @@ def plan_track(job: Job, folder: Path, tell: Tell) -> None:
         pairs = len(split.positions)
         share = f"{(pairs - split.missing) / max(1, pairs):.0%}"
         tell(ROW.format(name, pairs, split.unique_texts, split.unread, tokens[name], share))
-    manifest = folder / "manifest.json"
-    if work.unread and manifest.is_file() and read_json(manifest).get("identity") == work.identity:
-        tell(f"{folder} holds scores of this teacher, which the stage `score` takes in first: less may be to read")
+    for output in outputs_of(folder, work.identity) if work.unread else ():
+        tell(f"{output} holds scores of this teacher, which the stage `score` takes in first: less may be to read")
     if work.unread and (whole := work.whole) is not None and len(whole.texts):
         tell(f"the store holds {len(whole.texts)} whole embeddings of this teacher, which the stage `score` cuts first")
     if lost := sum(split.lost for split in work.splits.values()):
@@ -65,7 +72,7 @@ def count_tokens(prompts: Prompts, split: SplitScores, shard: int, seed: int) ->
 def _estimate(work: Work, tokens: Mapping[str, int], samples: Mapping[str, Sequence[Prompt]]) -> str:
     """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept."""
     job = work.job
-    forward = load_forward(job.teacher, teacher_folder(job.teacher, weights=True))
+    forward = load_forward(work.teacher, teacher_folder(work.teacher, weights=True))
     unread = {name: split.unread for name, split in work.splits.items()}
     pool = [prompt for prompts in samples.values() for prompt in prompts]
     weights = [unread[name] / len(prompts) for name, prompts in samples.items() for _ in prompts]
@@ -77,7 +84,7 @@ def _estimate(work: Work, tokens: Mapping[str, int], samples: Mapping[str, Seque
     start = time.perf_counter()
     forward(sample)
     speed = sum(len(prompt.ids) for prompt in sample) / (time.perf_counter() - start)
-    engines = count_engines(job.teacher)
+    engines = count_engines(work.teacher)
     busy = {name: max(1, min(engines, -(-number // job.store.shard))) for name, number in unread.items()}
     seconds = sum(tokens[name] / speed / busy[name] for name in tokens)
     return (

@@ -6,31 +6,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import TypeAdapter
 
 from decant import paths
-from decant.score.settings import Teacher
+from decant.score.settings import Ensemble, Teacher, Teachers
 
 # What decides scores, beside the contents of local files. Two values of `sha256` differ only where both are given.
 DECISIVE = {
-    "kind", "engine", "model", "revision", "max_length", "query_prompt", "document_prompt", "dtype", "embeddings_dtype"
+    "kind", "engine", "model", "revision", "max_length", "query_prompt", "document_prompt", "template", "dtype",
+    "embeddings_dtype", "dimensions",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teacher.
+    """The scores that dvc.lock records for a track: the MD5 of their folder, as DVC names it, and their teachers.
 
     `adapted` is the MD5 of the folder where the stage `adapt` writes the teacher that it trained, if it did.
     """
 
     md5: str
-    teacher: Teacher
+    teacher: Teacher | Ensemble
     adapted: str | None = None
 
     def of(self, teacher: Teacher) -> bool:
-        """Whether they are a teacher's own."""
-        same_weights = None in (self.teacher.sha256, teacher.sha256) or self.teacher.sha256 == teacher.sha256
-        return same_weights and self.teacher.model_dump(include=DECISIVE) == teacher.model_dump(include=DECISIVE)
+        """Whether they are a teacher's own, or have its own among those of an ensemble's members."""
+        return any(_same(member, teacher) for member in self.teacher.members)
+
+
+def _same(one: Teacher, other: Teacher) -> bool:
+    same_weights = None in (one.sha256, other.sha256) or one.sha256 == other.sha256
+    return same_weights and one.model_dump(include=DECISIVE) == other.model_dump(include=DECISIVE)
 
 
 def recorded_scores(track: str) -> Recorded | None:
@@ -38,7 +44,8 @@ def recorded_scores(track: str) -> Recorded | None:
     try:
         lock = yaml.load(paths.LOCK.read_bytes(), yaml.CSafeLoader)
         stage = lock["stages"][f"score@{track}"]
-        teacher = Teacher.model_validate(stage["params"]["params.yaml"][f"{track}.teacher"])
+        block = stage["params"]["params.yaml"][f"{track}.teacher"]
+        teacher: Teacher | Ensemble = TypeAdapter(Teachers).validate_python(block)
         [md5] = [out["md5"] for out in stage["outs"] if out["path"] == str(paths.SCORES / track)]
         adapted = [dep["md5"] for dep in stage.get("deps", ()) if dep["path"] == str(paths.TEACHERS / track)]
     except (FileNotFoundError, yaml.YAMLError, KeyError, TypeError, ValueError):

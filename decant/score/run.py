@@ -1,7 +1,9 @@
 """What the stage `score` does: take in what exists, have the teacher read what is missing, write all of it."""
 
+import gc
 import platform
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,19 @@ from decant.data.sets import Split, read_rows
 from decant.errors import DecantError
 from decant.files import atomic_folder, sha256, write_json
 from decant.models.cuts import described
+from decant.models.scorer import Scores
 from decant.models.size import model_size
 from decant.score.card import data_card
 from decant.score.engines.base import engine_version
 from decant.score.engines.robust import added
+from decant.score.ensemble import Scored, joint_size, write_ensemble
 from decant.score.output import QUARANTINE, quarantine, write_embeddings, write_quarantine, write_scores
 from decant.score.prompts.base import TOO_LONG
 from decant.score.recorded import default_remote, folder_md5, recorded_scores
 from decant.score.selftest import Sample, compare_imported, draw_sample, judge, reference_scores
+from decant.score.settings import Ensemble
 from decant.score.store import Tell, read_notes
-from decant.score.store.taking import take_output, take_shortened
+from decant.score.store.taking import MEMBERS, outputs_of, take_output, take_shortened
 from decant.score.teacher import TeacherScorer
 from decant.score.work import RAN_ON, Job, Work, open_work, teacher_asked, teacher_folder
 
@@ -31,48 +36,80 @@ SAMPLED_ROWS = 64  # that the self-test's pairs are drawn from
 
 
 def score_track(job: Job, folder: Path, tell: Tell) -> dict[str, Any]:
-    """Write the scores of a track to a folder, whole or not at all; those of this teacher that lie there are taken in.
+    """Write the scores of a track to a folder, whole or not at all; those of its teachers that lie there are taken in.
+
+    Of an ensemble, each member's are written too, into a folder of its own.
 
     Returns:
         the teacher's `parameters` and `bytes`, 0 where its weights have never been on this machine; `engines`: by
         version and machine, what they took for all that they have scored into this store, as docs/teachers.md says;
         and `cut`: data set → split → what `decant.models.cuts.count_cut` returns of the texts that the teacher cuts.
+        Of an ensemble see `decant.score.ensemble.joint_size`.
 
     Raises:
         DecantError: a teacher may not start, its scores cannot be right, or too many pairs can have none. What was
             scored is kept in the store in any case.
     """
     if teacher_asked() != "never":
-        engine_version(job.teacher)  # a missing engine is told before a model is downloaded
+        for teacher in job.teacher.members:
+            engine_version(teacher)  # a missing engine is told before a model is downloaded
+    if not isinstance(job.teacher, Ensemble):
+        return _score_teacher(job, folder, folder, tell).size
+    with atomic_folder(folder) as partial:
+        members = []
+        for number, (name, one) in enumerate(job.of_members.items(), 1):
+            tell(f"{job.track}: {name}")
+            try:
+                members.append(_score_teacher(one, folder, partial / MEMBERS / str(number), tell))
+            except DecantError as error:
+                raise DecantError(f"{name}: {error.problem}", error.remedy) from error
+            _free_memory()
+        write_ensemble(job, job.teacher, members, partial, tell)
+    return joint_size([member.size for member in members])
+
+
+def _free_memory() -> None:
+    """Have a teacher that is done with leave the GPU to the next one."""
+    import torch  # takes seconds
+
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing without a GPU
+
+
+def _score_teacher(job: Job, before: Path, folder: Path, tell: Tell) -> Scored:
+    """Write one teacher's scores to a folder; see `score_track`. What the stage wrote before is taken in."""
     with open_work(job, tell) as work:
         sample = _sample(work)
         if not work.missing and not work.unread:
             tell(f"{job.track}: the store holds the scores of all pairs")
         else:
-            _take_in(work, folder, tell)
+            _take_in(work, before, tell)
             for split in work.splits.values():
                 split.set_long_aside(job.store.shard)
             _check_quarantine(work)
             if work.unread:
-                _check_allowed(work, folder, tell)
+                _check_allowed(work, before, tell)
                 _score(work, sample, tell)
             else:
                 _complete(work, None, {})
         _check_quarantine(work)
+        scores = {name: split.scores() for name, split in work.splits.items()}
         with atomic_folder(folder) as partial:
-            cut = _write(work, sample, partial, tell)
+            cut = _write(work, scores, sample, partial, tell)
         ran_on = list(read_notes(work.stored.folder, RAN_ON).values())
         size = ran_on[-1] if ran_on else model_size(work.folder)
         engines = read_notes(work.stored.folder, FIGURES)
-        return {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines, "cut": cut}
+        size = {**{name: size[name] for name in ("parameters", "bytes")}, "engines": engines, "cut": cut}
+        return Scored(folder, size, scores)
 
 
 def _take_in(work: Work, folder: Path, tell: Tell) -> None:
     """Take in the scores that lie in a folder, and say what is to be done anew, and why."""
-    track, model = work.job.track, work.job.teacher.model
+    track, model = work.job.track, work.teacher.model
     before, without = work.missing, work.without_embedding
     _take_whole(work, tell)
-    take_output(folder, work.identity, work.prompts, work.stored, lambda text: tell(f"{track}: {text}"))
+    for output in outputs_of(folder, work.identity) or [folder]:
+        take_output(output, work.identity, work.prompts, work.stored, lambda text: tell(f"{track}: {text}"))
     work.look()
     if work.missing < before:
         tell(f"{track}: {before - work.missing} scores come from {folder}")
@@ -87,7 +124,7 @@ def _take_in(work: Work, folder: Path, tell: Tell) -> None:
 
 def _take_whole(work: Work, tell: Tell) -> None:
     """Cut what the store has of the same teacher's whole embeddings."""
-    teacher, whole = work.job.teacher, work.whole
+    teacher, whole = work.teacher, work.whole
     if whole is None or teacher.dimensions is None:
         return
     taken = sum(
@@ -109,11 +146,11 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
     listed = ", and ".join(f"{count} {words}" for words, count in lacking.items() if count)
     needed = f"{listed}, and a teacher would have to run"
     pull = f"`dvc pull {'--force ' if folder.exists() else ''}{stage}`"
-    recorded = recorded_scores(job.track)
+    recorded, adapted = recorded_scores(job.track), paths.TEACHERS / job.track
     elsewhere = (
         recorded is not None
-        and recorded.of(job.teacher)
-        and recorded.adapted in (None, folder_md5(paths.TEACHERS / job.track))
+        and recorded.of(work.teacher)
+        and (work.teacher.model != f"path:{adapted}" or recorded.adapted in (None, folder_md5(adapted)))
         and (work.missing > 0 or recorded.teacher.embeddings)
         and folder_md5(folder) != recorded.md5
     )
@@ -137,15 +174,15 @@ def _check_allowed(work: Work, folder: Path, tell: Tell) -> None:
 
 def _score(work: Work, sample: Sample, tell: Tell) -> None:
     """Test the teacher, and have it read what is missing."""
-    job = work.job
-    folder = teacher_folder(job.teacher, weights=True)
-    version = engine_version(job.teacher)
-    with TeacherScorer(job.teacher, folder) as scorer:
+    job, teacher = work.job, work.teacher
+    folder = teacher_folder(teacher, weights=True)
+    version = engine_version(teacher)
+    with TeacherScorer(teacher, folder) as scorer:
         # The reference comes before the engines start, which may take all memory.
-        reference, compared_with = reference_scores(job.teacher, folder, sample)
-        tested = judge(job.teacher, sample, scorer.score(sample.queries, sample.candidates, sample.task), reference)
+        reference, compared_with = reference_scores(teacher, folder, sample)
+        tested = judge(teacher, sample, scorer.score(sample.queries, sample.candidates, sample.task), reference)
         tell(f"{job.track} self-test: {', '.join(f'{key} {value}' for key, value in tested.items())}; {compared_with}")
-        if compared := compare_imported(job.teacher, scorer, work.splits.values(), job.seed):
+        if compared := compare_imported(teacher, scorer, work.splits.values(), job.seed):
             tell(f"{job.track}: {compared} of the imported scores agree with the teacher's")
         work.stored.note("self_test", sample.digest, {**tested, "compared_with": compared_with})
         work.stored.note(RAN_ON, platform.node(), {"engine": version, **model_size(folder)})
@@ -159,7 +196,7 @@ def _score(work: Work, sample: Sample, tell: Tell) -> None:
 def _complete(work: Work, scorer: TeacherScorer | None, origin: dict[str, Any]) -> None:
     for split in work.splits.values():
         split.look()  # an earlier split may have had the same texts
-        split.complete(scorer, work.job.store.shard, work.job.teacher.embeddings_dtype, origin)
+        split.complete(scorer, work.job.store.shard, work.teacher.embeddings_dtype, origin)
     work.look()
 
 
@@ -193,10 +230,15 @@ def _check_quarantine(work: Work) -> None:
             )
 
 
-def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> dict[str, dict[str, Any]]:
+def _write(
+    work: Work, scores: Mapping[str, Scores], sample: Sample, folder: Path, tell: Tell
+) -> dict[str, dict[str, Any]]:
     """Write the scores, their manifest, their data card, and what was set aside; return what is cut of each split."""
     track = work.job.track
-    files = {f"{name}.parquet": write_scores(split, folder / f"{name}.parquet") for name, split in work.splits.items()}
+    files = {
+        f"{name}.parquet": write_scores(split, scores[name], folder / f"{name}.parquet")
+        for name, split in work.splits.items()
+    }
     if lost := quarantine(work.splits):
         write_quarantine(folder / QUARANTINE, lost)
         tell(f"{track}: {len(lost)} pairs have no score; {QUARANTINE} beside the scores says why")
@@ -214,7 +256,7 @@ def _write(work: Work, sample: Sample, folder: Path, tell: Tell) -> dict[str, di
     }
     manifest = {
         "track": track,
-        "teacher": work.job.teacher.model_dump(exclude={"embeddings"}),
+        "teacher": work.teacher.model_dump(exclude={"embeddings"}),
         "identity": work.identity,
         "max_length": work.prompts.max_length,
         "rendered": work.prompts.rendered(sample.queries[0], sample.candidates[0], sample.task),

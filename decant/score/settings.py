@@ -1,8 +1,9 @@
 """The blocks of params.yaml that the stage `score` reads."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from decant.blocks import Block, OneOf, Place, Positive, Rate, Share
 from decant.models.settings import Model
@@ -65,6 +66,11 @@ class Teacher(Model):
     """How many numbers of a bi_encoder's embeddings are taken, the first so many, of unit length again; of models that
     were trained for it (Matryoshka), such as Qwen3-Embedding. Null takes all."""
 
+    @property
+    def members(self) -> "list[Teacher]":
+        """The teacher alone; see `Ensemble.members`."""
+        return [self]
+
     @model_validator(mode="after")
     def _possible(self) -> "Teacher":
         engine = ENGINES[self.engine]
@@ -102,6 +108,89 @@ class Teacher(Model):
         if self.engine_pool == "ray":
             raise ValueError("engine_pool: a server is asked from this machine alone; set it to processes")
         return self
+
+
+class Member(Teacher):
+    """One of several teachers: a whole teacher, and its weight."""
+
+    weight: Rate = 1.0
+    """How much its scores count beside the others'."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and "ensemble" in content:
+            raise ValueError("an ensemble is no member of another: list its teachers here, each with its weight")
+        return content
+
+
+class Ensemble(Block):
+    """Several teachers, whose scores are standardised for each query, weighted and added."""
+
+    ensemble: list[Member]
+    """The teachers, two or more."""
+    embeddings: bool = False
+    """Whether the embeddings of the train texts are kept beside the scores, those of all members side by side."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of model that its scores stand for: none of a single model's."""
+        return "ensemble"
+
+    @property
+    def members(self) -> list[Teacher]:
+        """Its teachers, each as it would be alone, in the order of params."""
+        blocks = [member.model_dump(exclude={"weight"}) for member in self.ensemble]
+        return [Teacher.model_validate(block | {"embeddings": self.embeddings}) for block in blocks]
+
+    @property
+    def shares(self) -> list[float]:
+        """The members' weights as shares of 1."""
+        total = sum(member.weight for member in self.ensemble)
+        return [member.weight / total for member in self.ensemble]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_teacher_of_its_own(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and (own := sorted((content.keys() & Teacher.model_fields) - {"embeddings"})):
+            raise ValueError(
+                f"beside `ensemble` stands `{own[0]}`, which is one teacher's: move it into the list, to the member "
+                "that it belongs to"
+            )
+        return content
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Ensemble":
+        if (count := len(self.ensemble)) < 2:
+            raise ValueError(
+                f"`ensemble` lists {count} teacher{'s' * (count != 1)}, and two or more make one: add one, or put the "
+                "keys of a single teacher in the place of `ensemble`"
+            )
+        for number, member in enumerate(self.ensemble, 1):
+            if member.embeddings:
+                raise ValueError(
+                    f"teacher {number} sets `embeddings`, which all or none keep: set it beside `ensemble` instead"
+                )
+            if self.embeddings and member.kind != "bi_encoder":
+                raise ValueError(
+                    f"`embeddings` is true, and teacher {number} is a {member.kind}, which makes none: set it to "
+                    "false, or take bi_encoders alone"
+                )
+        return self
+
+
+FORMS = ("one teacher", "an ensemble")  # of the block `teacher`
+
+
+def _form(content: Any) -> str:
+    several = isinstance(content, Ensemble) or (isinstance(content, Mapping) and "ensemble" in content)
+    return FORMS[several]
+
+
+Teachers: TypeAlias = Annotated[
+    Annotated[Teacher, Tag(FORMS[0])] | Annotated[Ensemble, Tag(FORMS[1])], Discriminator(_form)
+]
+"""What a track learns from: one teacher, or an ensemble of several."""
 
 
 class StoreSettings(Block):

@@ -4,7 +4,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from decant.errors import DecantError
 from decant.files import user_cache
 from decant.models.scorer import Scorer
 from decant.score.prompts import Prompts, make_prompts
-from decant.score.settings import StoreSettings, Teacher
+from decant.score.settings import Ensemble, StoreSettings, Teacher
 from decant.score.store import Store, StoredTeacher, Tell, read_notes
 from decant.score.store.complete import SplitScores
 from decant.score.store.identity import digest, identity
@@ -21,7 +21,7 @@ from decant.score.teacher import TeacherScorer
 from decant.sources.references import model_folder, tokenizer_folder
 
 TRAINED_ON = ("train", "replay")  # the files whose texts' embeddings are kept beside the scores, where they are wanted
-FoundTeacher: TypeAlias = tuple[Path, Prompts, dict[str, Any]]  # its folder, its prompts, its identity
+FoundTeacher: TypeAlias = tuple[Teacher, Path, Prompts, dict[str, Any]]  # with its folder, its prompts, its identity
 RAN_ON = "ran_on"  # the kind of notes in the store: machine → the teacher's engine and size there
 
 
@@ -39,10 +39,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be scored for a track, and by which teacher."""
+    """What is to be scored for a track, and by which teacher, or by which several."""
 
     track: str
-    teacher: Teacher
+    teacher: Teacher | Ensemble
     store: StoreSettings
     seed: int  # of the pairs that the self-test draws
     sources: dict[str, Source]  # by the name of the file of scores: `train`, or `train.own` of a union's set `own`
@@ -72,19 +72,28 @@ class Job:
                 sources[f"{name}.{member}" if of_union else name] = source
         return cls(track, block.teacher, params.store, params.seed, sources)
 
+    @property
+    def of_members(self) -> dict[str, "Job"]:
+        """The jobs of an ensemble's teachers, in the order of params, by words for each; of one teacher its own."""
+        members = self.teacher.members
+        return {
+            f"teacher {number} of {len(members)} ({member.model})": replace(self, teacher=member)
+            for number, member in enumerate(members, 1)
+        }
+
 
 class Work:
-    """A job with what the store has of its teacher, and its splits by the names of their files."""
+    """The job of one teacher with what the store has of it, and its splits by the names of their files."""
 
-    def __init__(self, job: Job, store: Store, stored: StoredTeacher, teacher: FoundTeacher) -> None:
+    def __init__(self, job: Job, store: Store, stored: StoredTeacher, found: FoundTeacher) -> None:
         self.job, self.store, self.stored = job, store, stored
-        self.folder, self.prompts, self.identity = teacher
+        self.teacher, self.folder, self.prompts, self.identity = found
         self.splits = {
             name: SplitScores(
                 source.path,
                 self.prompts,
                 stored,
-                embeddings=job.teacher.embeddings and name.partition(".")[0] in TRAINED_ON,
+                embeddings=self.teacher.embeddings and name.partition(".")[0] in TRAINED_ON,
                 name=source.dataset if source.of_union else "",
             )
             for name, source in job.sources.items()
@@ -103,7 +112,7 @@ class Work:
     @property
     def whole(self) -> StoredTeacher | None:
         """What the store has of the teacher with whole embeddings, to read alone; None where they are not cut."""
-        teacher = self.job.teacher
+        teacher = self.teacher
         if teacher.dimensions is None:
             return None
         return self.store.read(identity(teacher.model_copy(update={"dimensions": None}), self.folder, self.prompts))
@@ -127,21 +136,22 @@ class Work:
 @contextmanager
 def open_work(job: Job, tell: Tell) -> Iterator[Work]:
     """A job's work, to read and to write: the teacher is locked in the store. No weights of a hub are downloaded."""
-    teacher, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
-    with store.open(teacher[-1], job.teacher.model) as stored:
-        yield Work(job, store, stored, teacher)
+    found, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
+    with store.open(found[-1], found[0].model) as stored:
+        yield Work(job, store, stored, found)
 
 
 def read_work(job: Job, tell: Tell) -> Work:
     """A job's work, to read alone: nothing is locked or written."""
-    teacher, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
-    return Work(job, store, store.read(teacher[-1]), teacher)
+    found, store = _find_teacher(job.teacher), Store(store_folder(job.store), tell)
+    return Work(job, store, store.read(found[-1]), found)
 
 
-def _find_teacher(teacher: Teacher) -> FoundTeacher:
+def _find_teacher(teacher: Teacher | Ensemble) -> FoundTeacher:
+    assert isinstance(teacher, Teacher), "the members of an ensemble have jobs of their own: Job.of_members"
     folder = teacher_folder(teacher, weights=False)
     prompts = make_prompts(teacher, folder)
-    return folder, prompts, identity(teacher, folder, prompts)
+    return teacher, folder, prompts, identity(teacher, folder, prompts)
 
 
 def store_folder(settings: StoreSettings) -> Path:
@@ -176,8 +186,13 @@ def teacher_asked() -> str:
     return os.environ.get("DECANT_TEACHER", "")
 
 
-def timed_teacher(teacher: Teacher, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
-    """Opens the teacher, to be timed beside the student; or why not: it must not start, or has not run here."""
+def timed_teacher(teacher: Teacher | Ensemble, store: StoreSettings) -> AbstractContextManager[Scorer] | str:
+    """Opens the teacher, to be timed beside the student; or why not: it must not start, or has not run here.
+
+    Nor is an ensemble timed: its models would all have to be in memory at once.
+    """
+    if isinstance(teacher, Ensemble):
+        return f"the teacher is an ensemble of {len(teacher.members)}, and one model alone is timed beside the student"
     if teacher_asked() == "never":
         return "DECANT_TEACHER=never forbids that the teacher starts"
     if not has_run_here(teacher, store):

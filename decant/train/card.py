@@ -20,7 +20,7 @@ def model_card(
         cut: what the student cuts.
     """
     params, kind = job.params, job.training
-    teacher, student, loss = params.teacher, params.student, params.loss
+    student, loss = params.student, params.loss
     best = max(dev, key=lambda point: point["map"])
     checkpoint = f"that of step {best['step']:.0f}"
     if average is not None and average["map"] > best["map"]:
@@ -29,7 +29,10 @@ def model_card(
     blocks = ("loss", "triplets", "train")
     settings = "\n".join(f"- {name}.{key}: {value}" for name in blocks for key, value in getattr(params, name))
     layers = f", layers {student.layers}" if student.layers is not None else ""
-    revision = f", revision {teacher.revision}" if teacher.revision else ""
+    teachers = " and ".join(
+        f"`{teacher.model}` ({teacher.kind})" + (f", revision {teacher.revision}" if teacher.revision else "")
+        for teacher in params.teacher.members
+    )
     trained = f"Trained on `{params.in_domain}` with {LOSSES[loss.name].description}, label weight {loss.label_weight}."
     kept = f"\nThe kept weights are {alpha:g} of the way from before training to that checkpoint." if alpha < 1 else ""
     counted = [
@@ -47,7 +50,7 @@ tags: [distillation, {job.track}]
 
 # {job.track} student distilled by Decant
 
-Student: `{student.model}`{layers}. Teacher: `{teacher.model}` ({teacher.kind}){revision}.
+Student: `{student.model}`{layers}. Teacher: {teachers}.
 {trained if params.train.epochs else "Not trained: `train.epochs` is 0."}
 
 ```python

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from decant.data.scores import read_scores
 from decant.data.sets import Row
 from decant.score.recorded import Recorded, default_remote, folder_md5, recorded_scores
+from decant.score.settings import Ensemble
 from tests.support import tiny_models as tiny
 from tests.support.planted_project import edit_split, make_project, stage
 from tests.support.project import Project, recorded
@@ -116,6 +117,7 @@ def test_where_dvc_recorded_nothing_that_is_understood_there_is_nothing(
         ({"embeddings_dtype": "float16"}, False),
         ({"engine": "vllm"}, False),
         ({"model": "path:other"}, False),
+        ({"dimensions": 16}, False),
     ],
 )
 def test_what_decides_scores_tells_teachers_apart(changed: dict[str, Any], same: bool, tmp_path: Path) -> None:
@@ -128,6 +130,12 @@ def test_teachers_of_other_weights_are_told_apart(tmp_path: Path) -> None:
     one, other = (tiny.teacher("causal_lm", "vllm", tmp_path, sha256=digit * 64) for digit in "12")
     assert Recorded("", one).of(one)
     assert not Recorded("", one).of(other)
+
+
+def test_an_ensembles_scores_are_each_members_own(tmp_path: Path) -> None:
+    one, other, third = (tiny.teacher("causal_lm", "vllm", tmp_path / name) for name in ("one", "other", "third"))
+    both = Ensemble.model_validate({"ensemble": [one.model_dump(), {**other.model_dump(), "weight": 2}]})
+    assert [Recorded("", both).of(teacher) for teacher in (one, other, third)] == [True, True, False]
 
 
 def test_the_default_remote_is_the_projects_or_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@
 <store>/<teacher>/pairs/<sha256>.parquet     key: binary(32), value: float32
 <store>/<teacher>/texts/<sha256>.parquet     key: binary(16), value: the embedding; of bi-encoders alone
 <store>/<teacher>/quarantine-<track>.jsonl   what the last run could not score, and why
+<store>/quarantine-<track>.jsonl         what of an ensemble one teacher or another could not score, and why
 """
 
 import os

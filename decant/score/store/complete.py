@@ -32,6 +32,15 @@ def keys_of_pairs(batch: pa.RecordBatch, contexts: tuple[str, str]) -> Keys:
     return pair_keys(*(in_context(digests(batch.column(name)), context) for name, context in columns))
 
 
+def pairs_at(path: Path, name: str, places: Positions) -> Iterator[tuple[Positions, pa.RecordBatch]]:
+    """A file's pairs, or those of one of a union's sets, at places in ascending order: batches with their places."""
+    start = 0
+    for batch in stream_pairs(path, name):
+        low, high = np.searchsorted(places, [start, start + len(batch)])
+        yield places[low:high], batch.take(pa.array(places[low:high] - start))
+        start += len(batch)
+
+
 class SplitScores:
     """The scores of one split's pairs.
 
@@ -101,12 +110,8 @@ class SplitScores:
         return int(np.count_nonzero(np.diff(numbers))) + bool(len(numbers))
 
     def pairs_at(self, places: Positions) -> Iterator[tuple[Positions, pa.RecordBatch]]:
-        """The split's pairs at places in ascending order, batch by batch, with their places."""
-        start = 0
-        for batch in stream_pairs(self.path, self.name):
-            low, high = np.searchsorted(places, [start, start + len(batch)])
-            yield places[low:high], batch.take(pa.array(places[low:high] - start))
-            start += len(batch)
+        """The split's pairs at places; see `pairs_at`."""
+        return pairs_at(self.path, self.name, places)
 
     def shards(self, size: int) -> Iterator[tuple[Keys, list[Item]]]:
         """What must be read, `size` items at a time, with their keys."""

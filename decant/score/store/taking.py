@@ -26,11 +26,25 @@ from decant.score.store.complete import NO_PAIRS, SplitScores, keys_of_pairs
 from decant.score.store.identity import differences
 from decant.score.store.shards import joint
 
+MEMBERS = "members"  # of an ensemble's folder of scores: the folder that has a folder for each teacher's own
 IMPORTED = "imported"  # the key in an origin that names a file of other origin
 NO_CONTEXTS = ("", "")
 AT_ONCE = 65536  # pairs
 TEXTS_AT_ONCE = 4096  # with their embeddings
 SHOWN = 60  # characters of a text in messages
+
+
+def outputs_of(folder: Path, identity: Mapping[str, Any]) -> list[Path]:
+    """Where a folder of scores has those of a teacher: the folder itself, or that of a member of its ensemble."""
+    described = [path for pattern in ("", f"{MEMBERS}/*/") for path in sorted(folder.glob(f"{pattern}manifest.json"))]
+    return [path.parent for path in described if _identity(path) == dict(identity)]
+
+
+def _identity(path: Path) -> Any:
+    try:
+        return read_json(path).get("identity")
+    except ValueError:  # a damaged file
+        return None
 
 
 def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, stored: StoredTeacher, tell: Tell) -> None:
@@ -44,6 +58,9 @@ def take_output(folder: Path, identity: Mapping[str, Any], prompts: Prompts, sto
         return
     except ValueError:
         tell(f"{folder / 'manifest.json'}: the file is damaged; the scores beside it are not taken in")
+        return
+    if "members" in manifest:
+        tell(f"{folder} holds scores of {len(manifest['members'])} teachers, and none of this one's")
         return
     if changed := differences(manifest.get("identity") or {}, identity):
         tell(f"{folder} holds scores of another teacher (of another {', '.join(changed)}), which are not taken in")
