@@ -136,7 +136,6 @@ def test_a_missing_key_is_named(path):
         ("embedding.loss.in_batch_pairs", "all", "list"),
         ("embedding.loss.dimensions", 128, "list"),
         ("embedding.loss.dimensions", [], "at least 1"),  # null shortens nothing
-        ("embedding.loss.dimensions", [128, 0], "greater than 0"),
         ("embedding.loss.in_batch", None, "boolean"),
         ("reranker.loss.false_negative_margin", math.nan, "finite"),
         ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),
