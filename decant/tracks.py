@@ -96,6 +96,8 @@ class Track(Block):
             yield f"loss.in_batch is true, and a {kind.name} makes no embeddings: set it to false"
         if not kind.embeds and self.loss.spread_weight is not None:
             yield f"loss.spread_weight is of embeddings, and a {kind.name} makes none: set it to null"
+        if not kind.embeds and self.loss.dimensions is not None:
+            yield f"loss.dimensions is of embeddings, and a {kind.name} makes none: set it to null"
         if not kind.embeds and self.mine is not None and self.mine.method != "bm25":
             yield (
                 f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "

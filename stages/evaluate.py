@@ -32,7 +32,8 @@ def main(track: str, model: str) -> None:
         runs = teacher_runs(paths.SCORES / track, sets[track], splits, tracks[track].teacher.kind)
     elif not params.baselines.is_off(model):
         scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
-        runs = {name: evaluate(scorer, split) for name, split in splits.items()}
+        dimensions = tracks[track].loss.dimensions if model in ("before", "after", "labels_only") else None
+        runs = {name: evaluate(scorer, split, dimensions or ()) for name, split in splits.items()}
     for name, of_track in sets.items():
         print(f"{name} {model}: {write_results(name, model, of_track, runs)}")
 
@@ -42,12 +43,11 @@ def _scorer(params: Params, track: str, model: str) -> Scorer:
     if model == "baseline":
         folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
         return kind_of(folder).scorer(folder, tokens)
-    student, kind = params.track(track).student, TRACKS[track]
+    block, kind = params.track(track).student, TRACKS[track]
     if model == "before":
-        made = kind.models.make_student(student, cli.student_folder(student), params.seed)
-        return kind.models.make_scorer(made, tokens)
+        return kind.models.make_scorer(kind.models.make_student(block, cli.student_folder(block), params.seed), tokens)
     folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
-    return kind.scorer(folder, tokens, trust_remote_code=student.trust_remote_code)
+    return kind.scorer(folder, tokens, trust_remote_code=block.trust_remote_code)
 
 
 if __name__ == "__main__":

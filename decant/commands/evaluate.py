@@ -13,16 +13,19 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="A key of `datasets` in params.yaml.")],
     revision: Annotated[str | None, typer.Option(help="The commit of a hub: or modelscope: model.")] = None,
     split: Annotated[str, typer.Option(help="dev or test.")] = "test",
+    dimensions: Annotated[
+        list[int] | None, typer.Option(min=1, help="Shorten embeddings to so many numbers as well; repeat it for more.")
+    ] = None,
 ) -> None:
     """Print the metrics of a checkpoint on a set that was fetched.
 
     Example: decant evaluate --model models/embedding --dataset pydocs
     """
 
-    run_main("decant evaluate", lambda: _evaluate(model, revision, dataset, split))
+    run_main("decant evaluate", lambda: _evaluate(model, revision, dataset, split, dimensions or []))
 
 
-def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> None:
+def _evaluate(model: str, revision: str | None, dataset: str, split: str, dimensions: list[int]) -> None:
     from decant import paths
     from decant.data.sets import read_split
     from decant.errors import DecantError
@@ -43,4 +46,6 @@ def _evaluate(model: str, revision: str | None, dataset: str, split: str) -> Non
         raise DecantError(f"{path} is not there", f"`dvc repro {stage}@{dataset}` makes it")
     folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
     scorer = kind_of(folder).scorer(folder, params.evaluate.batch_tokens)
-    print(json.dumps(evaluate(scorer, read_split(path)).means(), indent=2))
+    run = evaluate(scorer, read_split(path), dimensions)
+    named = {name: part.means() for name, part in run.named(dataset).items()} if dimensions else run.means()
+    print(json.dumps(named, indent=2))

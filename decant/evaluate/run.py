@@ -1,7 +1,7 @@
 """Evaluate a scorer on a reranking set: a run, its metrics per query, and their means."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from decant.data.sets import Row, Split
 from decant.errors import DecantError
 from decant.evaluate.metrics import METRICS, query_metrics
 from decant.files import atomic_file, read_json, write_json
-from decant.models.scorer import Scorer, Scores
+from decant.models.scorer import EmbeddingScorer, Scorer, Scores
 
 DOMAINS = ("in_domain", "out_of_domain")
 
@@ -33,7 +33,8 @@ class Run:
     """One model's scores for the candidates of every query, in the set's order, with the metrics of each query.
 
     `gains` are the grades of the candidates, or their labels in rows without grades; empty where no row has grades.
-    `sets` names the set that a union has each query from; empty where the set is no union.
+    `sets` names the set that a union has each query from; empty where the set is no union. `shortened` has the runs of
+    the same embeddings, shortened, by how many numbers they keep.
     """
 
     queries: list[str]
@@ -42,6 +43,7 @@ class Run:
     metrics: list[dict[str, float]]
     gains: list[list[int]] = field(default_factory=list)
     sets: list[str] = field(default_factory=list)
+    shortened: dict[int, "Run"] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
         """The mean of each metric over the queries, to 6 decimals."""
@@ -51,6 +53,12 @@ class Run:
     def parts(self) -> dict[str, "Run"]:
         """The runs of a union's sets, by their names; none where the set is no union."""
         return {name: self._part([each == name for each in self.sets]) for name in dict.fromkeys(self.sets)}
+
+    def named(self, dataset: str) -> dict[str, "Run"]:
+        """All runs on a data set: itself, its parts, and those shortened to so many numbers, as `<name>@<numbers>`."""
+        whole = {dataset: self, **self.parts()}
+        short = [(number, run.named(dataset)) for number, run in self.shortened.items()]
+        return whole | {f"{name}@{number}": run for number, runs in short for name, run in runs.items()}
 
     def _part(self, chosen: Sequence[bool]) -> "Run":
         return Run(
@@ -62,16 +70,36 @@ class Run:
         )
 
 
-def evaluate(scorer: Scorer, split: Split) -> Run:
-    """Score every candidate of every query of a labelled split and rank them."""
-    scores = [score_rows(scorer, part.rows, part.task) for part in split.parts()]
-    return run_from_scores(split.rows, np.concatenate(scores), scorer.kind)
+def evaluate(scorer: Scorer, split: Split, dimensions: Sequence[int] = ()) -> Run:
+    """Score every candidate of every query of a labelled split and rank them.
+
+    Args:
+        scorer: of embeddings, where there are dimensions.
+        split: labelled.
+        dimensions: to which embeddings are shortened as well, for runs of their own. Each text is encoded once.
+
+    Raises:
+        DecantError: there are no embeddings to shorten or they are shorter, and what `run_from_scores` raises.
+    """
+    if not dimensions:
+        parts = [[score_rows(scorer, part.rows, part.task)] for part in split.parts()]
+    elif isinstance(scorer, EmbeddingScorer):
+        parts = [scorer.score_shortened(*_pairs(part.rows), part.task, dimensions) for part in split.parts()]
+    else:
+        raise DecantError(f"a {scorer.kind} makes no embeddings to shorten", "leave the dimensions out")
+    scores = [np.concatenate(of_parts) for of_parts in zip(*parts, strict=True)]
+    whole, *short = (run_from_scores(split.rows, each, scorer.kind) for each in scores)
+    return replace(whole, shortened=dict(zip(dimensions, short, strict=True)))
 
 
 def score_rows(scorer: Scorer, rows: Sequence[Row], task: str) -> Scores:
     """The scores of all candidates of all rows, in their order, shape (pairs,)."""
-    queries = [row.query for row in rows for _ in row.candidates]
-    return scorer.score(queries, [text for row in rows for text in row.candidates], task)
+    return scorer.score(*_pairs(rows), task)
+
+
+def _pairs(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """The query and the candidate of each pair of the rows."""
+    return [row.query for row in rows for _ in row.candidates], [text for row in rows for text in row.candidates]
 
 
 def run_from_scores(rows: Sequence[Row], scores: Scores, kind: str) -> Run:
@@ -129,11 +157,9 @@ def write_results(track: str, model: str, sets: Mapping[str, str], runs: Mapping
     `sets` is domain → name of the data set; `runs` is by these names, and empty for a baseline that is off.
 
     Returns:
-        the content of the metrics: domain → data set → metric → mean; after a union, its sets.
+        the content of the metrics: domain → data set → metric → mean; after a data set what `Run.named` has of it.
     """
-    ranked = {
-        domain: {dataset: runs[dataset], **runs[dataset].parts()} for domain, dataset in sets.items() if dataset in runs
-    }
+    ranked = {domain: runs[dataset].named(dataset) for domain, dataset in sets.items() if dataset in runs}
     means = {domain: {name: run.means() for name, run in by_name.items()} for domain, by_name in ranked.items()}
     write_runs(paths.RUNS / track / f"{model}.parquet", ranked)
     write_json(paths.METRICS / track / f"{model}.json", means)

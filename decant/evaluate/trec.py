@@ -37,7 +37,7 @@ def read_ranked(run: Path, domain: str, rows: Sequence[Row]) -> RankedSet:
     if not run.is_file():
         raise DecantError(f"{run} is not there", f"`dvc pull {run}`, or `dvc repro {_stage(run)}`")
     ranked = [row for row in pq.read_table(run).to_pylist() if row["domain"] == domain]
-    ranked = [row for row in ranked if row["dataset"] == ranked[0]["dataset"]]  # a union's sets stand behind it
+    ranked = [row for row in ranked if row["dataset"] == ranked[0]["dataset"]]  # its parts stand behind it
     if not ranked:
         raise DecantError(
             f"{run} has no run on the {domain.replace('_', '-')} set", "choose another model: this baseline was off"

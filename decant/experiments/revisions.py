@@ -78,7 +78,7 @@ class Revision:
             )
         runs = {}
         for domain, dataset, part, metrics in by_test_set(table):
-            if domain in runs:  # a set of the union before it, which has its queries too
+            if domain in runs:  # a part of the run before it, or that run of shortened embeddings
                 continue
             split = self._recorded_split(track, model, dataset)
             queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()

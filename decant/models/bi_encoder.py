@@ -1,6 +1,7 @@
 """Bi-encoders: embedding models, whose score is the cosine of query and document."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn.functional import normalize
 from decant.models import cuts
 from decant.models.batches import by_tokens, longest, token_budget, token_counts, whole_lengths
 from decant.models.load import load_sentence_transformers
+from decant.models.matryoshka import shorten
 from decant.models.prompts import choose_prompts
 from decant.models.scorer import Scores
 from decant.models.settings import BiEncoderStudent
@@ -86,6 +88,15 @@ def embed(
     return embeddings
 
 
+def _products(embeddings: Scores, left: Sequence[int], right: Sequence[int]) -> Scores:
+    """The inner products of rows left[i] and right[i], shape (pairs,)."""
+    scores = np.empty(len(left), dtype=np.float32)
+    for start in range(0, len(left), 65536):  # so that the gathered vectors stay small
+        block = slice(start, start + 65536)
+        scores[block] = np.einsum("ij,ij->i", embeddings[left[block]], embeddings[right[block]])
+    return scores
+
+
 class BiEncoderScorer:
     """The cosine of query and candidate embeddings; each distinct text is encoded once a call.
 
@@ -102,16 +113,19 @@ class BiEncoderScorer:
 
     def score(self, queries: Sequence[str], candidates: Sequence[str], task: str = "") -> Scores:
         """See `Scorer.score`; texts that are both query and candidate under one prompt are encoded once."""
+        return self.score_shortened(queries, candidates, task, ())[0]
+
+    def score_shortened(
+        self, queries: Sequence[str], candidates: Sequence[str], task: str, dimensions: Sequence[int]
+    ) -> list[Scores]:
+        """See `EmbeddingScorer.score_shortened`; whatever the dimensions, each text is encoded once."""
         query_prompt = self.query_prompt.replace("{task}", task)
         number: dict[tuple[str, str], int] = {}
         left = [number.setdefault((query_prompt, text), len(number)) for text in queries]
         right = [number.setdefault((self.document_prompt, text), len(number)) for text in candidates]
-        embeddings = self._encode(list(number))
-        scores = np.empty(len(left), dtype=np.float32)
-        for start in range(0, len(left), 65536):  # so that the gathered vectors stay small
-            block = slice(start, start + 65536)
-            scores[block] = np.einsum("ij,ij->i", embeddings[left[block]], embeddings[right[block]])
-        return scores
+        whole = self._encode(list(number))
+        shortened = (shorten(whole, dimension) for dimension in dimensions)
+        return [_products(embeddings, left, right) for embeddings in chain([whole], shortened)]
 
     def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
         parts, order = [], []

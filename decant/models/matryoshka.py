@@ -1,4 +1,4 @@
-"""Cut embeddings: the first numbers of a Matryoshka model's, at unit length (Kusupati et al., arXiv:2205.13147)."""
+"""Shortened embeddings: a Matryoshka model's first numbers, at unit length (Kusupati et al., arXiv:2205.13147)."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Score pairs with a model in memory."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,4 +24,27 @@ class Scorer(Protocol):
 
         Returns:
             raw scores, float32, shape (pairs,).
+        """
+
+
+@runtime_checkable
+class EmbeddingScorer(Scorer, Protocol):
+    """A model that scores pairs by their embeddings, which may be shortened."""
+
+    def score_shortened(
+        self, queries: Sequence[str], candidates: Sequence[str], task: str, dimensions: Sequence[int]
+    ) -> list[Scores]:
+        """The scores of the whole embeddings, then those of each embedding's first numbers, at unit length.
+
+        Args:
+            queries: see `score`.
+            candidates: see `score`.
+            task: see `score`.
+            dimensions: how many first numbers are taken, each for scores of their own.
+
+        Returns:
+            1 + dimensions arrays like that of `score`.
+
+        Raises:
+            DecantError: the embeddings have fewer numbers.
         """

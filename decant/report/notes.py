@@ -13,6 +13,7 @@ CUT = 0.01  # the share of a split's texts that a model may cut without a note
 def notes(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
     """Plain sentences, from metrics/comparison.json and metrics/cost.json."""
     sentences = [note for track, block in comparison.items() for note in _track_notes(track, block, cost[track])]
+    sentences += _shortened(comparison)
     for compared in compared_sets(comparison):
         sentences += _set_notes(compared, comparison[compared.track], changes_shown(comparison))
     if "labels_only" not in shown_models(comparison):
@@ -45,6 +46,17 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     roles = {"is_teacher": "the teacher too", "is_student": "what the student is made of"}
     if (baseline := block["baseline"]) and (same := [words for role, words in roles.items() if baseline[role]]):
         yield f"{track}: the untouched model ({baseline['model']}) is {' and '.join(same)}."
+
+
+def _shortened(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """What `decant.evaluate.run.Run.named` means by an @, which no data set has in its name."""
+    names = (compared.dataset for compared in compared_sets(comparison))
+    if (short := next((name for name in names if "@" in name), None)) is not None:
+        numbers = short.partition("@")[2]
+        yield (
+            f"{short} is that set again, with the student's embeddings shortened to their first {numbers} numbers, "
+            "before and after; other rows with an @ likewise."
+        )
 
 
 def _left_out(track: str, sets: Mapping[str, Any]) -> Iterator[str]:

@@ -29,6 +29,11 @@ PIPELINE = "sentence-similarity"
 class BiEncoderLoss(nn.Module):
     """The loss of a student whose score is a cosine.
 
+    With `loss.dimensions` it is that of Matryoshka embeddings (Kusupati et al., arXiv:2205.13147): each term is the
+    mean of those of the whole embeddings and of their first numbers, for each of the dimensions, all weighted alike.
+    The paper and sentence-transformers' `MatryoshkaLoss` take the sum. The mean differs by a factor alone, and leaves
+    the loss as large as it is without dimensions, for its curve and for the clipping of gradients at a length of 1.
+
     Args:
         model: the student.
         settings: of the loss, nothing in them `auto`.
@@ -36,7 +41,8 @@ class BiEncoderLoss(nn.Module):
             too.
 
     Raises:
-        DecantError: several processes would each train a projection of their own.
+        DecantError: several processes would each train a projection of their own, or the embeddings have no more
+            numbers than they are to be shortened to.
     """
 
     def __init__(self, model: SentenceTransformer, settings: Loss, teacher: TeacherEmbeddings | None = None) -> None:
@@ -44,6 +50,12 @@ class BiEncoderLoss(nn.Module):
         self.model, self.settings, self.teacher = model, settings, teacher
         self.projection: nn.Linear | None = None
         dimension = model.get_embedding_dimension()
+        if settings.dimensions is not None and settings.dimensions[0] >= dimension:
+            raise DecantError(
+                f"loss.dimensions: {settings.dimensions[0]} numbers are to do for the whole of an embedding, and the "
+                f"student's have {dimension}, which are trained in any case",
+                f"name dimensions below {dimension}",
+            )
         if LOSSES[settings.name].embeddings and teacher is not None and teacher.dimension != dimension:
             if group_size() > 1:
                 raise DecantError(
@@ -60,9 +72,14 @@ class BiEncoderLoss(nn.Module):
 
     def terms(self, embeddings: list[Tensor], labels: Labels) -> dict[str, Tensor]:
         """The weighted terms, from embeddings of shape (columns, batch, dimension)."""
+        shortened = ([text[:, :dimension] for text in embeddings] for dimension in self.settings.dimensions or ())
+        nested = [self._terms(embeddings, labels), *(self._terms(each, labels, shortened=True) for each in shortened)]
+        return {name: torch.stack([terms[name] for terms in nested]).mean() for name in nested[0]}
+
+    def _terms(self, embeddings: list[Tensor], labels: Labels, *, shortened: bool = False) -> dict[str, Tensor]:
         query, *candidates = embeddings
         cosines = torch.stack([pairwise_cos_sim(query, text) for text in candidates], dim=1)
-        batch = Batch(cosines, labels, tuple(embeddings), self.teacher, self.projection)
+        batch = Batch(cosines, labels, tuple(embeddings), self.teacher, self.projection, shortened)
         return weighted_terms(batch, self.settings)
 
 

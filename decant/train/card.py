@@ -42,6 +42,7 @@ def model_card(
         for what, count in counts.items()
     ]
     cut_table = "\n".join(counted)
+    shortened = _shortened(f'{kind.LOADER}("models/{job.track}"', loss.dimensions or ()) if params.train.epochs else ""
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: {kind.PIPELINE}
@@ -58,7 +59,7 @@ from sentence_transformers import {kind.LOADER}
 
 model = {kind.LOADER}("models/{job.track}")
 ```
-
+{shortened}
 ## Settings
 
 {settings}
@@ -81,4 +82,19 @@ The student reads {student.max_length} tokens of a text or pair at most, or as m
 | of | what | distinct | cut | share |
 | --- | --- | --- | --- | --- |
 {cut_table}
+"""
+
+
+def _shortened(call: str, dimensions: Sequence[int]) -> str:
+    """For which shorter embeddings a student was trained, and how to have them; nothing where there are none."""
+    if not dimensions:
+        return ""
+    return f"""
+Trained for shortened embeddings too, of the first {", ".join(map(str, dimensions))} numbers. They are not of length 1:
+compare them by their cosines, as `model.similarity` does, or have `encode` normalise them.
+
+```python
+model = {call}, truncate_dim={dimensions[0]})
+embeddings = model.encode(texts, normalize_embeddings=True)
+```
 """

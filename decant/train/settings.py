@@ -43,6 +43,9 @@ class Loss(Block):
     """Of `embed_distill`: whose embeddings are held to the teacher's; null is both."""
     spread_weight: Rate | None = None
     """The weight of a term that pushes the documents of a batch apart; null leaves it out. Of bi-encoders."""
+    dimensions: Annotated[list[Positive], Field(min_length=1)] | None = None
+    """How many first numbers of an embedding must do for the whole of it, the most first: the loss is the mean over the
+    whole and each of these (Matryoshka), and each is evaluated. Null is the whole alone. Of bi-encoders."""
 
     @model_validator(mode="after")
     def _of_labels(self) -> "Loss":
@@ -55,6 +58,12 @@ class Loss(Block):
             raise ValueError(
                 "`in_batch_pairs` adds to `in_batch`, which is false: set it to null, or `in_batch` to true"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _descending(self) -> "Loss":
+        if self.dimensions is not None and (ordered := sorted({*self.dimensions}, reverse=True)) != self.dimensions:
+            raise ValueError(f"`dimensions` is {self.dimensions}: give each once, the largest first: {ordered}")
         return self
 
     @model_validator(mode="after")

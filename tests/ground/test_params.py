@@ -134,6 +134,8 @@ def test_a_missing_key_is_named(path):
         ("embedding.loss.sides", "query", "'queries'"),
         ("embedding.loss.spread_weight", 0, "greater than 0"),  # null leaves it out
         ("embedding.loss.in_batch_pairs", "all", "list"),
+        ("embedding.loss.dimensions", 128, "list"),
+        ("embedding.loss.dimensions", [], "at least 1"),  # null shortens nothing
         ("embedding.loss.in_batch", None, "boolean"),
         ("reranker.loss.false_negative_margin", math.nan, "finite"),
         ("embedding.teacher.kind", "biencoder", "'bi_encoder'"),

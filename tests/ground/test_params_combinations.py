@@ -184,6 +184,10 @@ def test_a_set_of_the_users_own_is_possible():
         ({"reranker__loss__name": "embed_distill"}, "reranker", "no loss of a cross_encoder: choose kl"),
         ({"reranker__loss__in_batch": True}, "reranker", "loss.in_batch is true, and a cross_encoder makes"),
         ({"reranker__loss__spread_weight": 0.1}, "reranker", "loss.spread_weight is of embeddings"),
+        ({"reranker__loss__dimensions": [64]}, "reranker", "loss.dimensions is of embeddings, and a cross_encoder"),
+        # shorter and shorter, each once
+        ({"embedding__loss__dimensions": [64, 128]}, "embedding.loss", "the largest first: [128, 64]"),
+        ({"embedding__loss__dimensions": [128, 128]}, "embedding.loss", "give each once, the largest first: [128]"),
         # no more checkpoints are averaged than are evaluated
         ({"train__evaluations": 2, "train__average": 3}, "train", "average is 3, and there are 2 evaluations"),
         (
@@ -341,6 +345,8 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
             "embedding__loss__in_batch": True,
             "embedding__loss__in_batch_pairs": ["query_query", "document_query", "document_document"],
         },
+        # embeddings that are shortened, under every loss
+        *({"embedding__loss__name": name, "embedding__loss__dimensions": [128, 1]} for name in ("kl", "embed_distill")),
         # all that the term on labels can have, in the least weight and in the whole
         *(
             {

@@ -16,6 +16,7 @@ class Batch(NamedTuple):
     embeddings: tuple[Tensor, ...] = ()  # a bi-encoder's, 2 + k tensors of shape (batch, dimension)
     teacher: TeacherEmbeddings | None = None  # its embeddings of the texts, where it has any
     projection: nn.Module | None = None  # of the student's embeddings to the teacher's dimension, where the two differ
+    shortened: bool = False  # whether `student` and `embeddings` are of the embeddings' first numbers alone
 
 
 def resolved(value: float | Literal["auto"]) -> float:
