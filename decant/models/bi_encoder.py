@@ -113,6 +113,10 @@ class BiEncoderScorer:
             scores[block] = np.einsum("ij,ij->i", embeddings[left[block]], embeddings[right[block]])
         return scores
 
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """See `ModelKind.count_cut`."""
+        return count_cut(self.model, pairs, task)
+
     def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
         parts, order = [], []
         with progress(len(prompted), "texts") as bar:

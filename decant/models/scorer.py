@@ -1,10 +1,11 @@
 """Score pairs with a model in memory."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Scores = npt.NDArray[np.float32]
 
@@ -25,3 +26,10 @@ class Scorer(Protocol):
         Returns:
             raw scores, float32, shape (pairs,).
         """
+
+
+class CountingScorer(Scorer, Protocol):
+    """A scorer that tells what it cuts."""
+
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """See `decant.models.kind.ModelKind.count_cut`."""
