@@ -14,7 +14,7 @@ from decant.models.settings import BiEncoderStudent, CrossEncoderStudent, Studen
 
 if TYPE_CHECKING:
     from decant.models.kind import ModelKind
-    from decant.models.scorer import Scorer
+    from decant.models.scorer import CountingScorer
     from decant.train.kind import TrainingKind
 
 
@@ -46,7 +46,7 @@ class Kind:
         """Trains students of this kind: loss, trainer, model card."""
         return cast("TrainingKind", importlib.import_module(self.training_module))
 
-    def scorer(self, folder: Path, tokens: int | None, *, trust_remote_code: bool = False) -> "Scorer":
+    def scorer(self, folder: Path, tokens: int | None, *, trust_remote_code: bool = False) -> "CountingScorer":
         """The scorer of a checkpoint of this kind."""
         return self.models.make_scorer(self.models.load(folder, trust_remote_code=trust_remote_code), tokens)
 

@@ -54,6 +54,10 @@ class Params(Block):
         """A track's block by its name."""
         return self.tracks[name]
 
+    def dimensions(self, track: str, model: str) -> list[int]:
+        """To which lengths embeddings are shortened for evaluations of their own: a student's, before or after."""
+        return (self.track(track).loss.dimensions or []) if model in ("before", "after", "labels_only") else []
+
     @model_validator(mode="before")
     @classmethod
     def _shared_training(cls, content: Any) -> Any:

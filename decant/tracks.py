@@ -60,6 +60,11 @@ class Track(Block):
     """How it is learnt: `train`, and what this track sets differently."""
 
     @property
+    def test_sets(self) -> dict[str, str]:
+        """The data sets whose test splits show what was gained and lost, by their domains."""
+        return {"in_domain": self.in_domain, **({"out_of_domain": self.out_of_domain} if self.out_of_domain else {})}
+
+    @property
     def adapting(self) -> "Track | None":
         """The track that trains this one's teacher; None where that is taken as it is."""
         if self.adapt is None:

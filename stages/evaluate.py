@@ -5,11 +5,12 @@ import argparse
 from decant import paths
 from decant.data.sets import read_split
 from decant.evaluate.bm25 import BM25Scorer
-from decant.evaluate.run import DOMAINS, Run, evaluate, teacher_runs, write_results
+from decant.evaluate.cuts import Cuts, count_cuts
+from decant.evaluate.run import Run, evaluate, teacher_runs, write_results
 from decant.evaluate.speed import measure_speed
 from decant.files import write_json
 from decant.kinds import TRACKS, kind_of
-from decant.models.scorer import Scorer
+from decant.models.scorer import CountingScorer
 from decant.params import Params
 from decant.score.work import timed_teacher
 from decant.sources.references import model_folder
@@ -24,30 +25,29 @@ def main(track: str, model: str) -> None:
         teacher, test = timed_teacher(block.teacher, params.store), read_split(paths.split(block.in_domain, "test"))
         write_json(paths.COST / track / "speed.json", measure_speed(teacher, student, test))
         return
-    tracks = {name: block for name, block in params.tracks.items() if track in (name, "all")}
-    sets = {name: {d: dataset for d in DOMAINS if (dataset := getattr(block, d))} for name, block in tracks.items()}
+    sets = {name: block.test_sets for name, block in params.tracks.items() if track in (name, "all")}
     splits = {name: read_split(paths.split(name, "test")) for of_track in sets.values() for name in of_track.values()}
-    runs: dict[str, Run] = {}
+    runs, cut = dict[str, Run](), Cuts()
     if model == "teacher":
-        runs = teacher_runs(paths.SCORES / track, sets[track], splits, tracks[track].teacher.kind)
+        runs = teacher_runs(paths.SCORES / track, sets[track], splits, params.track(track).teacher.kind)
     elif not params.baselines.is_off(model):
         scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
-        dimensions = tracks[track].loss.dimensions if model in ("before", "after", "labels_only") else None
-        runs = {name: evaluate(scorer, split, dimensions or ()) for name, split in splits.items()}
+        runs = {name: evaluate(scorer, split, params.dimensions(track, model)) for name, split in splits.items()}
+        cut = count_cuts(scorer, splits, print) if model == "after" else {}
     for name, of_track in sets.items():
-        print(f"{name} {model}: {write_results(name, model, of_track, runs)}")
+        print(f"{name} {model}: {write_results(name, model, of_track, runs, cut)}")
 
 
-def _scorer(params: Params, track: str, model: str) -> Scorer:
+def _scorer(params: Params, track: str, model: str) -> CountingScorer:
     tokens = params.evaluate.batch_tokens
     if model == "baseline":
         folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
         return kind_of(folder).scorer(folder, tokens)
-    block, kind = params.track(track).student, TRACKS[track]
+    student, models = params.track(track).student, TRACKS[track].models
     if model == "before":
-        return kind.models.make_scorer(kind.models.make_student(block, cli.student_folder(block), params.seed), tokens)
+        return models.make_scorer(models.make_student(student, cli.student_folder(student), params.seed), tokens)
     folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
-    return kind.scorer(folder, tokens, trust_remote_code=block.trust_remote_code)
+    return TRACKS[track].scorer(folder, tokens, trust_remote_code=student.trust_remote_code)
 
 
 if __name__ == "__main__":

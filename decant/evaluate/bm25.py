@@ -1,8 +1,10 @@
 """BM25 as a baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from decant.data.bm25 import BM25
 from decant.models.scorer import Scores
@@ -25,3 +27,8 @@ class BM25Scorer:
         for query, numbers in pairs.items():
             scores[numbers] = index.scores(query)[[place[candidates[number]] for number in numbers]]
         return scores
+
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """Nothing: BM25 reads texts whole."""
+        del pairs, task
+        return {}

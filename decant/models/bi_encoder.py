@@ -127,6 +127,10 @@ class BiEncoderScorer:
         shortened = (shorten(whole, dimension) for dimension in dimensions)
         return [_products(embeddings, left, right) for embeddings in chain([whole], shortened)]
 
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """See `ModelKind.count_cut`."""
+        return count_cut(self.model, pairs, task)
+
     def _encode(self, prompted: list[tuple[str, str]]) -> Scores:
         parts, order = [], []
         with progress(len(prompted), "texts") as bar:

@@ -158,5 +158,9 @@ class CrossEncoderScorer:
                 bar.update(len(batch))
         return scores[position]
 
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """See `ModelKind.count_cut`."""
+        return count_cut(self.model, pairs, task)
+
 
 make_scorer = CrossEncoderScorer

@@ -8,7 +8,7 @@ import pyarrow as pa
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch import Tensor
 
-from decant.models.scorer import Scorer
+from decant.models.scorer import CountingScorer
 
 Model: TypeAlias = SentenceTransformer | CrossEncoder
 
@@ -24,7 +24,7 @@ class ModelKind(Protocol):
     def make_student(self, settings: Any, folder: Path, seed: int) -> Any:
         """A student before training: the model in a folder, changed as its block of params says; drawn by the seed."""
 
-    def make_scorer(self, model: Any, tokens: int | None, /) -> Scorer:
+    def make_scorer(self, model: Any, tokens: int | None, /) -> CountingScorer:
         """Scores pairs with a model in memory, with its own prompts, so many tokens a forward pass.
 
         See `decant.models.batches.token_budget`.

@@ -1,10 +1,11 @@
 """Score pairs with a model in memory."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Scores = npt.NDArray[np.float32]
 
@@ -48,3 +49,10 @@ class EmbeddingScorer(Scorer, Protocol):
         Raises:
             DecantError: the embeddings have fewer numbers.
         """
+
+
+class CountingScorer(Scorer, Protocol):
+    """A scorer that tells what it cuts."""
+
+    def count_cut(self, pairs: Iterable[pa.RecordBatch], task: str = "") -> dict[str, dict[str, Any]]:
+        """See `decant.models.kind.ModelKind.count_cut`."""

@@ -22,6 +22,7 @@ class TrackResults:
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
+    cut: Mapping[str, Any]  # data set → `test` → what the student cuts of the test splits; see `decant.evaluate.cuts`
     left_out: Mapping[str, Any]  # the content of metrics/<track>/left_out.json
     guard: Mapping[str, Any]  # name of the guard set or None, and the MAP that the student may lose on it
     fresh_head: bool  # whether the student's head is drawn at random, so that `before` is chance
@@ -69,14 +70,15 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
         "overlap": track.overlap,
         **({"left_out": track.left_out} if track.left_out else {}),
-        **({"cut": cut} if (cut := list(_cut(track.cost))) else {}),
+        **({"cut": cut} if (cut := list(_cut(track))) else {}),
     }
 
 
-def _cut(cost: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _cut(track: TrackResults) -> Iterator[dict[str, Any]]:
     """What teacher and student cut of the texts of each split; nothing of what they read whole."""
-    for model, name in (("teacher", "teacher"), ("student", "train")):
-        for dataset, splits in cost[name]["cut"].items():
+    teacher, student = (track.cost[name]["cut"] for name in ("teacher", "train"))
+    for model, cut in (("teacher", teacher), ("student", student), ("student", track.cut)):
+        for dataset, splits in cut.items():
             for split, counts in splits.items():
                 for what, count in counts.items():
                     if count["cut"]:

@@ -10,7 +10,7 @@ from decant.data.sets import Row, read_split
 from decant.errors import DecantError
 from decant.fetch.build import fetch_set
 from decant.fetch.faults import Faults
-from decant.fetch.readers import beir
+from decant.fetch.readers import beir, trec
 from decant.fetch.settings import DataSet
 from decant.fetch.validation import valid_rows
 from decant.models import bi_encoder
@@ -196,3 +196,13 @@ def test_dense_candidates_come_of_an_encoder_and_a_corpus_that_are_read_once(tmp
         assert (row.query, row.positive, len(row.negative)) == (query, [corpus[document]], 1)
     assert len(loaded) == 1
     assert read_texts.count(list(corpus.values())) == 1
+
+
+def test_each_of_a_folders_qrels_is_read_once_a_split(tmp_path, monkeypatch):
+    write_beir(tmp_path, ROWS[:1])
+    (tmp_path / "qrels" / "dev.tsv").write_text(f"{QRELS}q1\tc0\t1\n")
+    opened: list[str] = []
+    read_qrels = trec.read_qrels
+    monkeypatch.setattr(trec, "read_qrels", lambda path: opened.append(path.name) or read_qrels(path))
+    read(tmp_path)
+    assert sorted(opened) == ["dev.tsv", "test.tsv"]

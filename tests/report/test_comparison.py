@@ -148,6 +148,7 @@ def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
 
 
 WHOLE = {"distinct": 50, "cut": 0, "share": 0.0}
+DOCUMENTS = {"distinct": 40, "cut": 2, "share": 0.05}
 CUT = {"dev": {"queries": WHOLE, "documents": {"distinct": 50, "cut": 1, "share": 0.02}}}
 
 
@@ -166,6 +167,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
             "speed": measured["speed"],
         },
         overlap={},
+        cut={"own-set": {"test": {"queries": WHOLE, "documents": DOCUMENTS}}},
         left_out={},
         guard={"dataset": None, "max_loss": 0.02},
         fresh_head=False,
@@ -175,7 +177,8 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     assert report.cost["embedding"]["student"] == {"parameters": 10_000_000, "bytes": 40_000_000}
     assert report.comparison["embedding"]["domains"]["in_domain"]["own-set"]["map"]["change"]["mean"] == 0
     assert report.comparison["embedding"]["cut"] == [
-        {"model": "student", "dataset": "own-set", "split": "dev", "what": "documents", **CUT["dev"]["documents"]}
+        {"model": "student", "dataset": "own-set", "split": "dev", "what": "documents", **CUT["dev"]["documents"]},
+        {"model": "student", "dataset": "own-set", "split": "test", "what": "documents", **DOCUMENTS},
     ]
     assert report.page.count("<svg") == 2
     assert "own-set" in report.table

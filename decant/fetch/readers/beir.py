@@ -25,10 +25,11 @@ def read(
     `candidates/<split>.tsv`, the best of a TREC run, or the best of a search of the corpus.
     """
     del repository
-    qrels, faults = trec.read_qrels(_qrels_file(root, split))
+    own = _qrels_file(root, split)
+    qrels, faults = trec.read_qrels(own)
     yield from faults
     queries = ranked.texts_of(_texts_file(root, settings.queries, "queries"), encoding=settings.encoding)
-    elsewhere = _judged_elsewhere(root)
+    elsewhere = _judged_elsewhere(root, own)
     for query in queries:
         if query not in qrels and query not in elsewhere:
             yield f"{root}, query-id {query}", NotJudged("queries without qrels")
@@ -76,7 +77,7 @@ def _texts_file(root: Path, named: str | None, name: str) -> Path:
     return path
 
 
-def _judged_elsewhere(root: Path) -> set[str]:
-    """The queries that any of the folder's qrels name."""
-    files = [path for path in (root / "qrels").glob("*") if path.is_file()]
+def _judged_elsewhere(root: Path, own: Path) -> set[str]:
+    """The queries that the folder's qrels name, without those of the `own` file, which has been read."""
+    files = [path for path in (root / "qrels").glob("*") if path.is_file() and path != own]
     return {query for path in files for query in trec.read_qrels(path)[0]}
