@@ -38,7 +38,7 @@ def read(params: Params, track: str) -> TrackResults:
         overlap=read_json(paths.METRICS / track / "overlap.json"),
         cut=read_cuts(paths.RUNS / track / "after.parquet"),
         left_out=read_json(paths.METRICS / track / "left_out.json"),
-        guard={"dataset": block.guard, "max_loss": block.train.max_loss},
+        guard={"dataset": block.guard, "max_loss": block.train.max_loss, "max_below_best": block.train.max_below_best},
         fresh_head=getattr(block.student, "head", None) == "fresh",
         baseline=None if untouched is None else {"model": untouched, **roles},
     )

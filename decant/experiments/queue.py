@@ -93,7 +93,7 @@ class ExperimentQueue:
         if _run("git", "for-each-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}"):
             _dvc("exp", "remove", name)
         # `++` sets a key, or adds one that params.yaml leaves to its default.
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in overrides.items()}
+        texts = {key: value if isinstance(value, str) else _as_override(value) for key, value in overrides.items()}
         sets = [part for key, text in texts.items() for part in ("-S", f"++{key}={text}")]
         _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
 
@@ -160,6 +160,13 @@ def _is_worker(pid: int) -> bool:
 
 def _dvc(*arguments: str, check: bool = True) -> None:
     _run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+
+def _as_override(value: Any) -> str:
+    """A value as Hydra's grammar has it: JSON, but for the keys of a block, which stand without quotation marks."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_as_override(one)}' for key, one in value.items())}}}"
+    return json.dumps(value)
 
 
 def _run(*command: str, check: bool = True) -> str:

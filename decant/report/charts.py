@@ -79,7 +79,9 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
         part.set(xlabel="before (0) … after (1)", ylabel=label)
         part.grid(alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
-    axes[1].axhline(guard["points"][0]["guard"] - guard["max_loss"], color=BEFORE, ls="--", lw=1)
+    on_guard, below = [point["guard"] for point in guard["points"]], guard.get("max_below_best")
+    limit = max(on_guard[0] - guard["max_loss"], max(on_guard) - (1 if below is None else below))
+    axes[1].axhline(limit, color=BEFORE, ls="--", lw=1)
     return _svg(figure)
 
 

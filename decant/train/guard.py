@@ -52,7 +52,7 @@ def keep_between(job: Job, in_domain: float, folder: Path, tell: Callable[[str],
 
     with products_in_tf32(choose_precision(job.params.train.precision, student.fresh_head)[0]):
         points = sweep(model, before, after, measure)
-    chosen = choose(points, job.params.train.max_loss)
+    chosen = choose(points, job.params.train.max_loss, job.params.train.max_below_best)
     if chosen.alpha < 1:
         set_between(model, before, after, chosen.alpha)
         model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
@@ -91,13 +91,16 @@ def sweep(model: nn.Module, before: Weights, after: Weights, measure: Callable[[
     return points
 
 
-def choose(points: Sequence[Point], max_loss: float) -> Point:
+def choose(points: Sequence[Point], max_loss: float, max_below_best: float | None = None) -> Point:
     """The point with the best in-domain MAP of those that lose at most `max_loss` on the guard set, against α = 0.
 
-    The smallest α of equals. α = 0 itself loses nothing.
+    With `max_below_best` they must also come as near to the best on the guard set, which keeps up at any rate. The
+    smallest α of equals.
     """
     if points[0].guard is None:
         return points[0]
     limit = points[0].guard - max_loss
+    if max_below_best is not None:
+        limit = max(limit, max(point.guard for point in points if point.guard is not None) - max_below_best)
     allowed = (point for point in points if point.guard is not None and point.guard >= limit)
     return max(allowed, key=lambda point: point.in_domain)

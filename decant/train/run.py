@@ -136,7 +136,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
             "seed": job.seed,
             "student": job.params.student.model_dump(),
             "loss": loss.model_dump(),
-            "train": settings.model_dump(exclude={"save_steps", "interpolate", "max_loss"}),
+            "train": settings.model_dump(exclude={"save_steps", "interpolate", "max_loss", "max_below_best"}),
             "batch_tokens": job.batch_tokens,
         }
         name = f"{job.track}-labels-only" if labels_only else job.track

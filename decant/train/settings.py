@@ -130,6 +130,8 @@ class Train(Block):
     """Whether to keep the best point between the weights before and after training; needs a guard set."""
     max_loss: Share = 0.02
     """MAP on the guard set's dev split that the kept point may lose."""
+    max_below_best: Share | None = None
+    """MAP on the guard set's dev split that the kept point may be below the best of all points; null asks for none."""
 
     @model_validator(mode="after")
     def _evaluated(self) -> "Train":

@@ -88,6 +88,13 @@ def test_the_point_is_the_best_in_domain_of_those_that_keep_up(
     assert choose([Point(*point) for point in points], max_loss).alpha == alpha
 
 
+@pytest.mark.parametrize(("below", "alpha"), [(None, 1), (0.03, 1), (0.02, 0.5), (0.0, 0.25)])
+def test_the_point_may_have_to_keep_what_was_gained_on_the_guard(below: float | None, alpha: float) -> None:
+    points = [Point(0, 0.4, 0.7), Point(0.25, 0.5, 0.8), Point(0.5, 0.6, 0.79), Point(1, 0.7, 0.775)]
+    assert choose(points, 0.02, below).alpha == alpha
+    assert choose([*points[:1], Point(1, 0.7, 0.5)], 0.02, below).alpha == 0  # what is lost counts all the same
+
+
 def test_without_a_guard_there_is_one_point() -> None:
     assert choose([Point(1.0, 0.5, None)], 0.0).alpha == 1
 
