@@ -94,7 +94,8 @@ class Train(Block):
     epochs: Amount = 1.0
     """Passes over the n-tuples; 0 trains nothing, on any track."""
     least_steps: Positive | None = None
-    """The fewest steps of the optimiser: a small set is passed over more often than in `epochs`. Null asks for none."""
+    """The fewest steps of the optimiser: a small set is passed over more often than in `epochs`. Null asks for none;
+    the default recipe in params.yaml sets it."""
     batch_size: Positive = 16
     """n-tuples a forward pass, of all processes together."""
     one_set_a_batch: bool | None = None

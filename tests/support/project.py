@@ -95,7 +95,7 @@ def shrink(params: Any) -> None:
         params[track]["triplets"]["negatives"] = 3
         params[track]["student"]["max_length"] = 32
     params["embedding"]["student"]["layers"] = [0]
-    params["train"].update(evaluations=1, batch_size=16)
+    params["train"].update(evaluations=1, batch_size=16, least_steps=None)
     params["report"]["resamples"] = 199
 
 
