@@ -2,7 +2,7 @@
 
 import pytest
 
-from decant.experiments.grids import changed, read_grid
+from decant.experiments.grids import changed, digest, read_grid
 from decant.experiments.results import read_queries, read_results
 from decant.experiments.tables import between_marks, render
 from decant.params import load_params, read_yaml
@@ -36,6 +36,12 @@ def test_the_published_recipe_is_held_against_the_parts_whole_recipe() -> None:
     assert (published.base, published.seeds) == (parts.base, parts.seeds)
     for whole in ("embedding-full", "reranker-full"):
         assert others[whole] == digests[whole]
+
+
+@pytest.mark.parametrize("track", ["embedding", "reranker"])
+def test_the_thorough_grids_whole_recipe_is_the_preset(track: str) -> None:
+    _, digests = read_grid(ROOT / "ablations/thorough.yaml", COMMITTED)
+    assert digests[f"{track}-full"] == digest(load_params(ROOT / "presets/thorough.yaml"), track)
 
 
 @pytest.mark.parametrize("track", ["embedding", "reranker"])
