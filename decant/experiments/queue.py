@@ -7,6 +7,7 @@ the worker has done meanwhile is found in the queue. What a worker had under way
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -93,8 +94,7 @@ class ExperimentQueue:
         if _run("git", "for-each-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}"):
             _dvc("exp", "remove", name)
         # `++` sets a key, or adds one that params.yaml leaves to its default.
-        texts = {key: value if isinstance(value, str) else _as_override(value) for key, value in overrides.items()}
-        sets = [part for key, text in texts.items() for part in ("-S", f"++{key}={text}")]
+        sets = [part for key, value in overrides.items() for part in ("-S", f"++{key}={as_override(value)}")]
         _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
 
     def tend(self) -> None:
@@ -162,10 +162,15 @@ def _dvc(*arguments: str, check: bool = True) -> None:
     _run(sys.executable, "-m", "dvc", *arguments, check=check)
 
 
-def _as_override(value: Any) -> str:
-    """A value as Hydra's grammar has it: JSON, but for the keys of a block, which stand without quotation marks."""
+def as_override(value: Any) -> str:
+    """A value as Hydra's grammar has it: keys stand bare, and a backslash escapes nothing but a quotation mark."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_as_override(one)}' for key, one in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {as_override(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_override, value))}]"
+    if isinstance(value, str):
+        escaped = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + (found[2] and '\\"'), value)
+        return f'"{escaped}"'
     return json.dumps(value)
 
 
