@@ -140,10 +140,11 @@ def _job(kind: Kind, folder: Path, row: Row, times: list[float]) -> Job:
 
     block = load_params(ROOT / "presets/qwen3.yaml").track("reranker" if row.reranker else "embedding")
     same = {"epochs": 1.0, "batch_size": row.tuples, "accumulate": 1, "evaluations": 1, "save_steps": None}
-    same |= {"freeze_embeddings": False, "dropout": None}  # as the plain loop trains
+    same |= {"freeze_embeddings": False, "dropout": None}  # as the plain loop trains, on the loss that it has
+    same_loss = {"student_temperature": 0.05, "teacher_temperature": 0.05} | ({} if row.reranker else {"name": "kl"})
     changed = {
         "student": block.student.model_copy(update={"model": f"path:{folder / 'model'}"}),
-        "loss": block.loss.model_copy(update={"student_temperature": 0.05, "teacher_temperature": 0.05}),
+        "loss": block.loss.model_copy(update=same_loss),
         "train": block.train.model_copy(update=same),
     }
     training: Any = SimpleNamespace(

@@ -176,7 +176,7 @@ def test_a_pair_that_comes_again_counts_once(tmp_path: Path) -> None:
         stored.pairs.add(keys[101:], scores[101:], {"engine": "e"})
         split.look()
         assert sorted(split.distinct(split.scores())) == sorted(scores)
-        described = write_scores(split, tmp_path / "out.parquet")
+        described = write_scores(split, split.scores(), tmp_path / "out.parquet")
     assert (described["pairs"], described["queries"], described["quarantined"]) == (500, 250, 0)
     assert described["origins"] == [{"engine": "e", "pairs": 500}]
     written = pq.read_table(tmp_path / "out.parquet")

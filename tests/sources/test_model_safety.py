@@ -256,7 +256,7 @@ LOADING: dict[str, Callable[[str], None]] = {
     "evaluate before": lambda _: evaluate.main("embedding", "before"),
     "evaluate baseline": lambda _: evaluate.main("all", "baseline"),
     "evaluate speed": lambda _: evaluate.main("embedding", "speed"),
-    "decant evaluate": lambda model: _evaluate(model, None, "icd10", "test"),
+    "decant evaluate": lambda model: _evaluate(model, None, "icd10", "test", []),
 }
 
 

@@ -104,7 +104,7 @@ class TrainingProject:
             self.write_tuples(track)
             self.write_dev(block["in_domain"], "colour", "red")
         self.params["baselines"]["labels_only"] = False
-        self.set(**{**TRAIN, **train})
+        self.set(**{**TRAIN, "least_steps": None, **train})
 
     def set(self, **train: object) -> None:
         """Change keys of `train`."""

@@ -224,7 +224,7 @@ def test_the_guards_points_lie_between_the_untouched_and_the_merged_weights(
     folder = tmp_path / "models/embedding"
     after = load_file(folder / "model.safetensors")
     project.guard("embedding", max_loss=0.0)
-    monkeypatch.setattr("decant.train.guard.choose", lambda points, _: points[2])
+    monkeypatch.setattr("decant.train.guard.choose", lambda points, *_: points[2])
     project.train_here("embedding", monkeypatch)
     before, between = load_file(tmp_path / "student/model.safetensors"), load_file(folder / "model.safetensors")
     assert between.keys() == before.keys()
