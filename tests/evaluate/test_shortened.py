@@ -1,8 +1,6 @@
 """Evaluations of shortened embeddings: the library's `truncate_dim`, texts encoded once, and a row for each."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from decant.report.notes import notes
 from decant.report.table import markdown
 from stages import evaluate as stage
 from tests.support.compared import SETTINGS, cost, tables, whole
+from tests.support.encoded import encoded_texts
 from tests.support.students import DEV, FRUIT, bi_encoder
 from tests.support.training_project import TrainingProject
 
@@ -62,14 +61,7 @@ def test_shortened_runs_are_those_of_the_librarys_truncated_model(model: Sentenc
 
 
 def test_texts_are_encoded_once_for_all_dimensions(model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoded: list[str] = []
-    encode = model.encode
-
-    def counted(texts: Sequence[str], **options: Any) -> Any:
-        encoded.extend(texts)
-        return encode(texts, **options)
-
-    monkeypatch.setattr(model, "encode", counted)
+    encoded = encoded_texts(model, monkeypatch)
     evaluate(BiEncoderScorer(model, 64), DEV, DIMENSIONS)
     texts = {text for row in DEV.rows for text in (row.query, *row.candidates)}
     assert sorted(encoded) == sorted(texts)

@@ -1,6 +1,5 @@
 """Several teachers on real models: their scores as one, their embeddings side by side, and what each is paid for."""
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,22 +22,15 @@ from decant.score.run import score_track
 from decant.score.settings import Ensemble, StoreSettings, Teacher
 from decant.score.work import Job, Source, timed_teacher
 from tests.support import tiny_models as tiny
-from tests.support.planted_project import WORDS
+from tests.support.planted_project import planted_rows
 
 TEXTS = 24 * (1 + 4)  # queries and candidates of `rows`
 TASK = "Given a medical term, retrieve its diagnosis"
 
 
 def rows() -> list[Row]:
-    """A positive shares its query's words, and holds the mark that the planted reranker says yes to."""
-    rng, made = random.Random(0), []
-    for number in range(24):
-        words = rng.sample(WORDS, 3)
-        others = [[word for word in rng.sample(WORDS, 6) if word not in words][:3] for _ in range(3)]
-        positive = f"{' '.join(reversed(words))} {(tiny.MARK + ' ') * rng.randint(1, 4)}{number}"
-        negatives = [f"{' '.join(other)} of {index} {number}" for index, other in enumerate(others)]
-        made.append(Row(f"{' '.join(words)} {number}", [positive], negatives))
-    return made
+    """So many that `TEXTS` counts them."""
+    return planted_rows(24, 3, marked=True)
 
 
 @pytest.fixture(scope="module")

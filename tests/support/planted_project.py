@@ -21,19 +21,8 @@ TRAIN, DEV, TEST = slice(0, 30), slice(30, 40), slice(40, 60)
 
 
 def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], None] | None = None) -> Project:
-    """A folder in which `score` can run: one in-domain set, as `fetch` and `mine` would write it, and one teacher.
-
-    A positive shares its query's words and holds the mark that the planted reranker says yes to.
-    """
-    rng = random.Random(0)
-    mark = f"{tiny.MARK} " if kind == "causal_lm" else ""
-    rows = []
-    for number in range(60):
-        words = rng.sample(WORDS, 3)
-        others = [[word for word in rng.sample(WORDS, 6) if word not in words][:3] for _ in range(5)]
-        positive = f"{' '.join(reversed(words))} {mark * rng.randint(1, 4)}{number}"
-        negatives = [f"{' '.join(other)} of {index} {number}" for index, other in enumerate(others)]
-        rows.append(Row(f"{' '.join(words)} {number}", [positive], negatives))
+    """A folder in which `score` can run: one in-domain set, as `fetch` and `mine` would write it, and one teacher."""
+    rows = planted_rows(60, 5, marked=kind == "causal_lm")
     folder.mkdir(parents=True)
     project = Project(folder)
     write_set(project, "mine", rows, TASK)
@@ -51,6 +40,20 @@ def make_project(folder: Path, kind: str, engine: str, edit: Callable[[Any], Non
         edit(params)
     yaml.dump(params, folder / "params.yaml")
     return project
+
+
+def planted_rows(count: int, negatives: int, *, marked: bool) -> list[Row]:
+    """A positive shares its query's words and, if marked, holds the mark that the planted reranker says yes to."""
+    rng = random.Random(0)
+    mark = f"{tiny.MARK} " if marked else ""
+    rows = []
+    for number in range(count):
+        words = rng.sample(WORDS, 3)
+        others = [[word for word in rng.sample(WORDS, 6) if word not in words][:3] for _ in range(negatives)]
+        positive = f"{' '.join(reversed(words))} {mark * rng.randint(1, 4)}{number}"
+        wrong = [f"{' '.join(other)} of {index} {number}" for index, other in enumerate(others)]
+        rows.append(Row(f"{' '.join(words)} {number}", [positive], wrong))
+    return rows
 
 
 def own_set(task: str) -> dict[str, Any]:
