@@ -11,15 +11,21 @@ TEACHERS = Path("data/teachers")  # those that were adapted
 SCORES = Path("data/scores")
 TRIPLETS = Path("data/triplets")
 RUNS = Path("data/runs")
+RETRIEVED = Path("data/retrieved")
 COST = Path("data/cost")  # what is timed, and the sizes of models
 MODELS = Path("models")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 REPORT = Path("report")
-MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, COST, MODELS, METRICS, PLOTS)
+MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, RETRIEVED, COST, MODELS, METRICS, PLOTS)
 RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 
 
 def split(dataset: str, name: str) -> Path:
     """The file of a set's split."""
     return SETS / dataset / f"{name}.parquet"
+
+
+def corpus(dataset: str) -> Path:
+    """The file of a set's corpus, which not every set has."""
+    return SETS / dataset / "corpus.parquet"

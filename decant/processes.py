@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import sys
 import threading
@@ -35,10 +36,16 @@ def run_main(name: str, main: Callable[[], None], advice: str = "") -> NoReturn:
     message, code = "", 0
     try:
         main()
+        sys.stdout.flush()
     except DecantError as error:
         message, code = str(error), 1
     except Interrupted as interrupted:
         message, code = "interrupted; nothing half-written is left", 128 + interrupted.signum
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush does not fail too
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         # Libraries wrap what the system said in errors of their own; its words stay.
         if not any(os.strerror(number) in str(error) for number in NO_TRACEBACK):
@@ -51,6 +58,13 @@ def run_main(name: str, main: Callable[[], None], advice: str = "") -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def _unread() -> bool:
+    """Whether the output goes to a pipe that nobody reads any more, as when `head` has had its lines."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def _interrupt(signum: int, _: FrameType | None) -> None:

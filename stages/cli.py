@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from decant import paths
 from decant.errors import DecantError
-from decant.kinds import TRACKS
+from decant.kinds import TRACKS, Kind, kind_of
 from decant.models.settings import Student
 from decant.params import Params, load_params
 from decant.processes import run_main
@@ -24,12 +24,23 @@ def student_folder(student: Student) -> Path:
     return model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
 
 
+def model_of(params: Params, track: str, model: str) -> tuple[Kind, Any]:
+    """A model of a track in memory, and its kind: `before`, `after`, `labels_only`, or the untouched `baseline`."""
+    if model == "baseline":
+        folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
+        return kind_of(folder), kind_of(folder).models.load(folder)
+    kind, student = TRACKS[track], params.track(track).student
+    if model == "before":
+        return kind, kind.models.make_student(student, student_folder(student), params.seed)
+    folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
+    return kind, kind.models.load(folder, trust_remote_code=student.trust_remote_code)
+
+
 def run_track(stage: str, main: Callable[[str], None], description: str | None) -> NoReturn:
     """Run a stage's main function for the track that the command line names; see `run`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("track", choices=TRACKS)
-    track = parser.parse_args().track
-    run(f"{stage}@{track}", lambda: main(track))
+    run(f"{stage}@{(track := parser.parse_args().track)}", lambda: main(track))
 
 
 def run(stage: str, main: Callable[[], None]) -> NoReturn:
@@ -42,12 +53,8 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
             missing = Path(str(error.filename))
             if not any(missing.is_relative_to(folder) for folder in paths.MADE_BY_STAGES):
                 raise
-            raise DecantError(
-                f"{missing}: there is no such file", f"`dvc repro {stage}` makes what the stage reads first"
-            ) from error
+            raise DecantError(f"{missing}: there is no such file", f"`dvc repro {stage}` makes it first") from error
 
-    advice = (
-        "\n  Its earlier outputs, which DVC removes before a stage starts, come back with\n"
-        f"  `dvc checkout {stage}` and `git checkout -- metrics plots`."
-    )
-    run_main(stage, with_inputs, "" if stage == "check" else advice)
+    gone = "\n  Its earlier outputs, which DVC removes before a stage starts, come back with\n"
+    advice = "" if stage == "check" else f"{gone}  `dvc checkout {stage}` and `git checkout -- metrics plots`."
+    run_main(stage, with_inputs, advice)

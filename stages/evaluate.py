@@ -9,11 +9,10 @@ from decant.evaluate.cuts import Cuts, count_cuts
 from decant.evaluate.run import Run, evaluate, teacher_runs, write_results
 from decant.evaluate.speed import measure_speed
 from decant.files import write_json
-from decant.kinds import TRACKS, kind_of
+from decant.kinds import TRACKS
 from decant.models.scorer import CountingScorer
 from decant.params import Params
 from decant.score.work import timed_teacher
-from decant.sources.references import model_folder
 from stages import cli
 
 
@@ -39,15 +38,8 @@ def main(track: str, model: str) -> None:
 
 
 def _scorer(params: Params, track: str, model: str) -> CountingScorer:
-    tokens = params.evaluate.batch_tokens
-    if model == "baseline":
-        folder = model_folder(str(params.baselines.model), params.baselines.revision, None)
-        return kind_of(folder).scorer(folder, tokens)
-    student, models = params.track(track).student, TRACKS[track].models
-    if model == "before":
-        return models.make_scorer(models.make_student(student, cli.student_folder(student), params.seed), tokens)
-    folder = paths.MODELS / (track if model == "after" else f"{track}-labels-only")
-    return TRACKS[track].scorer(folder, tokens, trust_remote_code=student.trust_remote_code)
+    kind, loaded = cli.model_of(params, track, model)
+    return kind.models.make_scorer(loaded, params.evaluate.batch_tokens)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ def export_run(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="after, before, teacher, labels_only, baseline, bm25.")],
     domain: Annotated[str, typer.Option(help="The track's test set: in_domain or out_of_domain.")] = "in_domain",
     qrels: Annotated[bool, typer.Option("--qrels", help="Write the set's qrels in place of the run.")] = False,
+    corpus: Annotated[bool, typer.Option("--corpus", help="Write the ranking of the set's whole corpus.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A file; without it, print.", dir_okay=False)
     ] = None,
@@ -25,15 +26,15 @@ def export_run(
     Example: decant export-run embedding after -o after.run
     """
 
-    run_main("decant export-run", lambda: _write(_lines(track, model, domain, qrels), output))
+    run_main("decant export-run", lambda: _write(_lines(track, model, domain, qrels, corpus), output))
 
 
-def _lines(track: str, model: str, domain: str, qrels: bool) -> list[str]:
+def _lines(track: str, model: str, domain: str, qrels: bool, corpus: bool) -> list[str]:
     from decant import paths
     from decant.data.sets import read_split
     from decant.errors import DecantError
     from decant.evaluate.run import DOMAINS
-    from decant.evaluate.trec import qrels_lines, read_ranked, run_lines
+    from decant.evaluate.trec import qrels_lines, read_ranked, retrieved_lines, run_lines
     from decant.params import load_params
     from decant.report.comparison import NAMES
 
@@ -45,6 +46,8 @@ def _lines(track: str, model: str, domain: str, qrels: bool) -> list[str]:
     dataset = getattr(params.track(track), domain)
     if dataset is None:
         raise DecantError(f"{track} has no {domain} set", "choose another --domain")
+    if corpus and not qrels:
+        return list(retrieved_lines(paths.RETRIEVED / track / f"{model}.parquet", domain, f"{track}-{model}"))
     ranked = read_ranked(paths.RUNS / track / f"{model}.parquet", domain, read_split(paths.split(dataset, "test")).rows)
     return list(qrels_lines(ranked.rows) if qrels else run_lines(ranked, f"{track}-{model}"))
 

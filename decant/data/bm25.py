@@ -26,3 +26,16 @@ class BM25:
         """The score of every text of the corpus, shape (texts,); 0 where it shares no word with the query."""
         scores: npt.NDArray[np.float32] = self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query)))
         return scores
+
+    def best(self, query: str, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """The places of the texts that score highest, equal scores in the corpus's order, and their scores.
+
+        A text that shares no word with the query is not among them.
+        """
+        scores = self.scores(query)
+        shared = np.flatnonzero(scores > 0)
+        if len(shared) > count:
+            limit = np.partition(scores[shared], -count)[-count]
+            shared = shared[scores[shared] >= limit]
+        order = shared[np.argsort(-scores[shared], kind="stable")][:count]
+        return order, scores[order]

@@ -71,9 +71,30 @@ def run_lines(ranked: RankedSet, tag: str) -> Iterator[str]:
         DecantError: an id occurs twice; see `identified`.
     """
     for (query, documents), scores in zip(identified(ranked.rows), ranked.scores, strict=True):
-        order = sorted(zip(scores, documents, strict=True), key=lambda pair: (pair[0], pair[1].encode()), reverse=True)
-        for rank, (score, document) in enumerate(order, start=1):
-            yield f"{query} Q0 {document} {rank} {score:.9g} {tag}"
+        yield from _query_lines(query, documents, scores, tag)
+
+
+def retrieved_lines(path: Path, domain: str, tag: str) -> Iterator[str]:
+    """The lines of a run over a whole corpus, from the rankings that the stage `retrieve` wrote; see `run_lines`.
+
+    Raises:
+        DecantError: the file is not there, or has nothing of this domain.
+    """
+    if not path.is_file():
+        remedy = f"set {path.parent.name}.retrieve, and `dvc repro retrieve@{path.parent.name}`"
+        raise DecantError(f"{path} is not there: no corpus was searched with this model", remedy)
+    ranked = [row for row in pq.read_table(path).to_pylist() if row["domain"] == domain]
+    if not ranked:
+        raise DecantError(f"{path} has no ranking on the {domain.replace('_', '-')} set", "choose another --domain")
+    for row in ranked:
+        if row["dataset"] == ranked[0]["dataset"]:  # those of shortened embeddings stand behind it
+            yield from _query_lines(row["query_id"], row["documents"], row["scores"], tag)
+
+
+def _query_lines(query: str, documents: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
+    order = sorted(zip(scores, documents, strict=True), key=lambda pair: (pair[0], pair[1].encode()), reverse=True)
+    for rank, (score, document) in enumerate(order, start=1):
+        yield f"{query} Q0 {document} {rank} {score:.9g} {tag}"
 
 
 def qrels_lines(rows: Sequence[Row]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from decant.data.sets import SPLITS, Row, SplitWriter
 from decant.errors import DecantError
+from decant.fetch.corpora import fetch_corpus
 from decant.fetch.counts import Counts
 from decant.fetch.faults import KINDS, Faults
 from decant.fetch.items import Item
@@ -51,6 +52,7 @@ class Source:
 
     def __init__(self, settings: DataSet, root: Path) -> None:
         self.settings, self.root = settings, root
+        self.repository = SCHEMES[settings.source.partition(":")[0]].pinned
         self.layouts: dict[str, str] = {}
         self.unused: dict[str, dict[str, Any]] = {}
         self.prompts: dict[str, dict[str, int]] = {}
@@ -71,9 +73,8 @@ class Source:
             for number, row in enumerate(self._built[split], start=1):
                 yield f"{split}, row {number}", Given(row.query, row.positive, row.negative)
             return
-        repository = SCHEMES[self.settings.source.partition(":")[0]].pinned
         named = getattr(self.settings, split)
-        reader = SplitReader(self.settings, self.root, named, repository=repository, batches=batches)
+        reader = SplitReader(self.settings, self.root, named, repository=self.repository, batches=batches)
         yield from reader
         self.layouts[split] = reader.layout
         if reader.unused:
@@ -95,6 +96,7 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
         for split in filter(source.has, SPLITS):
             faults[split] = write_valid(source, split, partial / f"{split}.parquet")
         carved = _choose(settings, source, partial)
+        corpus = fetch_corpus(settings, source.root, partial / "corpus.parquet", repository=source.repository)
         shared = overlaps({split: partial / f"{split}.parquet" for split in SPLITS})
         check_overlap(f"datasets.{name}", settings.max_overlap, shared)
         card = {
@@ -103,6 +105,7 @@ def fetch_set(name: str, settings: DataSet, folder: Path) -> dict[str, Any]:
             "splits": {split: describe(partial / f"{split}.parquet", faults[split]) for split in SPLITS},
             **({"carved_from_train": carved} if carved else {}),
             **{key: value for key in ("layouts", "unused", "prompts") if (value := getattr(source, key))},
+            **({"corpus": corpus} if corpus else {}),
             "overlap": shared,
         }
         write_json(partial / "card.json", card)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
 from decant.models.prompts import choose_prompts
 from decant.progress import progress
 
@@ -28,16 +26,7 @@ def bm25_search(texts: Sequence[str]) -> Search:
 
     index = BM25(texts)
 
-    def best(query: str, count: int) -> list[int]:
-        scores = index.scores(query)
-        shared = np.flatnonzero(scores > 0)
-        if len(shared) > count:
-            limit = np.partition(scores[shared], -count)[-count]
-            shared = shared[scores[shared] >= limit]
-        order: list[int] = shared[np.argsort(-scores[shared], kind="stable")][:count].tolist()
-        return order
-
-    return lambda queries, count, _: [best(query, count) for query in queries]
+    return lambda queries, count, _: [index.best(query, count)[0].tolist() for query in queries]
 
 
 def dense_search(texts: Sequence[str], model: "SentenceTransformer") -> Search:

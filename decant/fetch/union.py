@@ -1,14 +1,16 @@
 """Put a set together from others: their train rows in proportion, all of their dev and test rows."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import permutations
+from itertools import chain, permutations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decant.data.corpus import CORPUS, read_corpus, write_corpus
 from decant.data.sets import SPLITS, SplitWriter, read_task, stream_rows
 from decant.data.tasks import Task
 from decant.errors import DecantError
@@ -38,6 +40,9 @@ def fetch_union(name: str, union: Union, datasets: Mapping[str, DataSet], folder
             files = {member: path / f"{split}.parquet" for member, path in sets.items()}
             _check_labels(name, split, files)
             _join(files, partial / f"{split}.parquet")
+        if any("corpus" in card for card in cards.values()):
+            corpora = (read_corpus(path / "corpus.parquet") for path in sets.values())
+            write_corpus(partial / "corpus.parquet", chain.from_iterable(_documents(corpus) for corpus in corpora))
         between = {
             f"{one} → {other}": {
                 f"train-{split}": counts
@@ -63,6 +68,11 @@ def fetch_union(name: str, union: Union, datasets: Mapping[str, DataSet], folder
         }
         write_json(partial / "card.json", card)
     return card
+
+
+def _documents(corpus: pa.Table) -> Iterator[tuple[str, str]]:
+    for batch in corpus.to_batches():
+        yield from zip(*(batch.column(name).to_pylist() for name in CORPUS.names), strict=True)
 
 
 def _check_labels(name: str, split: str, files: Mapping[str, Path]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from decant.evaluate.metrics import METRICS
 from decant.report.comparison import NAMES, ComparedSet, changes_shown, compared_sets, overlap_rows, shown_models
+from decant.report.corpora import corpora_table
 from decant.report.figures import interval, millions, p_value, percent, shared, spread
 from decant.report.notes import notes
 
@@ -14,7 +15,7 @@ SPLIT_PAIRS = ("train-dev", "train-test", "dev-test")
 
 def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """All tables of the report and its notes, the summary first, from metrics/comparison.json and metrics/cost.json."""
-    tables = [summary(comparison), _means(comparison), _changes(comparison), _sizes(cost)]
+    tables = [summary(comparison), _means(comparison), _changes(comparison), *_corpora(comparison), _sizes(cost)]
     listed = "\n".join(f"- {note}" for note in notes(comparison, cost))
     return "\n\n".join([*tables, listed, _overlap(comparison)]) + "\n"
 
@@ -58,6 +59,12 @@ def _changes(comparison: Mapping[str, Any]) -> str:
             shares = percent(entry["relative_change"], plus=True), percent(entry["gap_closed"])
             rows.append([*_place(compared), measured.label, change, p, p_holm, *shares])
     return table([*PLACE, "metric", _change_header(comparison), "p", "p (Holm)", "relative", "gap closed"], rows)
+
+
+def _corpora(comparison: Mapping[str, Any]) -> list[str]:
+    """What models find in whole corpora; nothing where none was searched."""
+    headers, rows = corpora_table(comparison)
+    return ["Over the whole corpora:", table(headers, rows)] if rows else []
 
 
 def _place(compared: ComparedSet) -> tuple[str, str]:

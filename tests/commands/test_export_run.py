@@ -6,10 +6,14 @@ from pathlib import Path
 import ir_measures
 import numpy as np
 import pytest
-from ir_measures import AP, nDCG
+from ir_measures import AP, RR, R, nDCG
 
+from decant.data.corpus import write_corpus
 from decant.data.sets import Row, Split, write_split
 from decant.evaluate.run import Run, run_from_scores, write_runs
+from decant.retrieve.collection import read_collection
+from decant.retrieve.run import Found, measured
+from decant.retrieve.search import nearest
 from tests.support.processes import decant
 from tests.support.project import ROOT
 
@@ -82,3 +86,28 @@ def test_a_set_fetched_anew_is_not_exported_with_the_run_of_the_earlier_one(fold
     assert "not of the test split as it is now" in told
     assert "dvc repro" in told
     assert not (folder / "after.run").exists()
+
+
+def test_the_run_of_a_whole_corpus_gives_the_measures_that_the_stage_wrote(folder: Path) -> None:
+    write_corpus(folder / "corpus.parquet", [("own-0", "icd10 words of no query"), ("own-1", "p3"), ("own-2", "n m")])
+    collection = read_collection(folder / "data/sets/icd10/test.parquet", folder / "corpus.parquet")
+    queries = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)
+    documents = np.random.default_rng(4).normal(size=(len(collection.texts), 3)).astype(np.float32)
+    found = measured(collection, nearest(queries, documents, 100), 100)
+    Found({"in_domain": {"icd10": found}}).write(folder / "data/retrieved/embedding/after.parquet")
+    command(folder, "embedding", "after", "--corpus", "-o", "a.run")
+    command(folder, "embedding", "after", "--qrels", "-o", "a.qrels")
+    wanted = {"ndcg@10": nDCG @ 10, "mrr@10": RR(rel=2) @ 10, "recall@10": R(rel=2) @ 10, "map@100": AP(rel=2) @ 100}
+    calculated = ir_measures.calc_aggregate(
+        list(wanted.values()),
+        ir_measures.read_trec_qrels(str(folder / "a.qrels")),
+        ir_measures.read_trec_run(str(folder / "a.run")),
+    )
+    means = found.means()
+    assert {name: calculated[measure] for name, measure in wanted.items()} == pytest.approx(
+        {name: means[name] for name in wanted}, abs=1e-6
+    )
+    assert "own-0" in (folder / "a.run").read_text()
+    assert "corpus was searched" in command(folder, "embedding", "before", "--corpus", code=1)
+    said = command(folder, "embedding", "after", "--corpus", "--domain", "out_of_domain", code=1)
+    assert "has no ranking on the out-of-domain set" in said

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from decant.data.corpus import read_corpus
 from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
 from decant.fetch.build import fetch_set
@@ -87,6 +88,15 @@ def test_no_candidate_is_its_own_query_or_stands_twice(builds, name):
         for row in rows:
             folded = [normalise(text) for text in (row.query, *row.candidates)]
             assert len(set(folded)) == len(folded)
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_its_corpus_has_the_negatives_of_all_splits_and_far_more_each_once(builds, name):
+    texts = read_corpus(builds[0] / name / "corpus.parquet")["text"].to_pylist()
+    assert len(set(texts)) == len(texts) > 5000
+    assert {text for rows in splits_of(builds[0] / name).values() for row in rows for text in row.negative} <= set(
+        texts
+    )
 
 
 def all_texts(rows: list[Row]) -> set[str]:

@@ -1,6 +1,8 @@
 """How a stage ends: what its user can mend is one message, what is our fault keeps its traceback."""
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from decant.errors import DecantError
 from decant.processes import run_main
 from stages import cli
+from tests.support.project import ROOT
 
 
 def ended(capsys: pytest.CaptureFixture[str], run: Callable[[], None]) -> tuple[int, str]:
@@ -50,6 +53,25 @@ def test_a_command_that_succeeds_ends_with_zero(capsys: pytest.CaptureFixture[st
 
 class Refused(DecantError):
     """A kind of its own."""
+
+
+def test_a_command_whose_output_nobody_reads_any_more_ends_without_a_word() -> None:
+    command = "from decant.processes import run_main; run_main('list', lambda: print('line\\n' * 100_000))"
+    ended = subprocess.run(
+        ["/bin/bash", "-c", f'set -o pipefail; "{sys.executable}" -c "{command}" | head -1'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (141, "line\n", "")
+
+
+def test_a_broken_pipe_to_elsewhere_keeps_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_main("list", main)
 
 
 def test_an_error_that_crosses_to_another_process_keeps_its_kind() -> None:

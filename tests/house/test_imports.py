@@ -19,12 +19,13 @@ MAY_IMPORT = {
     "triplets": {"data"},
     "evaluate": {"data", "models"},
     "train": {"data", "models", "evaluate"},
+    "retrieve": {"data", "models", "score", "evaluate"},
     "report": {"evaluate"},
     "experiments": {"params", "evaluate", "report"},
     "kinds": {"models", "train", "score"},
 }
 ANYTHING = {"stages", "commands"}
-STAGES = ("adapt", "check", "evaluate", "fetch", "mine", "overlap", "report", "score", "train", "triplets")
+STAGES = ("adapt", "check", "evaluate", "fetch", "mine", "overlap", "report", "retrieve", "score", "train", "triplets")
 # A stage does not depend on these: the ground floor decides nothing, and what `sources` finds is pinned by checksum.
 ASIDE = FLOOR | {"params", "kinds", "sources", "stages", "tracks", "decant"}
 

@@ -160,6 +160,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     values = models(before=0.5, after=0.5, teacher=0.6)
     track = TrackResults(
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
+        retrieved={},
         curves={name: read_curve(tmp_path / "loss.csv") for name in ("loss", "dev", "guard")},
         cost={
             "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},

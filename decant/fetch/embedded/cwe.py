@@ -10,7 +10,7 @@ import csv
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
 from decant.fetch.embedded import SHARES, first_rows
 from decant.fetch.embedded.nearest import make_search
+from decant.fetch.settings import DataSet
 from decant.fetch.splits import allot_groups
 
 ALL_WEAKNESSES = "helpful_views/2000.csv"
@@ -40,10 +41,7 @@ def build(
 ) -> dict[str, list[Row]]:
     """See `decant.fetch.build.Build`. The source is one edition's folder, such as `cwe2/database_v49`."""
     del packages
-    path = source / ALL_WEAKNESSES
-    if not path.is_file():
-        raise DecantError(f"{path}: the list of weaknesses is not there", "install the version of cwe2 in params.yaml")
-    weaknesses = list(_read(path))
+    weaknesses = list(_read(source / ALL_WEAKNESSES))
     allotted = allot_groups(Counter(weakness.parent for weakness in weaknesses), SHARES, seed)
     seen: set[str] = set()  # texts of the splits before
     splits = {}
@@ -55,7 +53,15 @@ def build(
     return splits
 
 
+def corpus(root: Path, settings: DataSet) -> Iterable[tuple[str, str]]:
+    """See `decant.fetch.corpora.ReadCorpus`: the descriptions of all weaknesses, each once."""
+    del settings
+    return (("", text) for text in dict.fromkeys(weakness.description for weakness in _read(root / ALL_WEAKNESSES)))
+
+
 def _read(path: Path) -> Iterator[Weakness]:
+    if not path.is_file():
+        raise DecantError(f"{path}: the list of weaknesses is not there", "install the version of cwe2 in params.yaml")
     with path.open(newline="", encoding="utf-8") as file:
         for record in csv.DictReader(file):
             if record["Status"] in ("Deprecated", "Obsolete"):

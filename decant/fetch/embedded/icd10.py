@@ -9,7 +9,7 @@ three-character category, and candidates come from the query's own split alone.
 import random
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from decant.data.sets import SPLITS, Row, normalise
 from decant.errors import DecantError
 from decant.fetch.embedded import SHARES, first_rows
 from decant.fetch.embedded.nearest import make_search
+from decant.fetch.settings import DataSet
 from decant.fetch.splits import allot_groups
 
 TABULAR_LIST = "icd10c-tabular-April-1-2026.xml"
@@ -41,12 +42,7 @@ def build(
 ) -> dict[str, list[Row]]:
     """See `decant.fetch.build.Build`. The source is the package's data folder, which holds the tabular list."""
     del packages
-    path = source / TABULAR_LIST
-    if not path.is_file():
-        raise DecantError(
-            f"{path}: the tabular list is not there", "install the simple-icd-10-cm that params.yaml names"
-        )
-    codes = list(read_codes(ElementTree.parse(path).getroot()))
+    codes = _codes(source)
     allotted = allot_groups(Counter(code.category for code in codes), SHARES, seed)
     seen: set[str] = set()
     splits: dict[str, list[Row]] = {}
@@ -56,6 +52,24 @@ def build(
         splits[split] = first_rows("icd10", split, rows, sizes[split])
         seen |= {normalise(text) for code in members for text in (code.title, *code.synonyms)}
     return splits
+
+
+def corpus(root: Path, settings: DataSet) -> Iterable[tuple[str, str]]:
+    """See `decant.fetch.corpora.ReadCorpus`: the titles of all codes, each once, whatever split a code is in."""
+    del settings
+    names: dict[str, str] = {}
+    for code in _codes(root):
+        names.setdefault(code.title, code.name)
+    return ((name, title) for title, name in names.items())
+
+
+def _codes(source: Path) -> list[Code]:
+    path = source / TABULAR_LIST
+    if not path.is_file():
+        raise DecantError(
+            f"{path}: the tabular list is not there", "install the simple-icd-10-cm that params.yaml names"
+        )
+    return list(read_codes(ElementTree.parse(path).getroot()))
 
 
 def read_codes(root: ElementTree.Element) -> Iterator[Code]:

@@ -16,7 +16,8 @@ import re
 import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,7 @@ from numpydoc.docscrape import NumpyDocString
 
 from decant.data.sets import SPLITS, Row, normalise
 from decant.fetch.embedded import SHARES, first_rows
+from decant.fetch.settings import DataSet
 from decant.fetch.splits import allot_groups
 
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
@@ -37,6 +39,37 @@ def build(
 ) -> dict[str, list[Row]]:
     """See `decant.fetch.build.Build`. The packages are what is read."""
     del source
+    graph, links, package_of = _read_packages(tuple(packages))
+    groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
+    allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
+    split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
+    splits = {}
+    for split in SPLITS:
+        rng = random.Random(f"{seed}-{split}")
+        texts = sorted(text for text in split_of if split_of[text] == split)
+        queries = [text for text in texts if links.get(text)]
+        rng.shuffle(queries)
+        rows: list[Row] = []
+        for query in queries:
+            if len(rows) == sizes[split]:
+                break
+            near = {query, *graph.neighbors(query)}
+            pool = [text for text in texts if package_of[text] == package_of[query] and text not in near]
+            if len(pool) >= negatives:
+                rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
+        splits[split] = first_rows("pydocs", split, rows, sizes[split])
+    return splits
+
+
+def corpus(root: Path, settings: DataSet) -> Iterable[tuple[str, str]]:
+    """See `decant.fetch.corpora.ReadCorpus`: all summaries, whatever split they are in."""
+    del root
+    return (("", text) for text in sorted(_read_packages(tuple(settings.packages))[0]))
+
+
+@cache  # the splits and the corpus are made of it, and it takes seconds
+def _read_packages(packages: tuple[str, ...]) -> tuple[nx.Graph, Mapping[str, set[str]], Mapping[str, str]]:
+    """The graph of `See Also` over summaries, the summaries that each points to, and the package of each."""
     graph = nx.Graph()
     links: dict[str, set[str]] = defaultdict(set)
     package_of: dict[str, str] = {}
@@ -52,25 +85,7 @@ def build(
             others = {canonical[normalise(summaries[target])] for target in targets} - {text}
             graph.add_edges_from((text, other) for other in others)
             links[text] |= others
-    groups = {min(nodes): nodes for nodes in nx.connected_components(graph)}
-    allotted = allot_groups({name: len(nodes) for name, nodes in groups.items()}, SHARES, seed)
-    split_of = {text: allotted[name] for name, nodes in groups.items() for text in nodes}
-    splits = {}
-    for split in SPLITS:
-        rng = random.Random(f"{seed}-{split}")
-        texts = sorted(text for text in split_of if split_of[text] == split)
-        queries = [text for text in texts if links[text]]
-        rng.shuffle(queries)
-        rows: list[Row] = []
-        for query in queries:
-            if len(rows) == sizes[split]:
-                break
-            near = {query, *graph.neighbors(query)}
-            pool = [text for text in texts if package_of[text] == package_of[query] and text not in near]
-            if len(pool) >= negatives:
-                rows.append(Row(query, sorted(links[query]), rng.sample(pool, negatives)))
-        splits[split] = first_rows("pydocs", split, rows, sizes[split])
-    return splits
+    return graph, links, package_of
 
 
 def _read_package(import_name: str) -> tuple[dict[str, str], dict[str, set[str]]]:

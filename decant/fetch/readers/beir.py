@@ -1,6 +1,6 @@
 """A BEIR folder as published: a corpus, queries, and qrels; lists of candidates or a TREC run may lie beside them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from decant.data.files import Unreadable
@@ -40,6 +40,11 @@ def read(
     if searched:
         candidates = ranked.search(settings, {query: queries[query] for query in qrels if query in queries}, corpus)
     yield from ranked.records(f"{root}, {split}", queries, corpus, qrels, candidates)
+
+
+def corpus(root: Path, settings: DataSet) -> Iterable[tuple[str, str]]:
+    """See `decant.fetch.corpora.ReadCorpus`."""
+    return ranked.texts_of(_texts_file(root, settings.corpus, "corpus"), encoding=settings.encoding).items()
 
 
 def is_laid_out(root: Path) -> bool:

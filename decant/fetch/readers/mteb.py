@@ -1,7 +1,7 @@
 """The layout that MTEB gives its reranking sets since version 2."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,13 @@ def read(
             for row in _rows(root, "top_ranked", split, ("query-id", "corpus-ids"))
         }
     yield from ranked.records(f"{root}, {split}", queries, corpus, qrels, candidates)
+
+
+def corpus(root: Path, settings: DataSet) -> Iterable[tuple[str, str]]:
+    """See `decant.fetch.corpora.ReadCorpus`: that of the test split or, where that is carved from it, of train."""
+    datasets.disable_progress_bars()
+    split = settings.test if isinstance(settings.test, str) else settings.train
+    return _texts(root, "corpus", str(split)).items()
 
 
 def is_laid_out(root: Path) -> bool:

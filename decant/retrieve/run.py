@@ -1,0 +1,163 @@
+"""Search a corpus with a model: rankings, their measures by query, and their means."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from decant import paths
+from decant.data.bm25 import BM25
+from decant.data.digests import trec_id
+from decant.evaluate.metrics.corpus import MEASURES, query_measures
+from decant.files import atomic_file
+from decant.models.matryoshka import shorten
+from decant.retrieve.collection import Collection, read_collection
+from decant.retrieve.encoders import Embedder, Encoder, open_embedder
+from decant.retrieve.search import Ranking, nearest
+from decant.retrieve.settings import Retrieve
+from decant.score.settings import StoreSettings
+from decant.score.store import Store, Tell
+from decant.score.work import store_folder
+
+COLUMNS = [
+    *((name, pa.string()) for name in ("domain", "dataset", "query_id", "query")),
+    ("documents", pa.list_(pa.string())),
+    ("scores", pa.list_(pa.float32())),
+    *((name, pa.float64()) for name in MEASURES),
+]
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """The rankings of all queries of a collection, and every measure of each."""
+
+    collection: Collection
+    rankings: list[Ranking]
+    measures: list[dict[str, float]]
+
+    def means(self) -> dict[str, float]:
+        """The mean of each measure over the queries, to 6 decimals."""
+        return {name: round(float(np.mean([query[name] for query in self.measures])), 6) for name in MEASURES}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each query with its ranking, documents by their ids, and its measures."""
+        of = self.collection
+        for row, ranking, measures in zip(of.split.rows, self.rankings, self.measures, strict=True):
+            yield {
+                "query_id": trec_id(row.query_id, row.query),
+                "query": row.query,
+                "documents": [trec_id(of.ids[place], of.texts[place]) for place in ranking.places],
+                "scores": ranking.scores.tolist(),
+                **measures,
+            }
+
+
+def retrieve(collection: Collection, embedder: Embedder, top_k: int, dimensions: Sequence[int]) -> list[Retrieved]:
+    """Rank a corpus by a bi-encoder's embeddings, and by their first numbers for each of `dimensions`.
+
+    Args:
+        collection: queries and corpus.
+        embedder: of the bi-encoder.
+        top_k: documents of each ranking that are kept.
+        dimensions: to which embeddings are shortened for rankings of their own, after the whole ones'.
+    """
+    depth = _depth(collection, top_k)
+    found: list[list[Ranking]] = [[] for _ in range(1 + len(dimensions))]
+    with embedder.embedded("document", collection.texts, str(collection.split.task)) as documents:
+        for part in collection.split.parts():
+            with embedder.embedded("query", [row.query for row in part.rows], part.task) as asked:
+                queries = np.asarray(asked, dtype=np.float32)
+                found[0] += nearest(queries, documents, depth)
+            for rankings, numbers in zip(found[1:], dimensions, strict=True):
+                rankings += nearest(shorten(queries, numbers), documents, depth, numbers)
+    return [measured(collection, rankings, top_k) for rankings in found]
+
+
+def retrieve_bm25(collection: Collection, top_k: int) -> Retrieved:
+    """Rank a corpus by BM25."""
+    index, depth = BM25(collection.texts), _depth(collection, top_k)
+    rankings = [Ranking(*index.best(row.query, depth)) for row in collection.split.rows]
+    return measured(collection, rankings, top_k)
+
+
+def _depth(collection: Collection, top_k: int) -> int:
+    """How many documents leave `top_k` when the queries themselves are passed over."""
+    return top_k + max(map(len, collection.own))
+
+
+def measured(collection: Collection, rankings: Sequence[Ranking], top_k: int) -> Retrieved:
+    """Pass over the queries themselves in their rankings, keep the best `top_k` of each, and measure them."""
+    kept, measures = list[Ranking](), list[dict[str, float]]()
+    judged = zip(rankings, collection.own, collection.gains, collection.relevant, strict=True)
+    for (places, scores), own, gains, relevant in judged:
+        answers = ~np.isin(places, list(own - relevant))
+        kept.append(Ranking(places[answers][:top_k], scores[answers][:top_k]))
+        measures.append(query_measures(kept[-1].places.tolist(), gains, relevant))
+    return Retrieved(collection, kept, measures)
+
+
+class Found:
+    """What one model finds: domain → name of the data set → what was retrieved.
+
+    What shortened embeddings find is named `<name>@<numbers>`.
+    """
+
+    def __init__(self, sets: Mapping[str, Mapping[str, Retrieved]]) -> None:
+        self.sets = sets
+
+    def means(self) -> dict[str, dict[str, dict[str, float]]]:
+        """domain → name of the data set → measure → mean."""
+        return {domain: {name: of.means() for name, of in sets.items()} for domain, sets in self.sets.items()}
+
+    def write(self, path: Path) -> dict[str, dict[str, dict[str, float]]]:
+        """Write the rankings as Parquet, a row a query, and return the means."""
+        rows: list[dict[str, Any]] = []
+        for domain, sets in self.sets.items():
+            for dataset, retrieved in sets.items():
+                rows += ({"domain": domain, "dataset": dataset, **row} for row in retrieved.rows())
+        with atomic_file(path) as partial:
+            pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(COLUMNS)), partial, compression="zstd")
+        return self.means()
+
+
+class Corpora:
+    """The corpora of a track's test sets, and the store that keeps what models make of their texts.
+
+    Args:
+        sets: domain → name of the data set.
+        settings: what is searched, and how deep.
+        store: where embeddings are kept.
+        tell: takes what there is to tell of the store.
+
+    Raises:
+        DecantError: see `read_collection`.
+    """
+
+    def __init__(self, sets: Mapping[str, str], settings: Retrieve, store: StoreSettings, tell: Tell) -> None:
+        whole = settings.corpus == "whole"
+        self._sets, self._top_k, self._shard = sets, settings.top_k, store.shard
+        self._store = Store(store_folder(store), tell)
+        self._collections = {
+            name: read_collection(paths.split(name, "test"), paths.corpus(name) if whole else None)
+            for name in sets.values()
+        }
+
+    def search(self, encoder: Encoder, dimensions: Sequence[int]) -> Found:
+        """What a bi-encoder finds, and what its embeddings find that are shortened to each of `dimensions`."""
+        with open_embedder(encoder, self._store, self._shard) as embedder:
+            return self._found(lambda each: retrieve(each, embedder, self._top_k, dimensions), dimensions)
+
+    def bm25(self) -> Found:
+        """What BM25 finds."""
+        return self._found(lambda collection: [retrieve_bm25(collection, self._top_k)], ())
+
+    def _found(self, search: Callable[[Collection], list[Retrieved]], dimensions: Sequence[int]) -> Found:
+        found: dict[str, dict[str, Retrieved]] = {}
+        for domain, dataset in self._sets.items():
+            names = [dataset, *(f"{dataset}@{numbers}" for numbers in dimensions)]
+            found[domain] = dict(zip(names, search(self._collections[dataset]), strict=True))
+        return Found(found)

@@ -1,0 +1,18 @@
+"""The block of params.yaml that the stage `retrieve` reads."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from decant.blocks import Block
+
+
+class Retrieve(Block):
+    """A search of whole corpora by the track's models, instead of lists of candidates."""
+
+    corpus: Literal["whole", "test"] = "whole"
+    """What is searched: the set's corpus and all candidates of its test split, or these candidates alone."""
+    top_k: Annotated[int, Field(ge=100)] = 100
+    """The documents of each query's ranking that are kept; measures look at the first hundred."""
+    teacher: bool = False
+    """Whether the teacher, a single bi_encoder, is measured too: it reads each text of the corpus that is new to it."""
