@@ -16,6 +16,7 @@ from decant.evaluate.settings import Baselines, Evaluate
 from decant.fetch.settings import DataSet, Union
 from decant.kinds import TRACKS
 from decant.report.settings import ReportSettings
+from decant.retrieve.settings import Retrieve
 from decant.score.settings import FORMS, StoreSettings
 from decant.tracks import Track, track_settings
 from decant.train.settings import Train
@@ -30,6 +31,8 @@ class Params(Block):
     """The sets, by name."""
     unions: Annotated[dict[str, Union], NullIsEmpty] = Field(default_factory=dict)
     """Sets that are made of these, by name."""
+    retrieve: Annotated[dict[str, Annotated[Retrieve, NullIsEmpty]], NullIsEmpty] = Field(default_factory=dict)
+    """Which tracks' models search the whole corpora of their test sets, by the names of the tracks."""
     train: Train
     """How students are trained, on all tracks."""
     evaluate: Annotated[Evaluate, NullIsEmpty] = Evaluate()
@@ -86,6 +89,10 @@ class Params(Block):
                 raise ValueError(f"unions.{name}: a data set has this name already")
             if unknown := [member for member in union.union if member not in self.datasets]:
                 raise ValueError(f"unions.{name}.union: no data set is named {unknown[0]!r}")
+        for name in self.retrieve:
+            if name not in self.tracks or not TRACKS[name].embeds:
+                able = " or ".join(track for track in self.tracks if TRACKS[track].embeds)
+                raise ValueError(f"retrieve.{name}: no track of this name has a student that makes embeddings: {able}")
         for track, block in self.tracks.items():
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)
@@ -240,7 +247,7 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     blocks: list[type[BaseModel]] = [schema()]
     for part in location:
         fields = [block.model_fields[part] for block in blocks if part in block.model_fields]
-        named = Union if location[0] == "unions" else DataSet
+        named: Any = {"unions": Union, "retrieve": Retrieve}.get(location[0], DataSet)
         if not isinstance(part, int):  # a place in a list
             blocks = [block for field in fields for block in blocks_in(field.annotation)] if fields else [named]
     return [key for block in blocks for key in block.model_fields]

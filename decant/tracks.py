@@ -10,7 +10,6 @@ from decant.blocks import Amount, Block
 from decant.fetch.settings import Mine
 from decant.kinds import TRACKS, Kind
 from decant.models.settings import Student
-from decant.retrieve.settings import Retrieve
 from decant.score.settings import Teachers
 from decant.train.losses import LOSSES
 from decant.train.settings import Loss, Train
@@ -47,8 +46,6 @@ class Track(Block):
     """n-tuples of the guard set that are mixed in, for each one of the in-domain set."""
     mine: Mine | None
     """Where candidates are searched for; null for sets that have them."""
-    retrieve: Retrieve | None = None
-    """How whole corpora are searched, of a track whose student makes embeddings; null searches none."""
     adapt: Adapt | None = None
     """How the teacher is trained first; null takes it as it is."""
     teacher: Teachers
@@ -111,8 +108,6 @@ class Track(Block):
                 f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "
                 "makes none: set it to bm25"
             )
-        if not kind.embeds and self.retrieve is not None:
-            yield f"retrieve searches by the student's embeddings, and a {kind.name} makes none: set it to null"
         if self.triplets.strategy == "teacher_top_k" and self.loss.label_weight > 0:
             yield "loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"
         if train.batch_size % train.processes:

@@ -34,7 +34,7 @@ def read(params: Params, track: str) -> TrackResults:
     roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
-        retrieved=read_found(paths.RETRIEVED / track),
+        retrieved=read_found(paths.RETRIEVED / track) if track in params.retrieve else {},
         curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),

@@ -1,15 +1,14 @@
-"""Search the corpora of a track's test sets with its models; empty while its `retrieve` is null."""
+"""Search the corpora of a track's test sets with its models."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from decant import paths
+from decant.errors import DecantError
 from decant.files import atomic_folder, write_json
 from decant.params import Params
+from decant.retrieve.encoders import ModelEncoder, open_teacher
+from decant.retrieve.run import Corpora, Found
 from stages import cli
-
-if TYPE_CHECKING:
-    from decant.retrieve.run import Found
 
 MODELS = ("bm25", "before", "after", "labels_only", "baseline", "teacher")
 
@@ -18,22 +17,20 @@ def main(track: str) -> None:
     """Write data/retrieved/<track>/ and metrics/<track>/retrieval.json."""
     params, means = cli.params(), {}
     with atomic_folder(paths.RETRIEVED / track) as partial:
-        for model, found in search(params, track) if params.track(track).retrieve is not None else ():
+        for model, found in search(params, track):
             means[model] = found.write(partial / f"{model}.parquet")
             print(f"{track} {model}: {means[model]}")
     write_json(paths.METRICS / track / "retrieval.json", means)
 
 
-def search(params: Params, track: str) -> Iterator[tuple[str, "Found"]]:
+def search(params: Params, track: str) -> Iterator[tuple[str, Found]]:
     """What each model of a track finds in the corpora of its test sets."""
-    from decant.retrieve.encoders import ModelEncoder, open_teacher  # and with them the libraries of models
-    from decant.retrieve.run import Corpora
-
-    block = params.track(track)
-    assert block.retrieve is not None
-    corpora = Corpora(block.test_sets, block.retrieve, params.store, print)
+    block, settings = params.track(track), params.retrieve.get(track)
+    if settings is None:
+        raise DecantError(f"params.yaml has no retrieve.{track}", f"add it: `retrieve: {{{track}: {{}}}}`")
+    corpora = Corpora(block.test_sets, settings, params.store, print)
     for model in MODELS:
-        if params.baselines.is_off(model) or (model == "teacher" and not block.retrieve.teacher):
+        if params.baselines.is_off(model) or (model == "teacher" and not settings.teacher):
             continue
         if model == "bm25":
             yield model, corpora.bm25()

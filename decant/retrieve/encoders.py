@@ -27,6 +27,7 @@ from decant.score.teacher import TeacherScorer
 from decant.score.work import teacher_asked, teacher_folder
 
 ROLES = ("query", "document")
+WITHOUT = "set the `teacher` of `retrieve` to false"
 
 
 class Encoder(Protocol):
@@ -154,9 +155,13 @@ def open_teacher(teacher: Teachers) -> Iterator[TeacherEncoder]:
         DecantError: it makes no embeddings of its own, or the environment forbids that it starts.
     """
     if isinstance(teacher, Ensemble) or teacher.kind != "bi_encoder":
-        raise DecantError(f"the teacher is a {teacher.kind}, which searches no corpus", "set retrieve.teacher to false")
+        raise DecantError(
+            f"the teacher is a {teacher.kind}, which searches no corpus", "set the `teacher` of `retrieve` to false"
+        )
     if teacher_asked() == "never":
-        raise DecantError("DECANT_TEACHER=never forbids that the teacher starts", "set retrieve.teacher to false")
+        raise DecantError(
+            "DECANT_TEACHER=never forbids that the teacher starts", "set the `teacher` of `retrieve` to false"
+        )
     folder = teacher_folder(teacher, weights=True)
     with TeacherScorer(teacher, folder) as scorer:
         yield TeacherEncoder(teacher, folder, scorer)
