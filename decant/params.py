@@ -93,6 +93,12 @@ class Params(Block):
             if name not in self.tracks or not TRACKS[name].embeds:
                 able = " or ".join(track for track in self.tracks if TRACKS[track].embeds)
                 raise ValueError(f"retrieve.{name}: no track of this name has a student that makes embeddings: {able}")
+            for other in self.retrieve[name].rerankers:
+                if other not in self.tracks or TRACKS[other].embeds:
+                    able = " or ".join(track for track in self.tracks if not TRACKS[track].embeds)
+                    raise ValueError(
+                        f"retrieve.{name}.rerankers: {other} is no track whose student reads pairs: {able}"
+                    )
         for track, block in self.tracks.items():
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)

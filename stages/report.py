@@ -10,7 +10,7 @@ from decant.files import atomic_folder, read_json, write_json
 from decant.params import Params
 from decant.report.build import TrackResults, build, read_curve
 from decant.report.comparison import NAMES
-from decant.report.corpora import read_found
+from decant.report.corpora import NOT_SEARCHED, read_searched
 from stages import cli
 
 TABLE = paths.REPORT / "table.md"
@@ -34,7 +34,7 @@ def read(params: Params, track: str) -> TrackResults:
     roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
-        retrieved=read_found(paths.RETRIEVED / track) if track in params.retrieve else {},
+        searched=read_searched(paths.RETRIEVED / track) if track in params.retrieve else NOT_SEARCHED,
         curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),

@@ -1,4 +1,4 @@
-"""Search the corpora of a track's test sets with its models."""
+"""Search the corpora of a track's test sets with its models, and put in order what its student finds."""
 
 from collections.abc import Iterator
 
@@ -6,42 +6,54 @@ from decant import paths
 from decant.errors import DecantError
 from decant.files import atomic_folder, write_json
 from decant.params import Params
+from decant.retrieve.corpora import Corpora, Reranker
 from decant.retrieve.encoders import ModelEncoder, open_teacher
-from decant.retrieve.run import Corpora, Found
+from decant.retrieve.run import Found
 from stages import cli
-
-MODELS = ("bm25", "before", "after", "labels_only", "baseline", "teacher")
 
 
 def main(track: str) -> None:
     """Write data/retrieved/<track>/ and metrics/<track>/retrieval.json."""
     params, means = cli.params(), {}
+    if track not in params.retrieve:
+        raise DecantError(f"params.yaml has no retrieve.{track}", f"add it: `retrieve: {{{track}: {{}}}}`")
+    corpora = Corpora(params.track(track).test_sets, params.retrieve[track], params.store, print)
+    kept = dict[str, Found]()
     with atomic_folder(paths.RETRIEVED / track) as partial:
-        for model, found in search(params, track):
+        for model, found in search(params, track, corpora):
             means[model] = found.write(partial / f"{model}.parquet")
+            kept |= {model: found} if model in ("bm25", "after") else {}
             print(f"{track} {model}: {means[model]}")
+        rerankers = {}
+        for name in params.retrieve[track].rerankers:
+            kind, loaded = cli.model_of(params, name, "after")
+            scorer = kind.models.make_scorer(loaded, params.evaluate.batch_tokens)
+            rerankers[name] = Reranker(scorer, sum(weights.nbytes for weights in loaded.parameters()))
+            for model, found in corpora.rerank(kept, scorer).items():
+                means[f"{model}+{name}"] = found.write(partial / f"{model}+{name}.parquet")
+                print(f"{track} {model}+{name}: {means[f'{model}+{name}']}")
+        after = encoder(params, track, "after") if rerankers else None
+        timed = corpora.timed(after, rerankers, bm25="bm25" in kept) if after is not None else {}
+        write_json(partial / "latency.json", timed)
     write_json(paths.METRICS / track / "retrieval.json", means)
 
 
-def search(params: Params, track: str) -> Iterator[tuple[str, Found]]:
-    """What each model of a track finds in the corpora of its test sets."""
-    block, settings = params.track(track), params.retrieve.get(track)
-    if settings is None:
-        raise DecantError(f"params.yaml has no retrieve.{track}", f"add it: `retrieve: {{{track}: {{}}}}`")
-    corpora = Corpora(block.test_sets, settings, params.store, print)
-    for model in MODELS:
-        if params.baselines.is_off(model) or (model == "teacher" and not settings.teacher):
-            continue
-        if model == "bm25":
-            yield model, corpora.bm25()
-        elif model == "teacher":
-            with open_teacher(block.teacher) as teacher:
-                yield model, corpora.search(teacher, ())
-        else:
-            kind, loaded = cli.model_of(params, track, model)
-            if kind.embeds:
-                encoder = ModelEncoder(loaded, params.evaluate.batch_tokens, f"{model} of {track}")
-                yield model, corpora.search(encoder, params.dimensions(track, model))
+def search(params: Params, track: str, corpora: Corpora) -> Iterator[tuple[str, Found]]:
+    """What each model of a track finds."""
+    if params.baselines.bm25:
+        yield "bm25", corpora.bm25()
+    for model in ("before", "after", "labels_only", "baseline"):
+        if not params.baselines.is_off(model) and (found := encoder(params, track, model)) is not None:
+            yield model, corpora.search(found, params.dimensions(track, model))
+    if params.retrieve[track].teacher:
+        with open_teacher(params.track(track).teacher) as teacher:
+            yield "teacher", corpora.search(teacher, ())
+
+
+def encoder(params: Params, track: str, model: str) -> ModelEncoder | None:
+    """A model of a track as an encoder; None for an untouched model that makes no embeddings."""
+    kind, loaded = cli.model_of(params, track, model)
+    return ModelEncoder(loaded, params.evaluate.batch_tokens, f"{model} of {track}") if kind.embeds else None
 
 
 if __name__ == "__main__":

@@ -22,6 +22,11 @@ class BM25:
         self._index = bm25s.BM25(k1=K1, b=B, method="lucene")
         self._index.index([words(text) for text in corpus], show_progress=False)
 
+    @property
+    def bytes(self) -> int:
+        """What the index takes in memory, its words apart."""
+        return sum(array.nbytes for array in self._index.scores.values() if isinstance(array, np.ndarray))
+
     def scores(self, query: str) -> npt.NDArray[np.float32]:
         """The score of every text of the corpus, shape (texts,); 0 where it shares no word with the query."""
         scores: npt.NDArray[np.float32] = self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from decant.report.comparison import Metrics, adjust, compare
-from decant.report.corpora import Found, adjust_corpora, compare_corpora
+from decant.report.corpora import Searched, adjust_corpora, compare_corpora
 from decant.report.page import render
 from decant.report.settings import ReportSettings
 from decant.report.table import markdown
@@ -20,7 +20,7 @@ class TrackResults:
     """What the stages have written of a track."""
 
     runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]  # model → domain → data set → metric → value of each query
-    retrieved: Mapping[str, Found]  # model → what it finds in the corpora; empty where they were not searched
+    searched: Searched  # what models find in the corpora
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
@@ -45,7 +45,10 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     comparison = {name: _compare(track, settings, seed) for name, track in tracks.items()}
     adjust(comparison)
     adjust_corpora(comparison)
-    cost = {name: _cost(track.cost) for name, track in tracks.items()}
+    cost = {
+        name: {**_cost(track.cost), **({"latency": track.searched.latency} if track.searched.latency else {})}
+        for name, track in tracks.items()
+    }
     curves = {name: track.curves for name, track in tracks.items()}
     return Report(comparison, cost, markdown(comparison, cost), render(comparison, cost, curves))
 
@@ -69,7 +72,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
             domain: {dataset: compare(on(domain, dataset), settings, seed) for dataset in sets}
             for domain, sets in track.runs["after"].items()
         },
-        **({"corpora": compare_corpora(track.retrieved, settings, seed)} if track.retrieved else {}),
+        **({"corpora": compare_corpora(track.searched.found, settings, seed)} if track.searched.found else {}),
         "baseline": track.baseline,
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
         "overlap": track.overlap,

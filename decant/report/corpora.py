@@ -2,23 +2,35 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from decant.evaluate.metrics.corpus import MEASURES
+from decant.files import read_json
 from decant.report.comparison import NAMES, Metrics
-from decant.report.figures import interval, p_value
-from decant.report.seeds import paired_difference
+from decant.report.figures import interval, millions, p_value
+from decant.report.seeds import SeedDifference, paired_difference
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 
+SHOWN = ("ndcg@10", "mrr@10", "recall@10", "recall@100")  # of systems in a row; the last is the first stage's
 Found = Mapping[str, Mapping[str, Metrics]]  # domain → data set → measure → one value a query
 
 
-def read_found(folder: Path) -> dict[str, Found]:
-    """The measures of each model, from the files of rankings in a folder; none where no corpus was searched."""
+class Searched(NamedTuple):
+    """What a track's models find, by model, and how long systems take: name → milliseconds and bytes."""
+
+    found: Mapping[str, Found]
+    latency: Mapping[str, Any]
+
+
+NOT_SEARCHED = Searched({}, {})
+
+
+def read_searched(folder: Path) -> Searched:
+    """What the stage `retrieve` wrote into a folder."""
     found: dict[str, Found] = {}
     for path in sorted(folder.glob("*.parquet")):
         table = pq.read_table(path, columns=["domain", "dataset", *MEASURES])
@@ -28,7 +40,7 @@ def read_found(folder: Path) -> dict[str, Found]:
             rows = table.filter([each == (domain, dataset) for each in of])
             sets.setdefault(domain, {})[dataset] = {name: rows[name].to_numpy() for name in MEASURES}
         found[path.stem] = sets
-    return found
+    return Searched(found, read_json(folder / "latency.json"))
 
 
 def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: int) -> dict[str, Any]:
@@ -48,10 +60,22 @@ def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: 
                 change = paired_difference(after[measure], models["before"][measure], settings, seed)
                 entry[measure] = {
                     **{name: round(float(np.mean(values[measure])), 6) for name, values in models.items()},
-                    "change": {name: round(getattr(change, name), 6) for name in ("mean", "low", "high", "p_value")},
+                    "change": _rounded(change),
+                }
+            systems = [name for name in models if "+" in name]
+            if systems and "bm25" in models:
+                entry["ndcg@10"]["over_bm25"] = {
+                    name: _rounded(
+                        paired_difference(models[name]["ndcg@10"], models["bm25"]["ndcg@10"], settings, seed)
+                    )
+                    for name in ("after", *systems)
                 }
             compared.setdefault(domain, {})[dataset] = entry
     return compared
+
+
+def _rounded(difference: SeedDifference) -> dict[str, float]:
+    return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
 
 
 def adjust_corpora(comparison: Mapping[str, Any]) -> None:
@@ -73,6 +97,34 @@ def corpora_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[s
             means = [f"{values[name]:.4f}" if name in values else "–" for name in shown]
             rows.append([track, named, label, *means, interval(**change), p])
     return ["track", "test set", "measure", *(NAMES[name] for name in shown), "after − before", "p (Holm)"], rows
+
+
+def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows of two students in a row; no rows where no reranker was asked for.
+
+    From metrics/comparison.json and metrics/cost.json, which has each system's latency and memory.
+    """
+    rows = []
+    for track, named, entry in _entries(comparison):
+        timed = cost[track].get("latency", {})
+        for system in timed:
+            if system in entry["map@100"]:
+                means = [f"{entry[measure][system]:.4f}" for measure in SHOWN]
+                over = entry["ndcg@10"].get("over_bm25", {}).get(system)
+                taken = timed[system]
+                times = [f"{taken[share]:.1f}" for share in ("p50", "p95")] if "in-domain" in named else ["–", "–"]
+                changed = "–" if over is None else interval(**over)
+                rows.append([named, _words(system, track), *means, changed, *times, millions(taken["bytes"], "MB")])
+    labels = [MEASURES[measure][0] for measure in SHOWN]
+    headers = ["test set", "system", *labels, "nDCG@10 − BM25's", "ms, p50", "ms, p95", "memory"]
+    return headers, rows
+
+
+def _words(system: str, track: str) -> str:
+    """A system as the table names it."""
+    search, _, reranker = system.partition("+")
+    first = "BM25" if search == "bm25" else f"{track} student"
+    return f"{first} → {reranker} student" if reranker else first
 
 
 def _entries(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from decant.evaluate.metrics import METRICS
 from decant.report.comparison import NAMES, ComparedSet, changes_shown, compared_sets, overlap_rows, shown_models
-from decant.report.corpora import corpora_table
+from decant.report.corpora import corpora_table, in_a_row_table
 from decant.report.figures import interval, millions, p_value, percent, shared, spread
 from decant.report.notes import notes
 
@@ -15,7 +15,8 @@ SPLIT_PAIRS = ("train-dev", "train-test", "dev-test")
 
 def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """All tables of the report and its notes, the summary first, from metrics/comparison.json and metrics/cost.json."""
-    tables = [summary(comparison), _means(comparison), _changes(comparison), *_corpora(comparison), _sizes(cost)]
+    corpora = [*_corpora(comparison), *_in_a_row(comparison, cost)]
+    tables = [summary(comparison), _means(comparison), _changes(comparison), *corpora, _sizes(cost)]
     listed = "\n".join(f"- {note}" for note in notes(comparison, cost))
     return "\n\n".join([*tables, listed, _overlap(comparison)]) + "\n"
 
@@ -65,6 +66,12 @@ def _corpora(comparison: Mapping[str, Any]) -> list[str]:
     """What models find in whole corpora; nothing where none was searched."""
     headers, rows = corpora_table(comparison)
     return ["Over the whole corpora:", table(headers, rows)] if rows else []
+
+
+def _in_a_row(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
+    """What two students find in a row; nothing where no reranker was asked for."""
+    headers, rows = in_a_row_table(comparison, cost)
+    return ["In a row:", table(headers, rows)] if rows else []
 
 
 def _place(compared: ComparedSet) -> tuple[str, str]:

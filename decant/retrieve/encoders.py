@@ -53,13 +53,18 @@ class Encoder(Protocol):
 
 
 class ModelEncoder:
-    """A model in memory, whose weights, layers and prompts say what it is; see `Encoder`."""
+    """A model in memory, whose weights, layers and prompts say what it is; see `Encoder`.
+
+    Attributes:
+        weights: their bytes.
+    """
 
     precision = "float32"
 
     def __init__(self, model: SentenceTransformer, tokens: int | None, name: str) -> None:
         self._model, self._budget, self.name = model, token_budget(model, tokens), name
         self._prompts = choose_prompts(model.prompts)
+        self.weights = sum(weights.nbytes for weights in model.parameters())
         digest = hashlib.sha256(repr(model).encode())
         for key, weights in model.state_dict().items():
             digest.update(key.encode())

@@ -1,6 +1,6 @@
 """Search a corpus with a model: rankings, their measures by query, and their means."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decant import paths
 from decant.data.bm25 import BM25
 from decant.data.digests import trec_id
 from decant.evaluate.metrics.corpus import MEASURES, query_measures
 from decant.files import atomic_file
 from decant.models.matryoshka import shorten
-from decant.retrieve.collection import Collection, read_collection
-from decant.retrieve.encoders import Embedder, Encoder, open_embedder
+from decant.retrieve.collection import Collection
+from decant.retrieve.encoders import Embedder
 from decant.retrieve.search import Ranking, nearest
-from decant.retrieve.settings import Retrieve
-from decant.score.settings import StoreSettings
-from decant.score.store import Store, Tell
-from decant.score.work import store_folder
 
 COLUMNS = [
     *((name, pa.string()) for name in ("domain", "dataset", "query_id", "query")),
@@ -122,42 +117,3 @@ class Found:
         with atomic_file(path) as partial:
             pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(COLUMNS)), partial, compression="zstd")
         return self.means()
-
-
-class Corpora:
-    """The corpora of a track's test sets, and the store that keeps what models make of their texts.
-
-    Args:
-        sets: domain → name of the data set.
-        settings: what is searched, and how deep.
-        store: where embeddings are kept.
-        tell: takes what there is to tell of the store.
-
-    Raises:
-        DecantError: see `read_collection`.
-    """
-
-    def __init__(self, sets: Mapping[str, str], settings: Retrieve, store: StoreSettings, tell: Tell) -> None:
-        whole = settings.corpus == "whole"
-        self._sets, self._top_k, self._shard = sets, settings.top_k, store.shard
-        self._store = Store(store_folder(store), tell)
-        self._collections = {
-            name: read_collection(paths.split(name, "test"), paths.corpus(name) if whole else None)
-            for name in sets.values()
-        }
-
-    def search(self, encoder: Encoder, dimensions: Sequence[int]) -> Found:
-        """What a bi-encoder finds, and what its embeddings find that are shortened to each of `dimensions`."""
-        with open_embedder(encoder, self._store, self._shard) as embedder:
-            return self._found(lambda each: retrieve(each, embedder, self._top_k, dimensions), dimensions)
-
-    def bm25(self) -> Found:
-        """What BM25 finds."""
-        return self._found(lambda collection: [retrieve_bm25(collection, self._top_k)], ())
-
-    def _found(self, search: Callable[[Collection], list[Retrieved]], dimensions: Sequence[int]) -> Found:
-        found: dict[str, dict[str, Retrieved]] = {}
-        for domain, dataset in self._sets.items():
-            names = [dataset, *(f"{dataset}@{numbers}" for numbers in dimensions)]
-            found[domain] = dict(zip(names, search(self._collections[dataset]), strict=True))
-        return Found(found)

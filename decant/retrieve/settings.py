@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from decant.blocks import Block
+from decant.blocks import Block, Positive
 
 
 class Retrieve(Block):
@@ -16,3 +16,9 @@ class Retrieve(Block):
     """The documents of each query's ranking that are kept; measures look at the first hundred."""
     teacher: bool = False
     """Whether the teacher, a single bi_encoder, is measured too: it reads each text of the corpus that is new to it."""
+    rerankers: list[str] = Field(default_factory=list)
+    """Tracks whose students put in order what BM25 and this track's student find."""
+    reranked: Positive = 50
+    """The documents of each ranking that they put in order."""
+    timed: Positive = 50
+    """Queries of the in-domain set that are timed, one by one."""

@@ -9,10 +9,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from decant.data.corpus import read_corpus, write_corpus
+from decant.data.digests import text_id
+from decant.data.sets import read_split
 from decant.evaluate.metrics.corpus import MEASURES
+from decant.models import cross_encoder
 from tests.support.project import ROOT, Project, ran
 
 MODELS = ("after", "baseline", "before", "bm25", "teacher")
+SYSTEMS = {
+    "bm25": "BM25",
+    "after": "embedding student",
+    "bm25+reranker": "BM25 → reranker student",
+    "after+reranker": "embedding student → reranker student",
+}
+SETTINGS = {"corpus": "test", "teacher": True, "rerankers": ["reranker"], "reranked": 10, "timed": 5}
 SCRIPT = re.compile(r"```python\n(# search\.py.*?)```", re.DOTALL)
 HIT = re.compile(r" +-?\d+\.\d{3}  (.+)")
 
@@ -28,7 +38,7 @@ def keep(project: Project, name: str, count: int) -> None:
 def searched(pipeline: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, set[str]]:
     """A project whose embedding track searches, and the stages that ran for it."""
     project = pipeline.copy(tmp_path_factory.mktemp("searched") / "a project")
-    project.edit_params(lambda params: params.update(retrieve={"embedding": {"corpus": "test", "teacher": True}}))
+    project.edit_params(lambda params: params.update(retrieve={"embedding": SETTINGS}))
     return project, ran(project.dvc("repro"))
 
 
@@ -36,7 +46,7 @@ def test_it_alone_runs_and_the_report_shows_what_every_model_finds(searched: tup
     project, stages = searched
     assert stages == {"check", "retrieve@embedding", "report"}
     means = json.loads((project.folder / "metrics/embedding/retrieval.json").read_text())
-    assert sorted(means) == list(MODELS)
+    assert set(means) == {*MODELS, *SYSTEMS}
     table = (project.folder / "report/table.md").read_text()
     page = (project.folder / "report/index.html").read_text()
     compared = json.loads((project.folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
@@ -59,6 +69,43 @@ def test_it_alone_runs_and_the_report_shows_what_every_model_finds(searched: tup
         assert change["p_value"] <= change["p_holm"]
     assert "Over the whole corpora" in table
     assert "Over the whole corpora" in page
+
+
+def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_system(
+    searched: tuple[Project, set[str]],
+) -> None:
+    folder = searched[0].folder
+    scorer = cross_encoder.make_scorer(cross_encoder.load(folder / "models/reranker"), None)
+    split = read_split(folder / "data/sets/icd10/test.parquet")
+    texts = {text_id(text): text for row in split.rows for text in row.candidates}
+    for search in ("bm25", "after"):
+        first, both = (
+            pq.read_table(folder / f"data/retrieved/embedding/{name}.parquet").to_pylist()
+            for name in (search, f"{search}+reranker")
+        )
+        for one, other in zip(first, both, strict=True):
+            assert sorted(one["documents"][:10]) == sorted(other["documents"][:10])
+            assert one["documents"][10:] == other["documents"][10:]
+            assert one["recall@100"] == other["recall@100"]
+        head = both[0]["documents"][:10]
+        scores = scorer.score([first[0]["query"]] * len(head), [texts[document] for document in head], split.task)
+        assert both[0]["scores"][:10] == pytest.approx(scores, abs=1e-4)
+        assert both[0]["scores"][:10] == sorted(both[0]["scores"][:10], reverse=True)
+    table = (folder / "report/table.md").read_text()
+    latency = json.loads((folder / "metrics/cost.json").read_text())["embedding"]["latency"]
+    means = json.loads((folder / "metrics/embedding/retrieval.json").read_text())
+    assert list(latency) == list(SYSTEMS)
+    for system, words in SYSTEMS.items():
+        for domain, name in (("in_domain", "icd10"), ("out_of_domain", "pydocs")):
+            mean = means[system][domain][name]["ndcg@10"]
+            assert f"| {name}, {domain.replace('_', '-')} | {words} | {mean:.4f} |" in table
+        assert 0 < latency[system]["p50"] <= latency[system]["p95"]
+    assert latency["bm25"]["bytes"] < latency["after"]["bytes"] < latency["after+reranker"]["bytes"]
+    comparison = json.loads((folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
+    gains = comparison["in_domain"]["icd10"]["ndcg@10"]
+    assert list(gains["over_bm25"]) == ["after", "after+reranker", "bm25+reranker"]
+    for system, over in gains["over_bm25"].items():
+        assert over["mean"] == pytest.approx(gains[system] - gains["bm25"], abs=2e-6)
 
 
 def test_without_it_nothing_is_searched_or_shown(pipeline: Project, searched: tuple[Project, set[str]]) -> None:

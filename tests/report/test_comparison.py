@@ -6,6 +6,7 @@ import pytest
 from decant.evaluate.metrics import METRICS
 from decant.report.build import TrackResults, build, read_curve
 from decant.report.comparison import adjust, compare
+from decant.report.corpora import NOT_SEARCHED
 from decant.report.figures import p_value, percent, shared, signed, spread
 from decant.report.notes import notes
 from decant.report.table import markdown, summary
@@ -160,7 +161,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     values = models(before=0.5, after=0.5, teacher=0.6)
     track = TrackResults(
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
-        retrieved={},
+        searched=NOT_SEARCHED,
         curves={name: read_curve(tmp_path / "loss.csv") for name in ("loss", "dev", "guard")},
         cost={
             "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
