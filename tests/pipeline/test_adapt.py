@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
@@ -11,7 +12,9 @@ from decant.errors import DecantError
 from decant.files import read_json
 from decant.kinds import kind_of
 from decant.params import parse_params
+from decant.sources.references import resolve
 from tests.support.project import ROOT, Project, ran
+from tests.support.tiny_models import MINILM
 from tests.support.united_project import united, with_adapted_teachers
 
 
@@ -62,7 +65,10 @@ def test_two_processes_adapt_a_teacher_with_adapters(project: Project, tmp_path:
     project.edit_params(recipe)
     said = project.run("python", "-m", "stages.adapt", "embedding", OMP_NUM_THREADS="1")
     assert "layers have adapters of rank 4" in said
-    assert load_file(folder / "model.safetensors").keys() == whole.keys()
+    adapted, untouched = load_file(folder / "model.safetensors"), load_file(resolve(MINILM) / "model.safetensors")
+    assert adapted.keys() == whole.keys()
+    trained = {name for name, weights in adapted.items() if not torch.equal(weights, untouched[name])}
+    assert trained == {name for name, weights in adapted.items() if ".layer." in name and weights.ndim == 2}
     assert "lora: rank=4" in (folder / "README.md").read_text()
     assert kind_of(folder).name == "bi_encoder"
     assert not list((project.folder / "data/teachers").glob(".*.partial"))
