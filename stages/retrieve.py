@@ -21,20 +21,20 @@ def main(track: str) -> None:
     kept = dict[str, Found]()
     with atomic_folder(paths.RETRIEVED / track) as partial:
         for model, found in search(params, track, corpora):
-            means[model] = found.write(partial / f"{model}.parquet")
+            means[model] = found.write(partial / f"{model}.parquet", print)
             kept |= {model: found} if model in ("bm25", "after") else {}
-            print(f"{track} {model}: {means[model]}")
         rerankers = {}
         for name in params.retrieve[track].rerankers:
             kind, loaded = cli.model_of(params, name, "after")
             scorer = kind.models.make_scorer(loaded, params.evaluate.batch_tokens)
             rerankers[name] = Reranker(scorer, sum(weights.nbytes for weights in loaded.parameters()))
             for model, found in corpora.rerank(kept, scorer).items():
-                means[f"{model}+{name}"] = found.write(partial / f"{model}+{name}.parquet")
-                print(f"{track} {model}+{name}: {means[f'{model}+{name}']}")
-        after = encoder(params, track, "after") if rerankers else None
-        timed = corpora.timed(after, rerankers, bm25="bm25" in kept) if after is not None else {}
-        write_json(partial / "latency.json", timed)
+                means[f"{model}+{name}"] = found.write(partial / f"{model}+{name}.parquet", print)
+        after = encoder(params, track, "after")
+        timed = corpora.timed(after, rerankers, bm25="bm25" in kept) if rerankers and after else {}
+        wanted = params.retrieve[track].indexes and after
+        indexes = corpora.indexes(wanted, params.dimensions(track, "after")) if wanted else {}
+        write_json(partial / "latency.json", {"systems": timed, "indexes": indexes})
     write_json(paths.METRICS / track / "retrieval.json", means)
 
 

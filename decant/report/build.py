@@ -46,7 +46,10 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     adjust(comparison)
     adjust_corpora(comparison)
     cost = {
-        name: {**_cost(track.cost), **({"latency": track.searched.latency} if track.searched.latency else {})}
+        name: {
+            **_cost(track.cost),
+            **{key: value for key in ("systems", "indexes") if (value := getattr(track.searched, key))},
+        }
         for name, track in tracks.items()
     }
     curves = {name: track.curves for name, track in tracks.items()}

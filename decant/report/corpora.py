@@ -15,18 +15,39 @@ from decant.report.seeds import SeedDifference, paired_difference
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 
+CORPORA_NOTES = {
+    "Over the whole corpora": (
+        "Each model ranks all documents of a set's corpus for each test query; what is not judged counts as "
+        "irrelevant. Interval and p as above, p adjusted for the rows of this table."
+    ),
+    "In a row": (
+        "BM25 or the embedding student finds documents in the corpus, and the reranker student puts the first of them "
+        "in order: Recall@100 is that of the search, which the order cannot raise. Milliseconds for one query, in "
+        "turns, on this machine; memory: weights and index. The difference from BM25 is of nDCG@10, with its bootstrap "
+        "interval over queries."
+    ),
+    "Indexes": (
+        "Of the trained student's embeddings of the in-domain corpus, by faiss: what share of the exact search's first "
+        "10 and 100 documents an index finds, and its time for one query's vector, in turns, on this machine."
+    ),
+}
 SHOWN = ("ndcg@10", "mrr@10", "recall@10", "recall@100")  # of systems in a row; the last is the first stage's
 Found = Mapping[str, Mapping[str, Metrics]]  # domain → data set → measure → one value a query
 
 
 class Searched(NamedTuple):
-    """What a track's models find, by model, and how long systems take: name → milliseconds and bytes."""
+    """What a track's models find, by model; milliseconds and bytes of systems, and of indexes with what they find."""
 
     found: Mapping[str, Found]
-    latency: Mapping[str, Any]
+    systems: Mapping[str, Any]
+    indexes: Mapping[str, Any]
+
+    def timed(self) -> dict[str, Any]:
+        """`systems` and `indexes`, each where there are any."""
+        return {name: value for name in ("systems", "indexes") if (value := getattr(self, name))}
 
 
-NOT_SEARCHED = Searched({}, {})
+NOT_SEARCHED = Searched({}, {}, {})
 
 
 def read_searched(folder: Path) -> Searched:
@@ -40,7 +61,7 @@ def read_searched(folder: Path) -> Searched:
             rows = table.filter([each == (domain, dataset) for each in of])
             sets.setdefault(domain, {})[dataset] = {name: rows[name].to_numpy() for name in MEASURES}
         found[path.stem] = sets
-    return Searched(found, read_json(folder / "latency.json"))
+    return Searched(found, **read_json(folder / "latency.json"))
 
 
 def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: int) -> dict[str, Any]:
@@ -85,6 +106,17 @@ def adjust_corpora(comparison: Mapping[str, Any]) -> None:
         change["p_holm"] = round(adjusted, 6)
 
 
+def corpora_tables(
+    comparison: Mapping[str, Any], cost: Mapping[str, Any]
+) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """The tables by their titles, headers and rows each, from metrics/comparison.json and metrics/cost.json."""
+    return {
+        "Over the whole corpora": corpora_table(comparison),
+        "In a row": in_a_row_table(comparison, cost),
+        "Indexes": indexes_table(cost),
+    }
+
+
 def corpora_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The headers and the rows of the table, from metrics/comparison.json; no rows where no corpus was searched."""
     entries = list(_entries(comparison))
@@ -106,7 +138,7 @@ def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
     """
     rows = []
     for track, named, entry in _entries(comparison):
-        timed = cost[track].get("latency", {})
+        timed = cost[track].get("systems", {})
         for system in timed:
             if system in entry["map@100"]:
                 means = [f"{entry[measure][system]:.4f}" for measure in SHOWN]
@@ -117,6 +149,18 @@ def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
                 rows.append([named, _words(system, track), *means, changed, *times, millions(taken["bytes"], "MB")])
     labels = [MEASURES[measure][0] for measure in SHOWN]
     headers = ["test set", "system", *labels, "nDCG@10 − BM25's", "ms, p50", "ms, p95", "memory"]
+    return headers, rows
+
+
+def indexes_table(cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows of indexes beside the exact search, from metrics/cost.json; no rows without any."""
+    rows = []
+    for track, measured in cost.items():
+        for name, of in measured.get("indexes", {}).items():
+            figures = [f"{of[key]:.4f}" for key in ("recall@10", "recall@100", "ndcg@10")]
+            times = [f"{of[share]:.2f}" for share in ("p50", "p95")]
+            rows.append([track, name, *figures, millions(of["bytes"], "MB", digits=1), *times])
+    headers = ["track", "index", "of the exact 10", "of the exact 100", "nDCG@10", "size", "ms, p50", "ms, p95"]
     return headers, rows
 
 

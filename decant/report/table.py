@@ -1,11 +1,11 @@
 """The comparison as Markdown: its tables, and what must not be overlooked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from decant.evaluate.metrics import METRICS
 from decant.report.comparison import NAMES, ComparedSet, changes_shown, compared_sets, overlap_rows, shown_models
-from decant.report.corpora import corpora_table, in_a_row_table
+from decant.report.corpora import corpora_tables
 from decant.report.figures import interval, millions, p_value, percent, shared, spread
 from decant.report.notes import notes
 
@@ -15,8 +15,7 @@ SPLIT_PAIRS = ("train-dev", "train-test", "dev-test")
 
 def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """All tables of the report and its notes, the summary first, from metrics/comparison.json and metrics/cost.json."""
-    corpora = [*_corpora(comparison), *_in_a_row(comparison, cost)]
-    tables = [summary(comparison), _means(comparison), _changes(comparison), *corpora, _sizes(cost)]
+    tables = [summary(comparison), _means(comparison), _changes(comparison), *_corpora(comparison, cost), _sizes(cost)]
     listed = "\n".join(f"- {note}" for note in notes(comparison, cost))
     return "\n\n".join([*tables, listed, _overlap(comparison)]) + "\n"
 
@@ -62,16 +61,11 @@ def _changes(comparison: Mapping[str, Any]) -> str:
     return table([*PLACE, "metric", _change_header(comparison), "p", "p (Holm)", "relative", "gap closed"], rows)
 
 
-def _corpora(comparison: Mapping[str, Any]) -> list[str]:
-    """What models find in whole corpora; nothing where none was searched."""
-    headers, rows = corpora_table(comparison)
-    return ["Over the whole corpora:", table(headers, rows)] if rows else []
-
-
-def _in_a_row(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> list[str]:
-    """What two students find in a row; nothing where no reranker was asked for."""
-    headers, rows = in_a_row_table(comparison, cost)
-    return ["In a row:", table(headers, rows)] if rows else []
+def _corpora(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
+    """What is found in whole corpora, each table behind its title; nothing where none was searched."""
+    for title, (headers, rows) in corpora_tables(comparison, cost).items():
+        if rows:
+            yield from (f"{title}:", table(headers, rows))
 
 
 def _place(compared: ComparedSet) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from decant.data.sets import Row
 from decant.models.scorer import Scorer
 from decant.retrieve.collection import Collection, read_collection
 from decant.retrieve.encoders import Encoder, ModelEncoder, open_embedder
+from decant.retrieve.indexes import compare_indexes, load_faiss
 from decant.retrieve.rerank import WARM_UP, latencies, rerank
 from decant.retrieve.run import Found, Retrieved, retrieve, retrieve_bm25
 from decant.retrieve.search import nearest
@@ -41,6 +42,8 @@ class Corpora:
     """
 
     def __init__(self, sets: Mapping[str, str], settings: Retrieve, store: StoreSettings, tell: Tell) -> None:
+        if settings.indexes:
+            load_faiss()  # which may be missing: that is told before anything is embedded
         whole = settings.corpus == "whole"
         self._sets, self._settings, self._shard = sets, settings, store.shard
         self._store = Store(store_folder(store), tell)
@@ -103,6 +106,18 @@ class Corpora:
         asked: list[Row] = part.rows[: self._settings.timed + WARM_UP]
         taken = latencies(systems, [row.query for row in asked])
         return {name: {**times, "bytes": sizes[name]} for name, times in taken.items()}
+
+    def indexes(self, encoder: ModelEncoder, dimensions: Sequence[int]) -> dict[str, Any]:
+        """Indexes of the in-domain corpus beside the exact search; see `decant.retrieve.indexes.compare_indexes`."""
+        collection = self._collections[next(iter(self._sets.values()))]
+        with open_embedder(encoder, self._store, self._shard) as embedder:
+            parts = []
+            for part in collection.split.parts():
+                with embedder.embedded("query", [row.query for row in part.rows], part.task) as asked:
+                    parts.append(np.array(asked))
+            with embedder.embedded("document", collection.texts, str(collection.split.task)) as kept:
+                documents = np.array(kept)
+        return compare_indexes(collection, np.concatenate(parts), documents, dimensions, self._settings.timed)
 
     def _found(self, search: Callable[[Collection], list[Retrieved]], dimensions: Sequence[int]) -> Found:
         found: dict[str, dict[str, Retrieved]] = {}

@@ -1,6 +1,6 @@
 """Search a corpus with a model: rankings, their measures by query, and their means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,12 +108,14 @@ class Found:
         """domain → name of the data set → measure → mean."""
         return {domain: {name: of.means() for name, of in sets.items()} for domain, sets in self.sets.items()}
 
-    def write(self, path: Path) -> dict[str, dict[str, dict[str, float]]]:
-        """Write the rankings as Parquet, a row a query, and return the means."""
+    def write(self, path: Path, tell: Callable[[str], None]) -> dict[str, dict[str, dict[str, float]]]:
+        """Write the rankings as Parquet, a row a query; tell and return the means."""
         rows: list[dict[str, Any]] = []
         for domain, sets in self.sets.items():
             for dataset, retrieved in sets.items():
                 rows += ({"domain": domain, "dataset": dataset, **row} for row in retrieved.rows())
         with atomic_file(path) as partial:
             pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(COLUMNS)), partial, compression="zstd")
-        return self.means()
+        means = self.means()
+        tell(f"{path.stem}: {means}")
+        return means

@@ -20,5 +20,7 @@ class Retrieve(Block):
     """Tracks whose students put in order what BM25 and this track's student find."""
     reranked: Positive = 50
     """The documents of each ranking that they put in order."""
+    indexes: bool = False
+    """Whether faiss's indexes are compared with the exact search, on the in-domain corpus of the trained student."""
     timed: Positive = 50
     """Queries of the in-domain set that are timed, one by one."""

@@ -16,6 +16,7 @@ from decant.retrieve.run import Found, measured
 from decant.retrieve.search import nearest
 from tests.support.processes import decant
 from tests.support.project import ROOT
+from tests.support.stored import quiet
 
 ROWS = {
     name: [
@@ -94,7 +95,7 @@ def test_the_run_of_a_whole_corpus_gives_the_measures_that_the_stage_wrote(folde
     queries = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)
     documents = np.random.default_rng(4).normal(size=(len(collection.texts), 3)).astype(np.float32)
     found = measured(collection, nearest(queries, documents, 100), 100)
-    Found({"in_domain": {"icd10": found}}).write(folder / "data/retrieved/embedding/after.parquet")
+    Found({"in_domain": {"icd10": found}}).write(folder / "data/retrieved/embedding/after.parquet", quiet)
     command(folder, "embedding", "after", "--corpus", "-o", "a.run")
     command(folder, "embedding", "after", "--qrels", "-o", "a.qrels")
     wanted = {"ndcg@10": nDCG @ 10, "mrr@10": RR(rel=2) @ 10, "recall@10": R(rel=2) @ 10, "map@100": AP(rel=2) @ 100}

@@ -22,7 +22,7 @@ SYSTEMS = {
     "bm25+reranker": "BM25 → reranker student",
     "after+reranker": "embedding student → reranker student",
 }
-SETTINGS = {"corpus": "test", "teacher": True, "rerankers": ["reranker"], "reranked": 10, "timed": 5}
+SETTINGS = {"corpus": "test", "teacher": True, "rerankers": ["reranker"], "reranked": 10, "timed": 5, "indexes": True}
 SCRIPT = re.compile(r"```python\n(# search\.py.*?)```", re.DOTALL)
 HIT = re.compile(r" +-?\d+\.\d{3}  (.+)")
 
@@ -92,7 +92,7 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
         assert both[0]["scores"][:10] == pytest.approx(scores, abs=1e-4)
         assert both[0]["scores"][:10] == sorted(both[0]["scores"][:10], reverse=True)
     table = (folder / "report/table.md").read_text()
-    latency = json.loads((folder / "metrics/cost.json").read_text())["embedding"]["latency"]
+    latency = json.loads((folder / "metrics/cost.json").read_text())["embedding"]["systems"]
     means = json.loads((folder / "metrics/embedding/retrieval.json").read_text())
     assert list(latency) == list(SYSTEMS)
     for system, words in SYSTEMS.items():
@@ -101,6 +101,10 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
             assert f"| {name}, {domain.replace('_', '-')} | {words} | {mean:.4f} |" in table
         assert 0 < latency[system]["p50"] <= latency[system]["p95"]
     assert latency["bm25"]["bytes"] < latency["after"]["bytes"] < latency["after+reranker"]["bytes"]
+    indexes = json.loads((folder / "metrics/cost.json").read_text())["embedding"]["indexes"]
+    for name, figures in indexes.items():
+        assert f"| embedding | {name} | {figures['recall@10']:.4f} |" in table
+    assert indexes["exact"]["ndcg@10"] == means["after"]["in_domain"]["icd10"]["ndcg@10"]
     comparison = json.loads((folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
     gains = comparison["in_domain"]["icd10"]["ndcg@10"]
     assert list(gains["over_bm25"]) == ["after", "after+reranker", "bm25+reranker"]

@@ -206,7 +206,7 @@ def test_no_text_is_embedded_twice_and_another_model_shares_nothing(
 def test_what_was_found_is_kept_by_ids(tmp_path: Path) -> None:
     collection = make_collection(tmp_path, graded=False)
     found = retrieve_bm25(collection, 100)
-    means = Found({"in_domain": {"own": found}}).write(tmp_path / "bm25.parquet")
+    means = Found({"in_domain": {"own": found}}).write(tmp_path / "bm25.parquet", quiet)
     assert means == {"in_domain": {"own": found.means()}}
     import pyarrow.parquet as pq
 
