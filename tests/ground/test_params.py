@@ -307,3 +307,27 @@ def test_a_folder_is_no_params_file(tmp_path):
     with pytest.raises(DecantError) as caught:
         load_params(tmp_path)
     assert str(tmp_path) in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "retrieve, problem",
+    [
+        ({"reranker": {}}, "retrieve.reranker: no track of this name has a student that makes embeddings: embedding"),
+        ({"embeddings": {}}, "retrieve.embeddings: no track of this name has"),
+        (
+            {"embedding": {"rerankers": ["embedding"]}},
+            "retrieve.embedding.rerankers: embedding is no track whose student",
+        ),
+        ({"embedding": {"top_k": 20}}, "retrieve.embedding.top_k: found 20"),
+        ({"embedding": {"corpora": "test"}}, "retrieve.embedding.corpora: unknown key; did you mean `corpus`?"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(retrieve, problem):
+    assert problem in refusal(edited(retrieve=retrieve))
+
+
+@pytest.mark.parametrize("retrieve", [None, {}, {"embedding": None}, {"embedding": {"rerankers": ["reranker"]}}])
+def test_a_search_may_be_left_out_or_take_its_defaults(retrieve):
+    settings = parse_params(edited(retrieve=retrieve)).retrieve
+    assert list(settings) == list(retrieve or ())
+    assert all(of.corpus == "whole" for of in settings.values())
