@@ -5,6 +5,7 @@ none of them by a result:
 
 - A text that stands twice, as a query or as a document, leaves all its pairs out: nobody could tell which is meant.
   Texts that differ in case, width, punctuation or white space alone are one.
+- A query of more than 500 characters leaves its pair out: four examples of azure-cli, with JSON in their names.
 - The query, and the name that it was made from, are taken out of its document where they stand there word for word.
 - Splits are drawn by groups, so that no two splits share a document; the corpus has the documents of all pairs.
 """
@@ -27,6 +28,7 @@ from ruamel.yaml.error import YAMLError
 from decant.data.words import normalise
 
 FEWEST_WORDS = 3  # of a query or a document
+MOST_CHARACTERS = 500  # of a query: the teacher of params.yaml cuts none, and refuses one of more than 256 tokens
 SPLITS = ("test", "dev", "train")
 
 
@@ -156,9 +158,10 @@ def write_set(pairs: Iterable[Pair], sizes: Mapping[str, int], folder: Path, see
 
 
 def clean(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs whose texts are long enough and stand once, white space made even and queries out of documents."""
+    """The pairs whose texts are neither too short nor too long and stand once, white space made even and queries out of documents."""
     even = [pair._replace(query=" ".join(pair.query.split()), document=_without(pair)) for pair in pairs]
-    long = [pair for pair in even if min(len(pair.query.split()), len(pair.document.split())) >= FEWEST_WORDS]
+    short = [pair for pair in even if len(pair.query) <= MOST_CHARACTERS]
+    long = [pair for pair in short if min(len(pair.query.split()), len(pair.document.split())) >= FEWEST_WORDS]
     queries, documents = (Counter(normalise(pair[field]) for pair in long) for field in (1, 2))
     return [pair for pair in long if queries[normalise(pair.query)] == 1 and documents[normalise(pair.document)] == 1]
 
