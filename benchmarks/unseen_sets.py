@@ -158,7 +158,7 @@ def write_set(pairs: Iterable[Pair], sizes: Mapping[str, int], folder: Path, see
 
 
 def clean(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs whose texts are neither too short nor too long and stand once, white space made even and queries out of documents."""
+    """The pairs of fitting length whose texts stand once, white space made even and queries out of documents."""
     even = [pair._replace(query=" ".join(pair.query.split()), document=_without(pair)) for pair in pairs]
     short = [pair for pair in even if len(pair.query) <= MOST_CHARACTERS]
     long = [pair for pair in short if min(len(pair.query.split()), len(pair.document.split())) >= FEWEST_WORDS]
