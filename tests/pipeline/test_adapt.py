@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
@@ -12,9 +11,7 @@ from decant.errors import DecantError
 from decant.files import read_json
 from decant.kinds import kind_of
 from decant.params import parse_params
-from decant.sources.references import resolve
 from tests.support.project import ROOT, Project, ran
-from tests.support.tiny_models import MINILM
 from tests.support.united_project import united, with_adapted_teachers
 
 
@@ -54,7 +51,11 @@ def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: 
 
 
 def test_two_processes_adapt_a_teacher_with_adapters(project: Project, tmp_path: Path) -> None:
-    """The second one reads what the stage has scored and drawn into a folder of its own."""
+    """The second one reads what the stage has scored and drawn into a folder of its own.
+
+    That two processes change the weights as one does is seen in tests/train/test_lora.py: here the untouched ones have
+    a dev MAP of 1 already, and are kept.
+    """
     project = project.copy(tmp_path / "project")
     folder = project.folder / "data/teachers/embedding"
     whole = load_file(folder / "model.safetensors")
@@ -65,10 +66,7 @@ def test_two_processes_adapt_a_teacher_with_adapters(project: Project, tmp_path:
     project.edit_params(recipe)
     said = project.run("python", "-m", "stages.adapt", "embedding", OMP_NUM_THREADS="1")
     assert "layers have adapters of rank 4" in said
-    adapted, untouched = load_file(folder / "model.safetensors"), load_file(resolve(MINILM) / "model.safetensors")
-    assert adapted.keys() == whole.keys()
-    trained = {name for name, weights in adapted.items() if not torch.equal(weights, untouched[name])}
-    assert trained == {name for name, weights in adapted.items() if ".layer." in name and weights.ndim == 2}
+    assert load_file(folder / "model.safetensors").keys() == whole.keys()
     assert "lora: rank=4" in (folder / "README.md").read_text()
     assert kind_of(folder).name == "bi_encoder"
     assert not list((project.folder / "data/teachers").glob(".*.partial"))
