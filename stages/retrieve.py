@@ -30,7 +30,7 @@ def main(track: str) -> None:
             rerankers[name] = Reranker(scorer, sum(weights.nbytes for weights in loaded.parameters()))
             for model, found in corpora.rerank(kept, scorer).items():
                 means[f"{model}+{name}"] = found.write(partial / f"{model}+{name}.parquet", print)
-        after = encoder(params, track, "after")
+        after = encoder(params, track, "after") if rerankers or params.retrieve[track].indexes else None
         timed = corpora.timed(after, rerankers, bm25="bm25" in kept) if rerankers and after else {}
         wanted = params.retrieve[track].indexes and after
         indexes = corpora.indexes(wanted, params.dimensions(track, "after")) if wanted else {}

@@ -81,7 +81,7 @@ def retrieved_lines(path: Path, domain: str, tag: str) -> Iterator[str]:
         DecantError: the file is not there, or has nothing of this domain.
     """
     if not path.is_file():
-        remedy = f"set {path.parent.name}.retrieve, and `dvc repro retrieve@{path.parent.name}`"
+        remedy = f"name {path.parent.name} in `retrieve`, and `dvc repro retrieve@{path.parent.name}`"
         raise DecantError(f"{path} is not there: no corpus was searched with this model", remedy)
     ranked = [row for row in pq.read_table(path).to_pylist() if row["domain"] == domain]
     if not ranked:

@@ -160,13 +160,9 @@ def open_teacher(teacher: Teachers) -> Iterator[TeacherEncoder]:
         DecantError: it makes no embeddings of its own, or the environment forbids that it starts.
     """
     if isinstance(teacher, Ensemble) or teacher.kind != "bi_encoder":
-        raise DecantError(
-            f"the teacher is a {teacher.kind}, which searches no corpus", "set the `teacher` of `retrieve` to false"
-        )
+        raise DecantError(f"the teacher is a {teacher.kind}, which searches no corpus", WITHOUT)
     if teacher_asked() == "never":
-        raise DecantError(
-            "DECANT_TEACHER=never forbids that the teacher starts", "set the `teacher` of `retrieve` to false"
-        )
+        raise DecantError("DECANT_TEACHER=never forbids that the teacher starts", WITHOUT)
     folder = teacher_folder(teacher, weights=True)
     with TeacherScorer(teacher, folder) as scorer:
         yield TeacherEncoder(teacher, folder, scorer)
