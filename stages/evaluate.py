@@ -11,6 +11,7 @@ from decant.evaluate.speed import measure_speed
 from decant.files import write_json
 from decant.kinds import TRACKS
 from decant.models.scorer import CountingScorer
+from decant.models.threshold import read_threshold
 from decant.params import Params
 from decant.score.work import timed_teacher
 from stages import cli
@@ -26,15 +27,16 @@ def main(track: str, model: str) -> None:
         return
     sets = {name: block.test_sets for name, block in params.tracks.items() if track in (name, "all")}
     splits = {name: read_split(paths.split(name, "test")) for of_track in sets.values() for name in of_track.values()}
-    runs, cut = dict[str, Run](), Cuts()
+    runs, cut, threshold = dict[str, Run](), Cuts(), None
     if model == "teacher":
         runs = teacher_runs(paths.SCORES / track, sets[track], splits, params.track(track).teacher.kind)
     elif not params.baselines.is_off(model):
         scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
         runs = {name: evaluate(scorer, split, params.dimensions(track, model)) for name, split in splits.items()}
-        cut = count_cuts(scorer, splits, print) if model == "after" else {}
+        if model == "after":
+            cut, threshold = count_cuts(scorer, splits, print), read_threshold(paths.MODELS / track)
     for name, of_track in sets.items():
-        print(f"{name} {model}: {write_results(name, model, of_track, runs, cut)}")
+        print(f"{name} {model}: {write_results(name, model, of_track, runs, cut, threshold and threshold.score)}")
 
 
 def _scorer(params: Params, track: str, model: str) -> CountingScorer:

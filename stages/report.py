@@ -4,8 +4,8 @@ import argparse
 
 from decant import paths
 from decant.errors import DecantError
-from decant.evaluate.cuts import read_cuts
 from decant.evaluate.run import read_metrics
+from decant.evaluate.told import read_told
 from decant.files import atomic_folder, read_json, write_json
 from decant.params import Params
 from decant.report.build import TrackResults, build, read_curve
@@ -38,7 +38,7 @@ def read(params: Params, track: str) -> TrackResults:
         curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),
-        cut=read_cuts(paths.RUNS / track / "after.parquet"),
+        **read_told(paths.RUNS / track / "after.parquet"),
         left_out=read_json(paths.METRICS / track / "left_out.json"),
         guard={"dataset": block.guard, "max_loss": block.train.max_loss, "max_below_best": block.train.max_below_best},
         fresh_head=getattr(block.student, "head", None) == "fresh",

@@ -1,11 +1,7 @@
-"""Count the texts of test splits that a model cuts, and keep the counts in the metadata of its runs."""
+"""Count the texts of test splits that a model cuts."""
 
-import json
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, TypeAlias
-
-import pyarrow.parquet as pq
 
 from decant import paths
 from decant.data.pairs import stream_pairs
@@ -15,7 +11,6 @@ from decant.models.scorer import CountingScorer
 
 # Data set, or the set of a union → `test` → what `decant.models.kind.ModelKind.count_cut` returns.
 Cuts: TypeAlias = dict[str, dict[str, dict[str, Any]]]
-KEY = "cut"
 
 
 def count_cuts(scorer: CountingScorer, datasets: Iterable[str], tell: Callable[[str], object]) -> Cuts:
@@ -29,15 +24,4 @@ def count_cuts(scorer: CountingScorer, datasets: Iterable[str], tell: Callable[[
             cut[name or dataset] = {"test": counts}
             if found := described(counts):
                 tell(f"of {name or dataset}, test, {found} are longer than the student reads, and are cut")
-    return cut
-
-
-def to_metadata(cut: Cuts) -> dict[str, str]:
-    """What the file of a model's runs says of what it cuts; see `read_cuts`."""
-    return {KEY: json.dumps(cut, ensure_ascii=False)}
-
-
-def read_cuts(path: Path) -> Cuts:
-    """What a model cuts of the test splits, from the file of its runs; nothing where it was not counted."""
-    cut: Cuts = json.loads((pq.read_metadata(path).metadata or {}).get(KEY.encode(), b"{}"))
     return cut

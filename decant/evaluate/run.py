@@ -15,8 +15,10 @@ from decant import paths
 from decant.data.scores import files_of, read_scores, scores_for
 from decant.data.sets import Row, Split
 from decant.errors import DecantError
-from decant.evaluate.cuts import Cuts, to_metadata
+from decant.evaluate.cuts import Cuts
 from decant.evaluate.metrics import METRICS, query_metrics
+from decant.evaluate.metrics.matches import measure_matches
+from decant.evaluate.told import Told, to_metadata
 from decant.files import atomic_file, read_json, write_json
 from decant.models.scorer import EmbeddingScorer, Scorer, Scores
 
@@ -153,25 +155,38 @@ def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Spl
 
 
 def write_results(
-    track: str, model: str, sets: Mapping[str, str], runs: Mapping[str, Run], cut: Cuts | None = None
+    track: str,
+    model: str,
+    sets: Mapping[str, str],
+    runs: Mapping[str, Run],
+    cut: Cuts | None = None,
+    threshold: float | None = None,
 ) -> Any:
     """Write data/runs/<track>/<model>.parquet and metrics/<track>/<model>.json.
 
     `sets` is domain → name of the data set; `runs` is by these names, and empty for a baseline that is off. `cut` is
-    what the model cuts, where that was counted.
+    what the model cuts, where that was counted. With a `threshold` of its raw scores, what that gets right is measured
+    too, on each set and its parts: shortened embeddings score otherwise.
 
     Returns:
         the content of the metrics: domain → data set → metric → mean; after a data set what `Run.named` has of it.
     """
     ranked = {domain: runs[dataset].named(dataset) for domain, dataset in sets.items() if dataset in runs}
     means = {domain: {name: run.means() for name, run in by_name.items()} for domain, by_name in ranked.items()}
-    write_runs(paths.RUNS / track / f"{model}.parquet", ranked, cut)
+    told = Told(cut=cut or {}, matches={})
+    if threshold is not None:
+        for domain, dataset in sets.items():
+            for name, run in {dataset: runs[dataset], **runs[dataset].parts()}.items():
+                right = measure_matches(run.labels, run.scores, threshold)
+                means[domain][name] |= right
+                told["matches"].setdefault(domain, {})[name] = {"score": threshold, **right}
+    write_runs(paths.RUNS / track / f"{model}.parquet", ranked, told)
     write_json(paths.METRICS / track / f"{model}.json", means)
     return means
 
 
-def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]], cut: Cuts | None = None) -> None:
-    """Write the runs of one model, domain → name of the data set → run, as Parquet, a row a query; what it cuts too."""
+def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]], told: Told | None = None) -> None:
+    """Write the runs of one model, domain → name of the data set → run, as Parquet, a row a query."""
     rows = [
         {"domain": domain, "dataset": dataset, "query": query, **lists, **metrics}
         for domain, sets in runs.items()
@@ -180,8 +195,8 @@ def write_runs(path: Path, runs: Mapping[str, Mapping[str, Run]], cut: Cuts | No
     ]
     graded = any(run.gains for sets in runs.values() for run in sets.values())
     schema = pa.schema([*COLUMNS, *([GAINS] if graded else []), *((name, pa.float64()) for name in METRICS)])
-    if cut:
-        schema = schema.with_metadata(to_metadata(cut))
+    if told and any(told.values()):
+        schema = schema.with_metadata(to_metadata(told))
     with atomic_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), partial, compression="zstd")
 

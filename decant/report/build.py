@@ -25,6 +25,7 @@ class TrackResults:
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
     cut: Mapping[str, Any]  # data set → `test` → what the student cuts of the test splits; see `decant.evaluate.cuts`
+    matches: Mapping[str, Any]  # domain → data set → what the threshold gets right; see `decant.evaluate.told`
     left_out: Mapping[str, Any]  # the content of metrics/<track>/left_out.json
     guard: Mapping[str, Any]  # name of the guard set or None, and the MAP that the student may lose on it
     fresh_head: bool  # whether the student's head is drawn at random, so that `before` is chance
@@ -81,6 +82,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         "overlap": track.overlap,
         **({"left_out": track.left_out} if track.left_out else {}),
         **({"cut": cut} if (cut := list(_cut(track))) else {}),
+        **({"matches": track.matches} if track.matches else {}),
     }
 
 

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from decant.evaluate.metrics import METRICS
 from decant.report.charts import change_chart, guard_chart, training_chart
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
-from decant.report.corpora import CORPORA_NOTES, corpora_tables
 from decant.report.figures import millions, p_value, percent, shared, signed, spread
+from decant.report.further import FURTHER_NOTES, further_tables
 from decant.report.notes import notes
 from decant.report.table import SPLIT_PAIRS
 
@@ -34,8 +34,8 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         tests=changes_shown(comparison),
         overlap_rows=overlap_rows(comparison),
         split_pairs=SPLIT_PAIRS,
-        corpora=corpora_tables(comparison, cost),
-        corpora_notes=CORPORA_NOTES,
+        further=further_tables(comparison, cost),
+        further_notes=FURTHER_NOTES,
         confidence=percent(confidence, digits=0),
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},

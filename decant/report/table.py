@@ -5,8 +5,8 @@ from typing import Any
 
 from decant.evaluate.metrics import METRICS
 from decant.report.comparison import NAMES, ComparedSet, changes_shown, compared_sets, overlap_rows, shown_models
-from decant.report.corpora import corpora_tables
 from decant.report.figures import interval, millions, p_value, percent, shared, spread
+from decant.report.further import further_tables
 from decant.report.notes import notes
 
 PLACE = ("track", "test set")
@@ -15,7 +15,7 @@ SPLIT_PAIRS = ("train-dev", "train-test", "dev-test")
 
 def markdown(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """All tables of the report and its notes, the summary first, from metrics/comparison.json and metrics/cost.json."""
-    tables = [summary(comparison), _means(comparison), _changes(comparison), *_corpora(comparison, cost), _sizes(cost)]
+    tables = [summary(comparison), _means(comparison), _changes(comparison), *_further(comparison, cost), _sizes(cost)]
     listed = "\n".join(f"- {note}" for note in notes(comparison, cost))
     return "\n\n".join([*tables, listed, _overlap(comparison)]) + "\n"
 
@@ -61,9 +61,9 @@ def _changes(comparison: Mapping[str, Any]) -> str:
     return table([*PLACE, "metric", _change_header(comparison), "p", "p (Holm)", "relative", "gap closed"], rows)
 
 
-def _corpora(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
-    """What is found in whole corpora, each table behind its title; nothing where none was searched."""
-    for title, (headers, rows) in corpora_tables(comparison, cost).items():
+def _further(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> Iterator[str]:
+    """The further tables, each behind its title; those without rows are left out."""
+    for title, (headers, rows) in further_tables(comparison, cost).items():
         if rows:
             yield from (f"{title}:", table(headers, rows))
 

@@ -24,6 +24,7 @@ from decant.train.unions import of_union, with_prompts
 
 LOADER = "SentenceTransformer"
 PIPELINE = "sentence-similarity"
+RAW = "cosines of embeddings"
 
 
 class BiEncoderLoss(nn.Module):

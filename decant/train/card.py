@@ -5,10 +5,16 @@ from collections.abc import Mapping, Sequence
 from decant.train.cuts import Cuts
 from decant.train.job import Job
 from decant.train.losses import LOSSES
+from decant.train.threshold import Kept
 
 
 def model_card(
-    job: Job, dev: Sequence[Mapping[str, float]], average: Mapping[str, float] | None, alpha: float, cut: Cuts
+    job: Job,
+    dev: Sequence[Mapping[str, float]],
+    average: Mapping[str, float] | None,
+    alpha: float,
+    kept: Kept | None,
+    cut: Cuts,
 ) -> str:
     """Describe a student in Markdown with the hub's metadata block. Nothing in it varies from run to run.
 
@@ -17,6 +23,7 @@ def model_card(
         dev: (step, MAP on the in-domain dev split) of every evaluation; the best one is the checkpoint.
         average: the same of the mean of the last ones, where it was taken; the checkpoint where it is better.
         alpha: how far the student is on the way from before to after training; see `decant.train.guard`.
+        kept: the threshold from which a best candidate counts as a match, and what it gets right on dev.
         cut: what the student cuts.
     """
     params, kind = job.params, job.training
@@ -34,7 +41,9 @@ def model_card(
         for teacher in params.teacher.members
     )
     trained = f"Trained on `{params.in_domain}` with {LOSSES[loss.name].description}, label weight {loss.label_weight}."
-    kept = f"\nThe kept weights are {alpha:g} of the way from before training to that checkpoint." if alpha < 1 else ""
+    between = (
+        f"\nThe kept weights are {alpha:g} of the way from before training to that checkpoint." if alpha < 1 else ""
+    )
     counted = [
         f"| {dataset}, {split} | {what} | {count['distinct']} | {count['cut']} | {count['share']:.2%} |"
         for dataset, splits in cut.items()
@@ -69,11 +78,15 @@ model = {kind.LOADER}("models/{job.track}")
 
 ## MAP on the dev split
 
-The checkpoint is {checkpoint}. Results on the test splits are in `metrics/comparison.json`.{kept}
+The checkpoint is {checkpoint}. Results on the test splits are in `metrics/comparison.json`.{between}
 
 | step | MAP |
 | --- | --- |
 {curve}
+
+## No good match
+
+{_threshold(job.track, kept, kind.RAW)}
 
 ## Texts that are cut
 
@@ -83,6 +96,26 @@ The student reads {student.max_length} tokens of a text or pair at most, or as m
 | --- | --- | --- | --- | --- |
 {cut_table}
 """
+
+
+def _threshold(track: str, kept: Kept | None, raw: str) -> str:
+    """What the threshold is, and how far it is to be trusted."""
+    if kept is None:
+        return "No threshold was chosen: on the dev split no score tells matches from others."
+    (score, slope, intercept), dev = kept
+    return f"""Where "no good match" is an answer too, a best candidate that scores below {score:g} is not shown. Scores
+are {raw}. This threshold has the best F1 on the dev split, whose queries are asked twice: as they are, and
+with their positives taken away.
+
+| on the dev split | |
+| --- | --- |
+| positives among what is shown | {dev["match_precision"]:.1%} |
+| queries with a positive for which one is shown | {dev["match_recall"]:.1%} |
+| queries without their positives for which anything is shown | {dev["shown_without_match"]:.1%} |
+
+`metrics/{track}/after.json` has the same of the test splits. The probability that a best candidate of the score s is a
+match is 1 / (1 + exp(−({slope:g} · s {intercept:+g}))). `config_sentence_transformers.json` has the three numbers under
+`decant`. They hold for candidates that are found as those of the dev split were: choose your own where they are not."""
 
 
 def _shortened(call: str, dimensions: Sequence[int]) -> str:

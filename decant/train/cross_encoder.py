@@ -19,6 +19,7 @@ from decant.train.unions import of_union, with_prompts
 
 LOADER = "CrossEncoder"
 PIPELINE = "text-ranking"
+RAW = "logits, as `predict` and `rank` return them"
 
 
 class CrossEncoderLoss(nn.Module):

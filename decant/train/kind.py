@@ -15,6 +15,8 @@ class TrainingKind(Protocol):
     """The class that loads such a model, as the model card shows it."""
     PIPELINE: str
     """The hub's pipeline tag."""
+    RAW: str
+    """What its scores are, as the model card says it."""
 
     def make_loss(self, model: Any, settings: Loss, teacher: TeacherEmbeddings | None, /) -> nn.Module:
         """The loss of the trainers, from columns of tokens or texts and the packed labels (see `decant.train.columns`).

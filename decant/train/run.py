@@ -27,6 +27,7 @@ from decant.train.job import Job
 from decant.train.resume import Checkpoints, fingerprint
 from decant.train.scales import resolve
 from decant.train.settings import Loss, Train
+from decant.train.threshold import keep_threshold
 from decant.train.trainer import Curves, train_student
 from decant.train.unions import with_replay
 
@@ -68,7 +69,8 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
             curves, checkpoints, cut = _train(job, False, tuples, folder, command, tell)
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(job, curves.best["map"], folder, tell)
-            card = model_card(job, curves.dev, curves.average, chosen.alpha, cut)
+            kept = keep_threshold(job, folder)
+            card = model_card(job, curves.dev, curves.average, chosen.alpha, kept, cut)
             (folder / "README.md").write_text(card, encoding="utf-8")
             size = model_size(folder)
         with atomic_folder(outputs.baseline) as folder:

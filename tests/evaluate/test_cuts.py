@@ -10,8 +10,9 @@ from decant import paths
 from decant.data.sets import Row, Split, write_split
 from decant.data.tasks import Task
 from decant.evaluate.bm25 import BM25Scorer
-from decant.evaluate.cuts import count_cuts, read_cuts
+from decant.evaluate.cuts import count_cuts
 from decant.evaluate.run import read_metrics, run_from_scores, write_results
+from decant.evaluate.told import read_told
 from tests.support.students import bi_encoder, cross_encoder, kind_of
 
 SHORT, LONG = "a pear", "pear " * 40  # the students read 16 tokens
@@ -68,8 +69,8 @@ def test_runs_keep_what_is_cut_and_are_those_that_they_were_without():
     write_results("embedding", "after", {"in_domain": "own"}, runs, cut)
     write_results("embedding", "before", {"in_domain": "own"}, runs)
     after, before = (paths.RUNS / "embedding" / f"{model}.parquet" for model in ("after", "before"))
-    assert read_cuts(after) == cut
-    assert read_cuts(before) == {}
+    assert read_told(after) == {"cut": cut, "matches": {}}
+    assert read_told(before) == {"cut": {}, "matches": {}}
     assert not pq.read_schema(before).metadata
     assert read_metrics(after)["in_domain"]["own"].keys() == read_metrics(before)["in_domain"]["own"].keys()
     metrics = [(paths.METRICS / "embedding" / f"{model}.json").read_bytes() for model in ("after", "before")]

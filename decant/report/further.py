@@ -1,0 +1,41 @@
+"""The tables that stand behind the comparison, where there is anything to put into them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from decant.report.corpora import CORPORA_NOTES, corpora_tables
+from decant.report.figures import percent
+
+MATCHES = "No good match"
+FURTHER_NOTES = {
+    **CORPORA_NOTES,
+    MATCHES: (
+        "The best candidate is shown where it reaches a score that was chosen on the in-domain dev split. The "
+        "model card has it, and what it says of probabilities. Each test query is asked twice: as it is, and with its "
+        "positives taken away, when nothing should be shown. Precision is over all that is shown, recall over the "
+        "queries with a positive."
+    ),
+}
+
+
+def further_tables(
+    comparison: Mapping[str, Any], cost: Mapping[str, Any]
+) -> dict[str, tuple[list[str], list[list[str]]]]:
+    """The tables by their titles, headers and rows each, from metrics/comparison.json and metrics/cost.json."""
+    return {**corpora_tables(comparison, cost), MATCHES: matches_table(comparison)}
+
+
+def matches_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows of what the students' thresholds get right, from metrics/comparison.json."""
+    rows = [
+        [
+            track,
+            f"{dataset}, {domain.replace('_', '-')}",
+            f"{of_set['score']:.4g}",
+            *(percent(of_set[name]) for name in ("match_precision", "match_recall", "shown_without_match")),
+        ]
+        for track, block in comparison.items()
+        for domain, sets in block.get("matches", {}).items()
+        for dataset, of_set in sets.items()
+    ]
+    return ["track", "test set", "threshold", "precision", "recall", "shown without a match"], rows
