@@ -8,7 +8,7 @@ from decant.evaluate.run import read_metrics
 from decant.evaluate.told import read_told
 from decant.files import atomic_folder, read_json, write_json
 from decant.params import Params
-from decant.report.build import TrackResults, build, read_curve
+from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
 from stages import cli
@@ -35,7 +35,7 @@ def read(params: Params, track: str) -> TrackResults:
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
         searched=read_searched(paths.RETRIEVED / track) if track in params.retrieve else NOT_SEARCHED,
-        curves={name: read_curve(paths.PLOTS / track / f"{name}.csv") for name in ("loss", "dev", "guard")},
+        **read_plots(paths.PLOTS / track),
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),
         **read_told(paths.RUNS / track / "after.parquet"),

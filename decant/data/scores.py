@@ -44,6 +44,15 @@ def read_scores(folder: Path, name: str) -> pa.Table:
     return pa.concat_tables(tables)
 
 
+def rows_of(folder: Path, name: str) -> dict[str, npt.NDArray[np.int64]]:
+    """The rows of a split that have scores, by the file that holds them, without its suffix; see `files_of`."""
+    rows = {}
+    for stem in files_of(folder, name).values():
+        with open_scores(folder, stem) as file:
+            rows[stem] = np.unique(file.read(["row"])["row"].to_numpy())
+    return rows
+
+
 def open_scores(folder: Path, name: str) -> pq.ParquetFile:
     """Open one file of teacher scores whose SHA-256 is the manifest's.
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from decant import paths
 from decant.errors import DecantError
-from decant.experiments.grids import digest, read_grid
+from decant.experiments.grids import Grid, digest, read_grid
 from decant.experiments.queue import Experiment, ExperimentQueue
 from decant.experiments.results import (
     Queries,
@@ -53,12 +53,17 @@ class Ablations:
         DecantError: the grid is not sound.
     """
 
+    models: Sequence[str] = ("after",)  # of each experiment, whose results are kept
+
     def __init__(self, name: str, jobs: int, tell: Callable[[str], None]) -> None:
         self.name, self.jobs, self.tell = name, jobs, tell
         self.results = FOLDER / f"{name}.csv"
         self.params = load_params(paths.PARAMS)  # its faults are told better than those of a changed one
-        content = read_yaml(paths.PARAMS.read_text(encoding="utf-8"), str(paths.PARAMS))
-        self.grid, self.digests = read_grid(FOLDER / f"{name}.yaml", content)
+        self.grid, self.digests = self.make_grid(read_yaml(paths.PARAMS.read_text(encoding="utf-8"), str(paths.PARAMS)))
+
+    def make_grid(self, content: Mapping[str, Any]) -> tuple[Grid, dict[str, str]]:
+        """The grid, and the digest of each cell's params, from the content of params.yaml."""
+        return read_grid(FOLDER / f"{self.name}.yaml", content)
 
     def run(self, only: Sequence[str]) -> None:
         """Run what has no result, then write the tables.
@@ -113,6 +118,10 @@ class Ablations:
         """Where the values of a job's queries are kept."""
         return FOLDER / "queries" / self.name / f"{job}.parquet"
 
+    def named(self, cell: str, model: str) -> str:
+        """The name of a model's results of a cell."""
+        return cell if model == self.models[0] else f"{cell}-{model.replace('_', '-')}"
+
     def _all_seeds(self, cells: Iterable[str]) -> list[Job]:
         """All seeds of one cell after the other."""
         return [Job(cell, seed) for cell in cells for seed in self.grid.seeds]
@@ -137,7 +146,7 @@ class Ablations:
 
     def _put(self, queue: ExperimentQueue, job: Job) -> None:
         track = self.grid.cells[job.cell].track
-        stages = [f"train@{track}", f"evaluate_after@{track}", f"evaluate_teacher@{track}"]
+        stages = [f"train@{track}", *(f"evaluate_{model}@{track}" for model in (*self.models, "teacher"))]
         queue.put(self._experiment(job), self.grid.overrides(*job), stages)
 
     def _stale(self, queue: ExperimentQueue, wanted: Mapping[str, Job]) -> list[Experiment]:
@@ -191,21 +200,26 @@ class Ablations:
         return failed
 
     def _record(self, experiment: Experiment, job: Job) -> Result:
-        """Write the values of an experiment's queries, then its result."""
+        """Write the values of an experiment's queries, then the result of each model; return that of `models[0]`."""
+        return [self._record_model(experiment, job, model) for model in reversed(self.models)][-1]
+
+    def _record_model(self, experiment: Experiment, job: Job, model: str) -> Result:
         track = self.grid.cells[job.cell].track
-        result = Result(*job, track=track, digest=self.digests[job.cell], revision=experiment.baseline[:10])
+        revision = experiment.baseline[:10]
+        named = Job(self.named(job.cell, model), job.seed)
+        result = Result(*named, track=track, digest=self.digests[job.cell], revision=revision)
         try:
             if experiment.state == "failed":
                 raise DecantError(experiment.fault(), "")
-            revision = Revision(experiment.revision)
-            runs, teachers = revision.runs(track, "after"), revision.runs(track, "teacher")
+            ran = Revision(experiment.revision)
+            runs, teachers = ran.runs(track, model), ran.runs(track, "teacher")
             queries, metrics = {}, {}
             for domain, run in runs.items():
                 split, teacher = split_digest(run.queries, run.labels), teachers[domain].metrics["map"]
                 queries[domain] = Queries(split, run.metrics["map"], teacher)
                 metrics[domain] = {name: round(float(values.mean()), 6) for name, values in run.metrics.items()}
-            write_queries(self.queries(job), queries)
-            result = replace(result, metrics=metrics, seconds=revision.training_seconds(track))
+            write_queries(self.queries(named), queries)
+            result = replace(result, metrics=metrics, seconds=ran.training_seconds(track))
         except DecantError as error:
             result = replace(result, fault=error.problem)
         write_results(self.results, put_result(read_results(self.results), result))

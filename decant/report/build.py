@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from decant.files import read_json
 from decant.report.comparison import Metrics, adjust, compare
 from decant.report.corpora import Searched, adjust_corpora, compare_corpora
 from decant.report.page import render
@@ -22,6 +23,7 @@ class TrackResults:
     runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]  # model → domain → data set → metric → value of each query
     searched: Searched  # what models find in the corpora
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
+    needed: Mapping[str, Any]  # what `decant curve` wrote; empty where it did not run
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
     cut: Mapping[str, Any]  # data set → `test` → what the student cuts of the test splits; see `decant.evaluate.cuts`
@@ -57,8 +59,14 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     return Report(comparison, cost, markdown(comparison, cost), render(comparison, cost, curves))
 
 
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """The points of a curve in plots/."""
+def read_plots(folder: Path) -> dict[str, Any]:
+    """`curves` and `needed` of a track, from its folder in plots/."""
+    needed = folder / "curve.json"
+    curves = {name: _read_curve(folder / f"{name}.csv") for name in ("loss", "dev", "guard")}
+    return {"curves": curves, "needed": read_json(needed) if needed.is_file() else {}}
+
+
+def _read_curve(path: Path) -> list[dict[str, float]]:
     with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(value) for name, value in point.items() if value} for point in csv.DictReader(file)]
 
@@ -83,6 +91,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         **({"left_out": track.left_out} if track.left_out else {}),
         **({"cut": cut} if (cut := list(_cut(track))) else {}),
         **({"matches": track.matches} if track.matches else {}),
+        **({"needed": track.needed} if track.needed else {}),
     }
 
 

@@ -85,6 +85,29 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
     return _svg(figure)
 
 
+def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
+    """MAP by the number of train queries, in-domain and out-of-domain, with intervals."""
+    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for part, domain in zip(axes, ("in_domain", "out_of_domain"), strict=True):
+        for model in ("after", "labels_only"):
+            colour, marker = MARKS[model]
+            line = [point for point in points if (point["domain"], point["model"]) == (domain, model)]
+            queries = [point["queries"] for point in line]
+            part.plot(queries, [point["mean"] for point in line], color=colour, marker=marker, label=NAMES[model])
+            part.fill_between(
+                queries, *([point[end] for point in line] for end in ("low", "high")), color=colour, alpha=0.15
+            )
+        part.set_xscale("log", base=2)
+        ticks = sorted({point["queries"] for point in points})
+        part.set_xticks(ticks, [f"{queries:,}" for queries in ticks])
+        part.set(xlabel="train queries", ylabel=f"{domain.replace('_', '-')} MAP")
+        part.grid(alpha=0.3)
+        part.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    return _svg(figure)
+
+
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

@@ -5,8 +5,9 @@ from typing import Any
 
 from decant.report.corpora import CORPORA_NOTES, corpora_tables
 from decant.report.figures import percent
+from decant.report.needed import needed_table
 
-MATCHES = "No good match"
+MATCHES, NEEDED = "No good match", "How many queries are needed"
 FURTHER_NOTES = {
     **CORPORA_NOTES,
     MATCHES: (
@@ -15,6 +16,10 @@ FURTHER_NOTES = {
         "positives taken away, when nothing should be shown. Precision is over all that is shown, recall over the "
         "queries with a positive."
     ),
+    NEEDED: (
+        "Students trained on a part of the train queries, by `decant curve`. Interval: over seeds and queries; of one "
+        "seed over queries."
+    ),
 }
 
 
@@ -22,7 +27,7 @@ def further_tables(
     comparison: Mapping[str, Any], cost: Mapping[str, Any]
 ) -> dict[str, tuple[list[str], list[list[str]]]]:
     """The tables by their titles, headers and rows each, from metrics/comparison.json and metrics/cost.json."""
-    return {**corpora_tables(comparison, cost), MATCHES: matches_table(comparison)}
+    return {**corpora_tables(comparison, cost), MATCHES: matches_table(comparison), NEEDED: needed_table(comparison)}
 
 
 def matches_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

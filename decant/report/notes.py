@@ -5,6 +5,7 @@ from typing import Any
 
 from decant.report.comparison import ComparedSet, changes_shown, compared_sets, shown_models
 from decant.report.figures import p_value, percent, spread
+from decant.report.needed import needed_notes
 
 FREE = {"baseline": "the untouched model", "bm25": "BM25"}  # baselines that take no training
 CUT = 0.01  # the share of a split's texts that a model may cut without a note
@@ -34,6 +35,7 @@ def _track_notes(track: str, block: Mapping[str, Any], cost: Mapping[str, Any]) 
     yield _speed(track, cost)
     yield from _left_out(track, block.get("left_out", {}))
     yield from _cut(track, block.get("cut", ()))
+    yield from needed_notes(track, block.get("needed", {}))
     guard = block["guard"]
     if len(guard["points"]) > 1:
         kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])

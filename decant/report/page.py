@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from decant.evaluate.metrics import METRICS
-from decant.report.charts import change_chart, guard_chart, training_chart
+from decant.report.charts import change_chart, guard_chart, needed_chart, training_chart
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
 from decant.report.figures import millions, p_value, percent, shared, signed, spread
 from decant.report.further import FURTHER_NOTES, further_tables
@@ -40,5 +40,8 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         change_chart=change_chart(comparison),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
+        needed_charts={
+            track: needed_chart(block["needed"]["points"]) for track, block in comparison.items() if "needed" in block
+        },
         **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
     )

@@ -17,6 +17,9 @@ class Triplets(Block):
     """Positives used of each row, the highest grades first, or the k of `teacher_top_k`; null uses all."""
     negatives: Positive
     """Negatives of each n-tuple."""
+    queries: Positive | None = None
+    """Train queries that give n-tuples, drawn at random: those of a smaller number are among those of a larger one;
+    null takes all."""
     band_from: Place | None = None
     """Of `band`: the first place in the ranking of negatives, 0 the hardest."""
     band_to: Positive | None = None

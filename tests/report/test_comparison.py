@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decant.evaluate.metrics import METRICS
-from decant.report.build import TrackResults, build, read_curve
+from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import adjust, compare
 from decant.report.corpora import NOT_SEARCHED
 from decant.report.figures import p_value, percent, shared, signed, spread
@@ -150,19 +150,21 @@ def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
 
 WHOLE = {"distinct": 50, "cut": 0, "share": 0.0}
 DOCUMENTS = {"distinct": 40, "cut": 2, "share": 0.05}
+MATCHES = {"score": 0.65432, "match_precision": 0.75, "match_recall": 0.6, "shown_without_match": 0.125}
 CUT = {"dev": {"queries": WHOLE, "documents": {"distinct": 50, "cut": 1, "share": 0.02}}}
 
 
 @pytest.mark.parametrize("ratio", [3.0, None])
 def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     """`train.epochs` 0 writes curves of a header alone; None is a teacher whose speed was not measured."""
-    (tmp_path / "loss.csv").write_text("step,loss\n")
+    for name in ("loss", "dev", "guard"):
+        (tmp_path / f"{name}.csv").write_text("step,loss\n")
     measured = cost(ratio)["embedding"]
     values = models(before=0.5, after=0.5, teacher=0.6)
     track = TrackResults(
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
         searched=NOT_SEARCHED,
-        curves={name: read_curve(tmp_path / "loss.csv") for name in ("loss", "dev", "guard")},
+        **read_plots(tmp_path),
         cost={
             "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
             "train": {**measured["student"], "seconds": 0.0, "tuples": 5, "alpha": 1.0, "cut": {"own-set": CUT}},
@@ -170,6 +172,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         },
         overlap={},
         cut={"own-set": {"test": {"queries": WHOLE, "documents": DOCUMENTS}}},
+        matches={"in_domain": {"own-set": MATCHES}},
         left_out={},
         guard={"dataset": None, "max_loss": 0.02},
         fresh_head=False,
@@ -183,6 +186,8 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         {"model": "student", "dataset": "own-set", "split": "test", "what": "documents", **DOCUMENTS},
     ]
     assert report.page.count("<svg") == 2
+    assert "| embedding | own-set, in-domain | 0.6543 | 75.0 % | 60.0 % | 12.5 % |" in report.table
+    assert "75.0 %" in report.page
     assert "own-set" in report.table
 
 

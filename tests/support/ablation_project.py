@@ -1,8 +1,8 @@
 """A project of three small stages in the place of the pipeline, whose ablations tests run through the real `dvc`.
 
 Sets, runs and metrics are as the project's own code writes them; `loss.label_weight` stands in for training: it is how
-well the checkpoint ranks. Training waits while there is a file `hold` beside the project, and writes a line to the file
-`trained` there; a `weight_decay` above 1 makes it fail.
+well the checkpoint ranks, a tenth of `triplets.queries` added. Training waits while there is a file `hold` beside the
+project, and writes a line to the file `trained` there; a `weight_decay` above 1 makes it fail.
 """
 
 import os
@@ -46,7 +46,7 @@ stages:
     do:
       cmd: python -m tests.support.ablation_project train
       deps: [data/sets]
-      params: [seed, "${item}.loss", "${item}.train", train]
+      params: [seed, "${item}.loss", "${item}.train", "${item}.triplets", train, baselines.labels_only]
       outs: ["models/${item}", "data/cost/${item}/train.json"]
   evaluate_after:
     foreach: [embedding]
@@ -54,6 +54,13 @@ stages:
       cmd: python -m tests.support.ablation_project evaluate
       deps: [data/sets, "models/${item}"]
       outs: ["data/runs/${item}/after.parquet"]
+  evaluate_labels_only:
+    foreach: [embedding]
+    do:
+      cmd: python -m tests.support.ablation_project labels_only
+      deps: [data/sets, "models/${item}"]
+      params: [baselines.labels_only]
+      outs: ["data/runs/${item}/labels_only.parquet"]
   evaluate_teacher:
     foreach: [embedding]
     do:
@@ -96,13 +103,14 @@ def train() -> None:
         time.sleep(0.1)
     if track.train.weight_decay > 1:
         raise DecantError("the loss is nan at step 3", "lower train.lr")
-    write_json(Path("models/embedding/knobs.json"), {"skill": track.loss.label_weight, "seed": params.seed})
+    skill = track.loss.label_weight + (track.triplets.queries or 0) / 10
+    write_json(Path("models/embedding/knobs.json"), {"skill": skill, "seed": params.seed})
     write_json(paths.COST / "embedding" / "train.json", {"seconds": 7.0})
 
 
-def evaluate() -> None:
+def evaluate(model: str = "after", share: float = 1.0) -> None:
     knobs = read_json(Path("models/embedding/knobs.json"))
-    rank("after", knobs["skill"], knobs["seed"])
+    rank(model, share * knobs["skill"], knobs["seed"])
 
 
 def rank(model: str, skill: float, seed: int) -> None:
@@ -161,5 +169,6 @@ def copy(project: Project, folder: Path) -> Project:
 
 if __name__ == "__main__":
     steps = {"sets": sets, "train": train, "evaluate": evaluate, "teacher": lambda: rank("teacher", 0.5, 99)}
+    steps["labels_only"] = lambda: evaluate("labels_only", 0.5)
     stage = steps.get(sys.argv[1], lambda: None)
     cli.run("train@embedding" if sys.argv[1] == "train" else sys.argv[1], stage)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from decant.data.scores import SCHEMA as SCORES
 from decant.errors import DecantError
+from decant.files import sha256, write_json
 from decant.train.columns import tuples_info
 from decant.triplets.draw import Draw, whole_rows
 from decant.triplets.run import write_tuples
@@ -297,3 +298,43 @@ def test_a_draw_that_fails_leaves_the_file_as_it_was(folder):
         write_tuples(folder, drawing("hardest", 1, 6), path)
     assert path.read_bytes() == b"earlier"
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Scores of 20 queries, in files of two sets of a union."""
+    for name in ("train.a", "train.b"):
+        rows = [[(f"{name} {n}", "p", 1, 0.9), (f"{name} {n}", "n", 0, 0.1)] for n in range(10)]
+        pq.write_table(scored(*rows), tmp_path / f"{name}.parquet", row_group_size=3)
+    files = {path.name: {"sha256": sha256(path)} for path in sorted(tmp_path.glob("*.parquet"))}
+    write_json(tmp_path / "manifest.json", {"files": files})
+    return tmp_path
+
+
+def queries_of(scores: Path, queries: int | None, seed: int = 0) -> list[str]:
+    path = scores / "out" / "tuples.parquet"
+    settings = HARDEST.model_copy(update={"negatives": 1, "queries": queries})
+    drawn, _ = write_tuples(scores, settings, path, seed)
+    found: list[str] = pq.read_table(path)["query"].to_pylist()
+    assert drawn.queries == len(found)
+    return found
+
+
+def test_fewer_queries_are_among_more_and_each_seed_draws_others(many: Path) -> None:
+    everything = queries_of(many, None)
+    for seed in (0, 1):
+        few, more = queries_of(many, 6, seed), queries_of(many, 13, seed)
+        assert (len(few), len(more)) == (6, 13)
+        assert set(few) < set(more) < set(everything)
+        assert more == [query for query in everything if query in more]  # in the set's order
+    assert set(queries_of(many, 6, 0)) != set(queries_of(many, 6, 1))
+    assert queries_of(many, 20) == everything
+    assert {query.split()[0] for query in queries_of(many, 13)} == {"train.a", "train.b"}
+
+
+def test_more_queries_than_there_are_leave_the_file_as_it_was(many: Path) -> None:
+    queries_of(many, 6)
+    before = (many / "out/tuples.parquet").read_bytes()
+    with pytest.raises(DecantError, match=r"triplets.queries is 21, and 20 train queries have scores"):
+        queries_of(many, 21)
+    assert (many / "out/tuples.parquet").read_bytes() == before
