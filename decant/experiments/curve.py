@@ -54,7 +54,6 @@ class LearningCurve(Ablations):
     def make_grid(self, content: Mapping[str, Any]) -> tuple[Grid, dict[str, str]]:
         """See `Ablations.make_grid`."""
         key = f"{self.track}.triplets.queries"
-        sizes = sorted({*self._sizes})
         grid = Grid(
             seeds=list(self._seeds),
             base={"baselines.labels_only": len(self.models) > 1},
