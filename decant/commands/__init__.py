@@ -5,7 +5,19 @@ Modules import what is slow inside their functions, so that `--help` and the lig
 
 import typer
 
-from decant.commands import ablate, compare, curve, evaluate, export_run, import_scores, inspect, params, plan, store
+from decant.commands import (
+    ablate,
+    compare,
+    curve,
+    evaluate,
+    export_run,
+    import_scores,
+    inspect,
+    mteb,
+    params,
+    plan,
+    store,
+)
 
 app = typer.Typer(
     name="decant",
@@ -24,4 +36,5 @@ app.command("import")(import_scores.import_scores)
 app.command("export-run")(export_run.export_run)
 app.command("ablate")(ablate.ablate)
 app.command("curve")(curve.curve)
+app.command("mteb")(mteb.mteb)
 app.command("params")(params.params)
