@@ -9,31 +9,31 @@ from decant.params import Params
 from decant.retrieve.corpora import Corpora, Reranker
 from decant.retrieve.encoders import ModelEncoder, open_teacher
 from decant.retrieve.run import Found
+from decant.retrieve.teachers import open_reranking_teacher
 from stages import cli
 
 
 def main(track: str) -> None:
     """Write data/retrieved/<track>/ and metrics/<track>/retrieval.json."""
-    params, means = cli.params(), {}
-    if track not in params.retrieve:
+    params, found, rerankers = cli.params(), dict[str, Found](), dict[str, Reranker]()
+    if (settings := params.retrieve.get(track)) is None:
         raise DecantError(f"params.yaml has no retrieve.{track}", f"add it: `retrieve: {{{track}: {{}}}}`")
-    corpora = Corpora(params.track(track).test_sets, params.retrieve[track], params.store, print)
-    kept = dict[str, Found]()
+    corpora = Corpora(params.track(track).test_sets, settings, params.store, print)
     with atomic_folder(paths.RETRIEVED / track) as partial:
-        for model, found in search(params, track, corpora):
-            means[model] = found.write(partial / f"{model}.parquet", print)
-            kept |= {model: found} if model in ("bm25", "after") else {}
-        rerankers = {}
-        for name in params.retrieve[track].rerankers:
+        found |= search(params, track, corpora)
+        first = {name: of for name, of in found.items() if name in ("bm25", "after")}
+        for name in settings.rerankers:
             kind, loaded = cli.model_of(params, name, "after")
             scorer = kind.models.make_scorer(loaded, params.evaluate.batch_tokens)
             rerankers[name] = Reranker(scorer, sum(weights.nbytes for weights in loaded.parameters()))
-            for model, found in corpora.rerank(kept, scorer).items():
-                means[f"{model}+{name}"] = found.write(partial / f"{model}+{name}.parquet", print)
-        after = encoder(params, track, "after") if rerankers or params.retrieve[track].indexes else None
-        timed = corpora.timed(after, rerankers, bm25="bm25" in kept) if rerankers and after else {}
-        wanted = params.retrieve[track].indexes and after
-        indexes = corpora.indexes(wanted, params.dimensions(track, "after")) if wanted else {}
+            found |= {f"{search}+{name}": of for search, of in corpora.rerank(first, scorer).items()}
+        for name in settings.rerankers if settings.reranking_teachers else ():
+            with open_reranking_teacher(params.track(name).teacher, params.store, print) as teacher:
+                found[f"teacher+{name}-teacher"] = corpora.rerank({"": found["teacher"]}, teacher)[""]
+        means = {model: of.write(partial / f"{model}.parquet", print) for model, of in found.items()}
+        after = encoder(params, track, "after") if rerankers or settings.indexes else None
+        timed = corpora.timed(after, rerankers, bm25="bm25" in first) if rerankers and after else {}
+        indexes = corpora.indexes(after, params.dimensions(track, "after")) if settings.indexes and after else {}
         write_json(partial / "latency.json", {"systems": timed, "indexes": indexes})
     write_json(paths.METRICS / track / "retrieval.json", means)
 

@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 
 def plan(
     track: Annotated[str, typer.Argument(metavar="TRACK", help="one of the tracks in params.yaml")],
+    corpus: Annotated[bool, typer.Option("--corpus", help="Of whole corpora, for `retrieve.TRACK.teacher`.")] = False,
 ) -> None:
     """Say what scoring a track takes: pairs, texts, tokens, and the time by a short sample. Nothing is written.
 
-    Example: decant plan embedding
+    Examples: decant plan embedding; decant plan embedding --corpus
     """
 
     def main() -> None:
         _spare_pandas()
+        if corpus:
+            from decant.params import load_params
+            from decant.retrieve.teachers import plan_corpora
+
+            job = job_of(track)
+            plan_corpora(job, load_params(paths.PARAMS).track(track).test_sets.values(), print)
+            return
         from decant.score.plan import plan_track
 
         plan_track(job_of(track), paths.SCORES / track, print)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from decant.blocks import Block, Positive
 
@@ -20,7 +20,19 @@ class Retrieve(Block):
     """Tracks whose students put in order what BM25 and this track's student find."""
     reranked: Positive = 50
     """The documents of each ranking that they put in order."""
+    reranking_teachers: bool = False
+    """Whether these tracks' teachers put in order what the teacher finds; it needs `teacher`. Each reads the pairs that
+    are new to it."""
     indexes: bool = False
     """Whether faiss's indexes are compared with the exact search, on the in-domain corpus of the trained student."""
     timed: Positive = 50
     """Queries of the in-domain set that are timed, one by one."""
+
+    @model_validator(mode="after")
+    def _teachers(self) -> "Retrieve":
+        if self.reranking_teachers and not (self.teacher and self.rerankers):
+            raise ValueError(
+                "`reranking_teachers` puts in order what the teacher finds, by the teachers of `rerankers`: set "
+                "`teacher` to true and name them"
+            )
+        return self

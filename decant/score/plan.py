@@ -30,9 +30,7 @@ def plan_track(job: Job, folder: Path, tell: Tell) -> None:
 
 def _plan_teacher(job: Job, folder: Path, tell: Tell) -> None:
     work = read_work(job, tell)
-    counted = {
-        name: count_tokens(work.prompts, split, job.store.shard, job.seed) for name, split in work.splits.items()
-    }
+    counted = count_all(work)
     tokens = {name: count for name, (count, _) in counted.items()}
     tell(ROW.format(job.track, "pairs", "unique texts", "to read", "tokens", "scored"))
     for name, split in work.splits.items():
@@ -45,13 +43,16 @@ def _plan_teacher(job: Job, folder: Path, tell: Tell) -> None:
         tell(f"the store holds {len(whole.texts)} whole embeddings of this teacher, which the stage `score` cuts first")
     if lost := sum(split.lost for split in work.splits.values()):
         tell(f"{lost} pairs are not counted: their query leaves no room for a document")
-    total = sum(tokens.values())
-    if not total:
+    if not sum(tokens.values()):
         tell("every pair is scored already" if not lost else "there is nothing to read")
-    elif teacher_asked() == "never":
-        tell(f"{total} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample")
     else:
-        tell(_estimate(work, tokens, {name: sample for name, (_, sample) in counted.items()}))
+        tell(estimate(work, counted))
+
+
+def count_all(work: Work) -> dict[str, tuple[int, list[Prompt]]]:
+    """Of each split what `count_tokens` returns, by name."""
+    job = work.job
+    return {name: count_tokens(work.prompts, split, job.store.shard, job.seed) for name, split in work.splits.items()}
 
 
 def count_tokens(prompts: Prompts, split: SplitScores, shard: int, seed: int) -> tuple[int, list[Prompt]]:
@@ -69,13 +70,19 @@ def count_tokens(prompts: Prompts, split: SplitScores, shard: int, seed: int) ->
     return tokens, sample
 
 
-def _estimate(work: Work, tokens: Mapping[str, int], samples: Mapping[str, Sequence[Prompt]]) -> str:
-    """Time an engine on a sample of what it would read, after a warm-up on another; nothing is kept."""
-    job = work.job
+def estimate(work: Work, counted: Mapping[str, tuple[int, Sequence[Prompt]]]) -> str:
+    """How long reading would take, of what `count_all` returns: there is something to read.
+
+    An engine is timed on a sample of it, after a warm-up on another; nothing is kept.
+    """
+    job, tokens = work.job, {name: count for name, (count, _) in counted.items()}
+    if teacher_asked() == "never":
+        total = sum(tokens.values())
+        return f"{total} tokens to read; no estimate of the time, since DECANT_TEACHER=never forbids the sample"
     forward = load_forward(work.teacher, teacher_folder(work.teacher, weights=True))
     unread = {name: split.unread for name, split in work.splits.items()}
-    pool = [prompt for prompts in samples.values() for prompt in prompts]
-    weights = [unread[name] / len(prompts) for name, prompts in samples.items() for _ in prompts]
+    pool = [prompt for _, prompts in counted.values() for prompt in prompts]
+    weights = [unread[name] / len(prompts) for name, (_, prompts) in counted.items() for _ in prompts]
     rng = random.Random(job.seed)
     chosen = sorted(range(len(pool)), key=lambda index: rng.random() ** (1 / weights[index]), reverse=True)
     drawn = [pool[index] for index in chosen[: WARM_UP + SAMPLE]]

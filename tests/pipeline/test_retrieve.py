@@ -22,7 +22,16 @@ SYSTEMS = {
     "bm25+reranker": "BM25 → reranker student",
     "after+reranker": "embedding student → reranker student",
 }
-SETTINGS = {"corpus": "test", "teacher": True, "rerankers": ["reranker"], "reranked": 10, "timed": 5, "indexes": True}
+TEACHERS = "teacher+reranker-teacher"
+SETTINGS = {
+    "corpus": "test",
+    "teacher": True,
+    "rerankers": ["reranker"],
+    "reranked": 10,
+    "reranking_teachers": True,
+    "timed": 5,
+    "indexes": True,
+}
 SCRIPT = re.compile(r"```python\n(# search\.py.*?)```", re.DOTALL)
 HIT = re.compile(r" +-?\d+\.\d{3}  (.+)")
 
@@ -46,7 +55,7 @@ def test_it_alone_runs_and_the_report_shows_what_every_model_finds(searched: tup
     project, stages = searched
     assert stages == {"check", "retrieve@embedding", "report"}
     means = json.loads((project.folder / "metrics/embedding/retrieval.json").read_text())
-    assert set(means) == {*MODELS, *SYSTEMS}
+    assert set(means) == {*MODELS, *SYSTEMS, TEACHERS}
     table = (project.folder / "report/table.md").read_text()
     page = (project.folder / "report/index.html").read_text()
     compared = json.loads((project.folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
@@ -100,6 +109,9 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
             mean = means[system][domain][name]["ndcg@10"]
             assert f"| {name}, {domain.replace('_', '-')} | {words} | {mean:.4f} |" in table
         assert 0 < latency[system]["p50"] <= latency[system]["p95"]
+    teachers = f"{means[TEACHERS]['in_domain']['icd10']['ndcg@10']:.4f}"
+    assert f"| icd10, in-domain | embedding teacher → reranker teacher | {teachers} |" in table
+    assert means[TEACHERS]["in_domain"]["icd10"] == pytest.approx(means["teacher"]["in_domain"]["icd10"], abs=2e-3)
     assert latency["bm25"]["bytes"] < latency["after"]["bytes"] < latency["after+reranker"]["bytes"]
     indexes = json.loads((folder / "metrics/cost.json").read_text())["embedding"]["indexes"]
     for name, figures in indexes.items():
@@ -107,7 +119,7 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
     assert indexes["exact"]["ndcg@10"] == means["after"]["in_domain"]["icd10"]["ndcg@10"]
     comparison = json.loads((folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
     gains = comparison["in_domain"]["icd10"]["ndcg@10"]
-    assert list(gains["over_bm25"]) == ["after", "after+reranker", "bm25+reranker"]
+    assert list(gains["over_bm25"]) == ["after", "after+reranker", "bm25+reranker", TEACHERS]
     for system, over in gains["over_bm25"].items():
         assert over["mean"] == pytest.approx(gains[system] - gains["bm25"], abs=2e-6)
 
@@ -131,3 +143,31 @@ def test_the_pages_script_answers_queries_with_both_students(pipeline: Project, 
     corpus = read_corpus(project.folder / "data/sets/icd10/corpus.parquet")["text"].to_pylist()
     assert len(answers) == len(set(answers)) == 5
     assert set(answers) <= set(corpus)
+
+
+def planned(project: Project, **environment: str) -> dict[str, list[int]]:
+    """The lines of `decant plan --corpus`, by set: texts, texts to read, tokens."""
+    output = project.run("decant", "plan", "embedding", "--corpus", **environment)
+    found = re.findall(r"^(icd10|pydocs) +(\d+) +(\d+) +(\d+)$", output, re.MULTILINE)
+    assert ("every text is embedded already" in output) == all(read == "0" for _, _, read, _ in found)
+    return {name: [int(number) for number in numbers] for name, *numbers in found}
+
+
+def test_the_plan_of_a_corpus_counts_what_the_teacher_has_not_read(searched: tuple[Project, set[str]]) -> None:
+    project = searched[0].copy(searched[0].folder.parent / "planned")
+    texts = set()
+    for name in ("icd10", "pydocs"):
+        keep(project, name, 40)
+        split = read_split(project.folder / f"data/sets/{name}/test.parquet")
+        texts |= {text for row in split.rows for text in (row.query, *row.candidates)}
+    new = [
+        set(read_corpus(project.folder / f"data/sets/{name}/corpus.parquet")["text"].to_pylist()) - texts
+        for name in ("icd10", "pydocs")
+    ]
+    found = planned(project, DECANT_TEACHER="never")  # candidates and queries were embedded by `retrieve`
+    for (count, unread, tokens), of_set in zip(found.values(), new, strict=True):
+        assert unread == len(of_set) > 0
+        assert count > unread
+        assert tokens >= 3 * unread
+    project.edit_params(lambda params: params["embedding"]["teacher"].update(max_length=64))
+    assert all(count == unread for count, unread, _ in planned(project, DECANT_TEACHER="never").values())
