@@ -125,11 +125,20 @@ class Params(Block):
                     f"{track}.student.model is {adapted}, and {track}.adapt, which would train it, is null: set that, "
                     "or name another model"
                 )
-            if block.student.model == adapted and block.mine is not None and block.mine.method != "bm25":
+            if block.student.model == adapted and block.mine is not None and block.mine.method in ("dense", "both"):
                 raise ValueError(
                     f"{track}.mine.method is {block.mine.method}, which searches with the student, and that is "
                     f"{adapted}, which is trained on what was mined: set it to bm25, or name another model"
                 )
+            if block.searcher is not None:
+                others = [other for other, of in self.tracks.items() if other != track and of.searcher is None]
+                searchers = [other for other in others if TRACKS[other].embeds]
+                if block.searcher not in searchers:
+                    raise ValueError(
+                        f"{track}.searcher is {block.searcher}, and must be another track, whose student makes "
+                        "embeddings and is not trained on what a student has found: "
+                        + (" or ".join(searchers) or "there is none")
+                    )
             if block.triplets.strategy == "teacher_top_k" and self.baselines.labels_only:
                 raise ValueError(
                     f"{track}.triplets.strategy: teacher_top_k sets labels aside: set baselines.labels_only to false"

@@ -46,6 +46,8 @@ class Track(Block):
     """n-tuples of the guard set that are mixed in, for each one of the in-domain set."""
     mine: Mine | None
     """Where candidates are searched for; null for sets that have them."""
+    searcher: str | None = None
+    """The track whose distilled student searches, where `mine.method` is `student`; null for none."""
     adapt: Adapt | None = None
     """How the teacher is trained first; null takes it as it is."""
     teacher: Teachers
@@ -103,10 +105,16 @@ class Track(Block):
             yield f"loss.spread_weight is of embeddings, and a {kind.name} makes none: set it to null"
         if not kind.embeds and self.loss.dimensions is not None:
             yield f"loss.dimensions is of embeddings, and a {kind.name} makes none: set it to null"
-        if not kind.embeds and self.mine is not None and self.mine.method != "bm25":
+        if not kind.embeds and self.mine is not None and self.mine.method in ("dense", "both"):
             yield (
                 f"mine.method is {self.mine.method}, which searches by the student's embeddings, and a {kind.name} "
-                "makes none: set it to bm25"
+                "makes none: set it to bm25, or to student"
+            )
+        by_student = self.mine is not None and self.mine.method == "student"
+        if by_student != (self.searcher is not None):
+            yield (
+                f"mine.method is {self.mine.method if self.mine else None} and searcher is {self.searcher}: `student` "
+                "searches with the distilled student of the track that `searcher` names, and the one needs the other"
             )
         if self.triplets.strategy == "teacher_top_k" and self.loss.label_weight > 0:
             yield "loss.label_weight: the strategy teacher_top_k sets labels aside: set label_weight to 0"

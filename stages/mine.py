@@ -13,7 +13,9 @@ def main(track: str) -> None:
     params = cli.params()
     block = params.track(track)
 
-    def make_student() -> Any:
+    def make_model() -> Any:
+        if block.searcher is not None:
+            return cli.model_of(params, block.searcher, "after")[1]
         student = block.student
         return TRACKS[track].models.make_student(student, cli.student_folder(student), params.seed)
 
@@ -21,7 +23,7 @@ def main(track: str) -> None:
     if block.out_of_domain is not None:
         held_out.append(paths.split(block.out_of_domain, "test"))
     source, target = paths.split(block.in_domain, "train"), paths.MINED / f"{track}.parquet"
-    mine_split(track, source, target, block.mine, held_out, make_student, print)
+    mine_split(track, source, target, block.mine, held_out, make_model, print)
 
 
 if __name__ == "__main__":

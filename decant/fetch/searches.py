@@ -15,8 +15,8 @@ Search: TypeAlias = Callable[[Sequence[str], int, str], list[list[int]]]
 
 
 def make_searches(method: str, texts: Sequence[str], make_model: Callable[[], "SentenceTransformer"]) -> list[Search]:
-    """The searches of a method: `bm25`, `dense` or `both`. A model is made only if the method needs one."""
-    searches = [] if method == "dense" else [bm25_search(texts)]
+    """The searches of a method: see `decant.fetch.settings.Mine`. A model is made only if the method needs one."""
+    searches = [] if method in ("dense", "student") else [bm25_search(texts)]
     return searches if method == "bm25" else [*searches, dense_search(texts, make_model())]
 
 

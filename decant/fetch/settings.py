@@ -133,8 +133,9 @@ class Union(Block):
 class Mine(Block):
     """Where candidates are searched for, for train rows that have none or too few."""
 
-    method: Literal["bm25", "dense", "both"]
-    """`bm25`, `dense` (the untrained student's embeddings), or `both` in turns."""
+    method: Literal["bm25", "dense", "both", "student"]
+    """`bm25`, `dense` (the untrained student's embeddings), `both` in turns, or `student` (the distilled student of the
+    track that `searcher` names)."""
     corpus: Annotated[str, Field(min_length=1)] | None = None
     """A file in data/own, or a `path:` or `package:` reference; null takes all texts of the train split."""
     candidates: Positive = 20

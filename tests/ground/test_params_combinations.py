@@ -156,6 +156,25 @@ def test_a_set_of_the_users_own_is_possible():
         # a cross-encoder embeds nothing
         ({"reranker__mine__method": "dense"}, "reranker", "a cross_encoder makes none: set it to bm25"),
         ({"reranker__mine__method": "both"}, "reranker", "a cross_encoder makes none: set it to bm25"),
+        # a searcher is another track that embeds, and is named where it searches
+        ({"reranker__mine": {"method": "student"}}, "reranker", "mine.method is student and searcher is None"),
+        ({"reranker__searcher": "embedding"}, "reranker", "mine.method is None and searcher is embedding"),
+        (
+            {"reranker__mine": {"method": "bm25"}, "reranker__searcher": "embedding"},
+            "reranker",
+            "mine.method is bm25 and searcher is embedding",
+        ),
+        (
+            {"embedding__mine": {"method": "student"}, "embedding__searcher": "embedding"},
+            "embedding.searcher",
+            "there is none",
+        ),
+        (
+            {"embedding__mine": {"method": "student"}, "embedding__searcher": "reranker"},
+            "embedding.searcher",
+            "must be another track",
+        ),
+        ({"reranker__mine": {"method": "student"}, "reranker__searcher": "ebedding"}, "reranker.searcher", "embedding"),
         # a corpus has no revision
         (
             {"embedding__mine": {"method": "bm25", "corpus": "hub:owner/name"}},
@@ -327,6 +346,7 @@ def test_what_could_only_fail_after_the_teacher_has_run_is_named_at_once(changes
         },
         # mining in every way that a track's student can
         {"embedding__mine": {"method": "both", "corpus": "texts.txt", "candidates": 5, "skip": 2}},
+        {"reranker__mine": {"method": "student", "candidates": 8}, "reranker__searcher": "embedding"},
         {"reranker__mine": {"method": "bm25", "corpus": "path:/data/texts.jsonl", "candidates": 5, "skip": 0}},
         # a guard that replays as much as is trained on and more, and none at all
         {"embedding__replay": 2, "embedding__train": {"interpolate": False, "max_loss": 0}},
