@@ -7,7 +7,9 @@ CANDIDATES = $(foreach v,3.11 3.12 3.13,python$(v) $(wildcard $(HOME)/.pyenv/ver
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in $(CANDIDATES); do "$$p" -c '$(SUITS)' 2>/dev/null && { command -v "$$p"; break; }; done)
 UNIT_PYTHON ?= python3.13
-UNIT_TESTS = tests/house tests/ground tests/data tests/sources tests/fetch tests/triplets tests/evaluate tests/report
+UNIT_TESTS = tests/ground tests/data tests/sources tests/fetch tests/triplets tests/evaluate tests/report
+# A file's tests stay in one process, with the fixtures that they share.
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP = python -m pip install --quiet --disable-pip-version-check
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
@@ -61,13 +63,13 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@touch .venv-ray/.installed
 
 test: install-dev  ## the tests, in three processes (`make test WORKERS=5` takes more)
-	@OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not vllm and not ray'
+	@OMP_NUM_THREADS=1 python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
 	@python -m pytest -m 'not vllm and not ray'
 
 test-unit: .venv-unit/.installed  ## the tests of single rooms on another Python: make test-unit UNIT_PYTHON=python3.13
-	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest -n $(WORKERS) -m 'not slow and not vllm and not ray' -k 'not demo_has_run' $(UNIT_TESTS)
+	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray' $(UNIT_TESTS)
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm

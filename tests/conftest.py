@@ -11,6 +11,17 @@ from tests.support.project import Project, built_once, check_out
 from tests.support.remotes import SSHD, BucketRemote, FolderRemote, Remote, s3_server, sshd
 
 
+# Folders of tests that run the real `dvc`, for minutes: they come first, so that no process is left with them at the end.
+# Those of experiments have a small pipeline of their own; the others wait for the one below to be built.
+LONG = ("experiments", "pipeline")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the folders of `LONG` first; all else keeps its order."""
+    places = {folder: place for place, folder in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A git repository with the working tree's files and small sizes, in a folder whose name has a space.
