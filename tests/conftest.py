@@ -10,8 +10,7 @@ import pytest
 from tests.support.project import Project, built_once, check_out
 from tests.support.remotes import SSHD, BucketRemote, FolderRemote, Remote, s3_server, sshd
 
-
-# Folders of tests that run the real `dvc`, for minutes: they come first, so that no process is left with them at the end.
+# Folders of tests that run the real `dvc`, for minutes: first, so that no process is left with them at the end.
 # Those of experiments have a small pipeline of their own; the others wait for the one below to be built.
 LONG = ("experiments", "pipeline")
 
