@@ -179,7 +179,7 @@ def write_results(
             for name, run in {dataset: runs[dataset], **runs[dataset].parts()}.items():
                 right = measure_matches(run.labels, run.scores, threshold)
                 means[domain][name] |= right
-                told["matches"].setdefault(domain, {})[name] = {"score": threshold, **right}
+                told["matches"].setdefault(domain, {})[name] = {"score": round(threshold, 6), **right}
     write_runs(paths.RUNS / track / f"{model}.parquet", ranked, told)
     write_json(paths.METRICS / track / f"{model}.json", means)
     return means

@@ -24,7 +24,9 @@ class Threshold(NamedTuple):
 
     def probability(self, score: float) -> float:
         """That the best candidate, which scores this, is a match."""
-        return 1 / (1 + math.exp(-(self.slope * score + self.intercept)))
+        return 0.5 + 0.5 * math.tanh(
+            (self.slope * score + self.intercept) / 2
+        )  # the logistic function, without overflow
 
 
 def write_threshold(folder: Path, threshold: Threshold | None) -> None:

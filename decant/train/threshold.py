@@ -1,5 +1,6 @@
 """A threshold for "no good match", chosen on the dev split."""
 
+import gc
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ def keep_threshold(job: Job, folder: Path) -> Kept | None:
 
     None is chosen where no score tells matches from others.
     """
+    gc.collect()  # see `decant.train.guard`: models that are done with stay in memory until then
     model = job.models.load(folder, trust_remote_code=job.params.student.trust_remote_code)
     run = evaluate(job.models.make_scorer(model, job.batch_tokens), read_split(job.dev))
     threshold = choose(run)
@@ -49,7 +51,7 @@ def choose(run: Run) -> Threshold | None:
     last = np.append(scores[1:] < scores[:-1], True)  # of equal scores, which are shown together
     best = int(np.argmax(np.where(last, 2 * right / (shown + len(whole)), -1.0)))
     below = scores[best + 1] if best + 1 < len(scores) else scores[best]
-    return Threshold(round(float(scores[best] + below) / 2, 6), *line)
+    return Threshold(float(scores[best] + below) / 2, *line)
 
 
 def _logistic(matches: list[Best]) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from decant import paths
-from decant.data.sets import Row, read_split
+from decant.data.sets import Row, Split, read_split, write_split
 from decant.evaluate.metrics.matches import best_candidates, measure_matches
 from decant.evaluate.run import Run, evaluate, run_from_scores
 from decant.files import read_json
@@ -43,6 +43,14 @@ def test_no_other_threshold_has_a_better_f1() -> None:
     assert chosen is not None
     others = {best.score for part in best_candidates(run.labels, run.scores) for best in part}
     assert f1(run, chosen.score) == max(f1(run, score) for score in others)
+
+
+def test_scores_that_differ_in_their_last_digits_are_told_apart() -> None:
+    run = run_of([[0.5000004, 0.5000001], [0.5000005, 0.5]])
+    chosen = choose(run)
+    assert chosen is not None
+    assert measure_matches(run.labels, run.scores, chosen.score)["match_precision"] == 1.0
+    assert chosen.probability(-1.0) == 0.0  # a line so steep that exp would overflow
 
 
 def test_what_separates_matches_from_others_lies_between_them() -> None:
@@ -84,6 +92,9 @@ def test_the_student_keeps_it_in_its_config_and_on_its_card(
     project = TrainingProject(tmp_path, 0.0, epochs=1, evaluations=1)
     if track == "reranker":
         project.params[track]["student"]["head"] = "fresh"
+    else:
+        rows = [Row(f"a ripe {name}", [f"the {name} is ripe"], ["rain on Monday"]) for name in ("plum", "pear", "fig")]
+        write_split(tmp_path / paths.split(project.params[track]["in_domain"], "dev"), Split(rows, ""))
     project.train_here(track, monkeypatch)
     folder = tmp_path / "models" / track
     kept = read_threshold(folder)
@@ -91,10 +102,7 @@ def test_the_student_keeps_it_in_its_config_and_on_its_card(
     config = read_json(folder / "config_sentence_transformers.json")
     loader(str(folder))  # which passes over what it does not know
     assert "__version__" in config
-    if kept is None:
-        assert config["decant"] == {"threshold": None}
-        assert "No threshold was chosen" in card
-        return
+    assert kept is not None
     assert config["decant"] == {"threshold": kept._asdict()}
     assert f"a best candidate that scores below {kept.score:g} is not shown" in card
     models = TRACKS[track].models
