@@ -12,9 +12,9 @@ FURTHER_NOTES = {
     **CORPORA_NOTES,
     MATCHES: (
         "The best candidate is shown where it reaches a score that was chosen on the in-domain dev split. The "
-        "model card has it, and what it says of probabilities. Each test query is asked twice: as it is, and with its "
-        "positives taken away, when nothing should be shown: half of what is asked has no match. Precision is over all that is shown, recall over the "
-        "queries with a positive."
+        "model card has it, and what it says of probabilities. Each test query is asked twice, as it is, and with its "
+        "positives taken away, when nothing should be shown: half of what is asked has no match. Precision is over all "
+        "that is shown, recall over the queries with a positive."
     ),
     NEEDED: (
         "Students trained on a part of the train queries, by `decant curve`. Interval: over seeds and queries; of one "
