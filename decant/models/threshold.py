@@ -24,9 +24,7 @@ class Threshold(NamedTuple):
 
     def probability(self, score: float) -> float:
         """That the best candidate, which scores this, is a match."""
-        return 0.5 + 0.5 * math.tanh(
-            (self.slope * score + self.intercept) / 2
-        )  # the logistic function, without overflow
+        return 0.5 + 0.5 * math.tanh((self.slope * score + self.intercept) / 2)  # logistic, and never overflows
 
 
 def write_threshold(folder: Path, threshold: Threshold | None) -> None:
