@@ -99,6 +99,8 @@ class Params(Block):
                     raise ValueError(
                         f"retrieve.{name}.rerankers: {other} is no track whose student reads pairs: {able}"
                     )
+                if self.retrieve[name].reranking_teachers and len(self.tracks[other].teacher.members) > 1:
+                    raise ValueError(f"retrieve.{name}.reranking_teachers: the teacher of {other} is an ensemble")
         for track, block in self.tracks.items():
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)

@@ -17,13 +17,16 @@ def curve(
 ) -> None:
     """Train students on growing shares of the train split, in DVC's queue: what would more labelled queries bring?
 
-    The teacher's scores are there already, so only training and evaluation run. Killed at any point, the same command
-    goes on. `dvc repro report` then shows the curve.
+    The teacher's scores are there already, so only training and evaluation run, unless the track adapts its teacher or
+    mines with another's student, which each size and seed do anew. Killed at any point, the same command goes on.
+    `dvc repro report` then shows the curve.
 
     Examples: decant curve --track embedding --jobs 2; decant curve --track reranker --sizes 200,400,800 --seeds 0
     """
 
     def main() -> None:
+        import pyarrow.parquet as pq
+
         from decant import paths
         from decant.data.scores import rows_of
         from decant.errors import DecantError
@@ -32,9 +35,12 @@ def curve(
 
         def numbers(name: str, listed: str) -> list[int]:
             try:
-                return [int(number) for number in listed.split(",")]
+                found = [int(number) for number in listed.split(",")]
             except ValueError as error:
                 raise DecantError(f"--{name} {listed}: not numbers", f"join them by commas: --{name} 0,1") from error
+            if min(found) < 0 or len(set(found)) < len(found):
+                raise DecantError(f"--{name} {listed}: give each once, none below 0", f"as --{name} 0,1")
+            return found
 
         if track not in TRACKS:
             raise DecantError(f"--track {track}: there is no such track", f"choose {' or '.join(TRACKS)}")
@@ -45,6 +51,9 @@ def curve(
                 f"--sizes {sizes}: the teacher has scored {there} train queries of {track}",
                 f"name sizes from 1 to {there}",
             )
+        if labels_only and "positive" not in pq.read_schema(paths.MINED / f"{track}.parquet").names:
+            problem = f"the train queries of {track} have no labels, so there are no students of labels alone"
+            raise DecantError(problem, "give --no-labels-only")
         LearningCurve(track, wanted, numbers("seeds", seeds), labels_only, jobs, partial(print, flush=True)).run(())
 
     run_main("decant curve", main)

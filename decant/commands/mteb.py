@@ -1,5 +1,6 @@
 """`decant mteb`: a model on public benchmarks, by their own code."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +14,11 @@ def mteb(
     nano: Annotated[str | None, typer.Option(help="Sets of NanoBEIR, such as msmarco, by commas; or all.")] = None,
     nano_source: Annotated[str | None, typer.Option(help="Where NanoBEIR is: a hub's name, or a folder.")] = None,
     revision: Annotated[str | None, typer.Option(help="The commit of a hub: or modelscope: model.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the files written; else the folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the files written; else the last part of the model's.")] = None,
 ) -> None:
     """Measure a student, a teacher or a baseline on MTEB's tasks and on NanoBEIR.
+
+    A model is read as its folder says, with its own prompts and maximum length. A causal language model is none.
 
     Writes metrics/public/NAME.json, and NAME.md: the model's card with the results as the hub reads them.
 
@@ -26,7 +29,15 @@ def mteb(
     def main() -> None:
         from decant import paths
         from decant.errors import DecantError
-        from decant.evaluate.public import NANO, run_nano, run_tasks, tasks_named, write_card, write_public
+        from decant.evaluate.public import (
+            NANO,
+            is_causal_lm,
+            run_nano,
+            run_tasks,
+            tasks_named,
+            write_card,
+            write_public,
+        )
         from decant.kinds import kind_of
         from decant.sources.references import model_folder
 
@@ -34,6 +45,9 @@ def mteb(
             raise DecantError("nothing to measure on", "name --tasks, or --nano all")
         chosen = tasks_named(tasks.split(",")) if tasks else []
         folder = model_folder(model if ":" in model else f"path:{model}", revision, None)
+        if is_causal_lm(folder):
+            problem = f"{model} is a causal language model, which neither embeds texts nor scores pairs by itself"
+            raise DecantError(problem, "name a bi-encoder or a cross-encoder")
         kind = kind_of(folder)
         loaded = kind.models.load(folder)
         results = run_tasks(loaded, chosen)
@@ -41,7 +55,7 @@ def mteb(
             results |= run_nano(
                 loaded, None if nano == "all" else nano.split(","), nano_source or NANO, embeds=kind.embeds
             )
-        called = name or folder.name
+        called = name or Path(model.rpartition(":")[2]).name
         target = paths.METRICS / "public" / called
         write_public(target.with_name(f"{called}.json"), model, results)
         write_card(target.with_name(f"{called}.md"), folder, called, results)

@@ -26,10 +26,12 @@ def plan(
         _spare_pandas()
         if corpus:
             from decant.params import load_params
+            from decant.retrieve.settings import Retrieve
             from decant.retrieve.teachers import plan_corpora
 
-            job = job_of(track)
-            plan_corpora(job, load_params(paths.PARAMS).track(track).test_sets.values(), print)
+            job, params = job_of(track), load_params(paths.PARAMS)
+            whole = params.retrieve.get(track, Retrieve()).corpus == "whole"
+            plan_corpora(job, params.track(track).test_sets.values(), whole, print)
             return
         from decant.score.plan import plan_track
 

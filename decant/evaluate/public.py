@@ -2,20 +2,23 @@
 
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.repocard_data import model_index_to_eval_results
 from sentence_transformers.cross_encoder.evaluation import CrossEncoderNanoBEIREvaluator
 from sentence_transformers.sentence_transformer.evaluation import NanoBEIREvaluator
 
 from decant.errors import DecantError
-from decant.files import atomic_file, write_json
+from decant.files import atomic_file, read_json, write_json
 from decant.models.kind import Model
 
+SEARCH = "Given a web search query, retrieve relevant passages that answer the query"  # Qwen3-Embedding's default
 NANO = "sentence-transformers/NanoBEIR-en"
 MEASURES = ("ndcg@10", "mrr@10", "map@100", "map@1000", "recall@10", "recall@100")  # kept of a task, where it has them
 
@@ -26,6 +29,14 @@ def load_mteb() -> Any:
         return import_module("mteb")
     except ImportError as error:
         raise DecantError("mteb is not installed", "pip install 'decant[mteb]'") from error
+
+
+def is_causal_lm(folder: Path) -> bool:
+    """Whether a folder has a plain causal language model, with nothing of sentence-transformers beside it."""
+    config = folder / "config.json"
+    if not config.is_file() or (folder / "modules.json").is_file():
+        return False
+    return any(name.endswith("ForCausalLM") for name in read_json(config).get("architectures") or ())
 
 
 def tasks_named(names: Sequence[str]) -> list[Any]:
@@ -52,18 +63,22 @@ def run_tasks(model: Model, tasks: Iterable[Any]) -> dict[str, Any]:
 
     A `{task}` in the model's prompts is filled with what MTEB says that the task is for.
 
+    Raises:
+        DecantError: a task is none for such a model.
+
     Returns:
         task → `type`, `dataset` and `revision`, `main`, which measure MTEB ranks by, and `scores`: split → subset →
         measure → value.
     """
     mteb, results = load_mteb(), {}
-    prompts = dict(getattr(model, "prompts", {}) or {})
     for task in tasks:
-        for name, prompt in prompts.items():
-            model.prompts[name] = prompt.replace("{task}", _purpose(task))
-        with warnings.catch_warnings():
+        with _prompts_filled(model, _purpose(task)), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of the library's own calls
-            [result] = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results
+            try:
+                [result] = mteb.evaluate(model, task, cache=None, show_progress_bar=False).task_results
+            except (TypeError, ValueError) as error:
+                problem = f"{task.metadata.name} does not go with this model: {error}"
+                raise DecantError(problem, "a cross-encoder needs tasks with candidates (Reranking)") from error
         results[result.task_name] = {
             "type": task.metadata.type,
             "dataset": task.metadata.dataset["path"],
@@ -80,7 +95,8 @@ def run_tasks(model: Model, tasks: Iterable[Any]) -> dict[str, Any]:
 def run_nano(model: Model, names: Sequence[str] | None, source: str, *, embeds: bool) -> dict[str, Any]:
     """NanoBEIR by sentence-transformers' evaluator, in the form of `run_tasks`.
 
-    A cross-encoder puts BM25's first 100 documents of each query in order, as the set has them.
+    A cross-encoder puts BM25's first 100 documents of each query in order, and the positives that it has missed; all of
+    its sets are those that have such documents. A `{task}` in the model's prompts is filled with `SEARCH`.
 
     Args:
         model: of either kind.
@@ -96,11 +112,12 @@ def run_nano(model: Model, names: Sequence[str] | None, source: str, *, embeds: 
         evaluator = evaluator_of(list(names) if names else None, dataset_id=source, write_csv=False)
     except ValueError as error:
         raise DecantError(f"NanoBEIR: {error}", "name sets such as msmarco, and a source that has them") from error
-    values = evaluator(model)
+    with _prompts_filled(model, SEARCH):
+        values = evaluator(model)
     means: dict[str, float] = {}
     for key, value in values.items():
         measure = key.rsplit("_", 1)[-1]
-        if "_mean_" in key and measure in (*MEASURES, "map"):
+        if "_mean_" in key and "_base_" not in key and measure in (*MEASURES, "map"):  # base: BM25's own order
             means[measure] = round(float(value), 6)
     listed = " ".join(evaluator.dataset_names)
     return {
@@ -121,14 +138,20 @@ def write_public(path: Path, model: str, results: Mapping[str, Any]) -> None:
 
 
 def write_card(path: Path, folder: Path, name: str, results: Mapping[str, Any]) -> None:
-    """Write the model card of a folder with results in its metadata, as the hub reads them (`model-index`)."""
+    """Write the model card of a folder with results in its metadata, as the hub reads them (`model-index`).
+
+    What the card had of other tasks stays.
+    """
     card = folder / "README.md"
     content = ModelCard.load(card) if card.is_file() else ModelCard(f"---\ntags: []\n---\n\n# {name}\n")
-    results_listed = [
+    data = content.data.to_dict()
+    earlier = model_index_to_eval_results(data.pop("model-index"))[1] if "model-index" in data else []
+    new = [
         EvalResult(
             task_type=result["type"],
             dataset_type=result["dataset"],
             dataset_name=f"{task}, {subset}" if subset != "default" else task,
+            dataset_config=subset,
             dataset_split=split,
             dataset_revision=result["revision"],
             metric_type="main_score" if measure == "main" else measure.replace("@", "_at_"),
@@ -140,9 +163,21 @@ def write_card(path: Path, folder: Path, name: str, results: Mapping[str, Any]) 
         for subset, measures in subsets.items()
         for measure, value in measures.items()
     ]
-    content.data = ModelCardData(**{**content.data.to_dict(), "model_name": name, "eval_results": results_listed})
+    measured = {each.unique_identifier for each in new}
+    kept = [each for each in earlier if each.unique_identifier not in measured]
+    content.data = ModelCardData(**data, model_name=name, eval_results=[*kept, *new])
     with atomic_file(path) as partial:
         partial.write_text(str(content), encoding="utf-8")
+
+
+@contextmanager
+def _prompts_filled(model: Model, task: str) -> Iterator[None]:
+    prompts = model.prompts
+    model.prompts = {name: (prompt or "").replace("{task}", task) for name, prompt in prompts.items()}
+    try:
+        yield
+    finally:
+        model.prompts = prompts
 
 
 def _purpose(task: Any) -> str:

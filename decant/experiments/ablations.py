@@ -74,9 +74,8 @@ class Ablations:
         if unknown := [name for name in only if name not in self.grid.cells]:
             has = f"{FOLDER / self.name}.yaml has {', '.join(self.grid.cells)}"
             raise DecantError(f"--only {', '.join(unknown)}: no such cell", has)
-        results, failed = current(self.grid, read_results(self.results), self.digests), []
-        done = {job for job, result in results.items() if not result.fault}
-        missing = [job for job in self._all_seeds(only or self.grid.cells) if job not in done]
+        results, failed = read_results(self.results), list[Job]()
+        missing = [job for job in self._all_seeds(only or self.grid.cells) if not self._is_done(job, results)]
         if missing:
             queue = ExperimentQueue(self.jobs)
             try:
@@ -117,6 +116,12 @@ class Ablations:
     def queries(self, job: Job) -> Path:
         """Where the values of a job's queries are kept."""
         return FOLDER / "queries" / self.name / f"{job}.parquet"
+
+    def _is_done(self, job: Job, results: Sequence[Result]) -> bool:
+        """Whether there is a result of each model, of the cell as it stands in the grid."""
+        of_job = [result for result in results if result.seed == job.seed and not result.fault]
+        done = {result.cell for result in of_job if result.digest == self.digests[job.cell]}
+        return {self.named(job.cell, model) for model in self.models} <= done
 
     def named(self, cell: str, model: str) -> str:
         """The name of a model's results of a cell."""
@@ -163,6 +168,8 @@ class Ablations:
         try:
             ran = parse_params(experiment.read(str(paths.PARAMS)), experiment.name)
         except DecantError:  # of another version of the schema
+            return False
+        if any(ran.baselines.is_off(model) for model in self.models):
             return False
         return ran.seed == job.seed and digest(ran, self.grid.cells[job.cell].track) == self.digests[job.cell]
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import t
 
 from decant import paths
+from decant.errors import DecantError
 from decant.evaluate.run import DOMAINS
 from decant.experiments.ablations import Ablations, Job
 from decant.experiments.grids import Cell, Grid, changed, digest
@@ -19,8 +20,8 @@ LAST = 3  # sizes whose trend says what the next doubling brings
 
 
 def doublings(most: int, first: int = 100) -> list[int]:
-    """The sizes 100, 200, 400, … below `most`, and that."""
-    return [*(first * 2**power for power in range(32) if first * 2**power < most), most]
+    """The sizes 100, 200, 400, … and `most`, which is at least 1.5 times the one before it."""
+    return [*(first * 2**power for power in range(32) if first * 2**power * 1.5 <= most), most]
 
 
 class LearningCurve(Ablations):
@@ -35,7 +36,7 @@ class LearningCurve(Ablations):
         tell: takes each line of progress.
 
     Raises:
-        DecantError: the params are impossible.
+        DecantError: the params are impossible, or do not go with students that are trained on labels alone.
     """
 
     def __init__(
@@ -53,16 +54,25 @@ class LearningCurve(Ablations):
 
     def make_grid(self, content: Mapping[str, Any]) -> tuple[Grid, dict[str, str]]:
         """See `Ablations.make_grid`."""
-        key = f"{self.track}.triplets.queries"
+        block = self.params.track(self.track)
+        keys = [f"{self.track}.triplets.queries"]
+        if block.adapt is not None:  # its labels teach the student too
+            keys.append(f"{self.track}.adapt.triplets.queries")
+        sizes = {f"n{size}": size for size in sorted({*self._sizes})}
         grid = Grid(
             seeds=list(self._seeds),
             base={"baselines.labels_only": len(self.models) > 1},
             cells={
-                f"n{size}": Cell(track=self.track, says=f"{size} queries", set={key: size})
-                for size in sorted({*self._sizes})
+                name: Cell(track=self.track, says=f"{size} queries", set=dict.fromkeys(keys, size))
+                for name, size in sizes.items()
             },
         )
-        made = {name: changed(content, grid.overrides(name, 0), f"{self.name}, {name}") for name in grid.cells}
+        try:
+            made = {name: changed(content, grid.overrides(name, 0), f"{self.name}, {name}") for name in grid.cells}
+        except DecantError as error:
+            if len(self.models) == 1:
+                raise
+            raise DecantError(error.problem, "or leave students of labels alone out: --no-labels-only") from error
         return grid, {name: digest(params, self.track) for name, params in made.items()}
 
     def show(self) -> None:
@@ -79,6 +89,8 @@ class LearningCurve(Ablations):
                 means = {size: of_size.mean(axis=1) for size, of_size in values.items()}
                 if (expected := next_doubling(means, self.params.report.confidence)) is not None:
                     doubling.setdefault(model, {})[domain] = expected
+        if not points:
+            return
         path = paths.PLOTS / self.track / CURVE
         write_json(path, {"points": points, "doubling": doubling})
         self.tell(f"{path} is written; `dvc repro report` shows it")
@@ -92,6 +104,11 @@ class LearningCurve(Ablations):
             ran = [results.get((name, seed)) for seed in self.grid.seeds]
             if all(result is not None and result.digest == self.digests[cell] for result in ran):
                 read = [read_queries(self.queries(Job(name, seed))) for seed in self._seeds]
+                if len({queries[domain].split for queries in read if domain in queries}) > 1:
+                    raise DecantError(
+                        f"{self.results}: {name} was tested on different {domain.replace('_', '-')} test splits",
+                        "remove its rows, or the file, and run this again",
+                    )
                 if all(domain in queries for queries in read):
                     size = next(iter(of_cell.set.values()))
                     values[int(size)] = np.stack([queries[domain].values for queries in read])

@@ -139,7 +139,7 @@ def digest(params: Params, track: str) -> str:
     """
     block = params.track(track)
     unread = {block.in_domain: set(), block.out_of_domain: {"train", "dev"}, block.guard: {"test"}}
-    decides = {
+    decides: dict[str, Any] = {
         "track": block.model_dump(exclude={"teacher": {**dict.fromkeys(SPEED, True), "ensemble": {"__all__": SPEED}}}),
         "datasets": {
             member: params.datasets[member].model_dump(exclude=_undecided(params.datasets[member], splits))
@@ -148,6 +148,8 @@ def digest(params: Params, track: str) -> str:
             for member in params.members(name)
         },
     }
+    if block.searcher is not None:
+        decides["searcher"] = digest(params, block.searcher)
     if unions := {name: params.unions[name].model_dump() for name in unread if name in params.unions}:
         decides["unions"] = unions
     return hashlib.sha256(json.dumps(_known(decides), sort_keys=True).encode()).hexdigest()[:16]

@@ -86,10 +86,13 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
 
 
 def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
-    """MAP by the number of train queries, in-domain and out-of-domain, with intervals."""
+    """MAP by the number of train queries, of each domain that has points, with intervals."""
     figure = Figure(figsize=(7.6, 2.5), layout="constrained")
+    domains = list(dict.fromkeys(point["domain"] for point in points))
     axes = figure.subplots(1, 2)
-    for part, domain in zip(axes, ("in_domain", "out_of_domain"), strict=True):
+    for part in axes[len(domains) :]:
+        part.set_visible(False)
+    for part, domain in zip(axes, domains, strict=False):
         for model in ("after", "labels_only"):
             colour, marker = MARKS[model]
             line = [point for point in points if (point["domain"], point["model"]) == (domain, model)]

@@ -52,12 +52,13 @@ class StoredScorer:
         return scores
 
 
-def plan_corpora(job: Job, sets: Iterable[str], tell: Tell) -> None:
+def plan_corpora(job: Job, sets: Iterable[str], whole: bool, tell: Tell) -> None:
     """Tell what a teacher would read of test sets' queries and whole corpora: nothing is embedded, written or locked.
 
     Args:
         job: of the teacher; what it scores for its track is another matter.
         sets: names of data sets.
+        whole: whether their corpora are searched whole, or the candidates of their test splits alone.
         tell: takes each line.
 
     Raises:
@@ -68,7 +69,7 @@ def plan_corpora(job: Job, sets: Iterable[str], tell: Tell) -> None:
     with TemporaryDirectory() as folder:
         sources = {}
         for dataset in sets:
-            collection = read_collection(paths.split(dataset, "test"), paths.corpus(dataset))
+            collection = read_collection(paths.split(dataset, "test"), paths.corpus(dataset) if whole else None)
             for number, covering in enumerate(_covering(collection)):
                 path = Path(folder) / f"{dataset}-{number}.parquet"
                 write_split(path, covering)

@@ -18,8 +18,8 @@ class Triplets(Block):
     negatives: Positive
     """Negatives of each n-tuple."""
     queries: Positive | None = None
-    """Train queries that give n-tuples, drawn at random: those of a smaller number are among those of a larger one;
-    null takes all."""
+    """Train queries with scores of which n-tuples are drawn, at random: those of a smaller number are among those of a
+    larger one; null takes all."""
     band_from: Place | None = None
     """Of `band`: the first place in the ranking of negatives, 0 the hardest."""
     band_to: Positive | None = None

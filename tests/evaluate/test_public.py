@@ -119,8 +119,60 @@ def test_nanobeir_is_measured_by_sentence_transformers(encoder: Model, nano: Pat
 def test_a_cross_encoder_reranks_nanobeirs_bm25(nano: Path, tmp_path: Path) -> None:
     model = cross_encoder.load(minilm_cross_encoder(tmp_path / "model"))
     result = public.run_nano(model, ["msmarco"], str(nano), embeds=False)["NanoBEIR"]
+    reciprocal, unranked = [], []
+    for query, text in QUERIES.items():
+        ranked = [list(DOCUMENTS)[hit["corpus_id"]] for hit in model.rank(text, list(DOCUMENTS.values()))]
+        reciprocal.append(1 / (1 + min(ranked.index(name) for name in QRELS[query])))
+        unranked.append(1 / (1 + min(list(DOCUMENTS).index(name) for name in QRELS[query])))
     assert result["type"] == "Reranking"
-    assert 0 < result["scores"]["test"]["msmarco"]["ndcg@10"] <= 1
+    assert result["scores"]["test"]["msmarco"]["mrr@10"] == pytest.approx(np.mean(reciprocal), abs=1e-6)
+    assert np.mean(reciprocal) != pytest.approx(np.mean(unranked), abs=1e-3)  # which is BM25's own order
+
+
+def test_nanobeir_fills_a_prompts_task_and_leaves_the_prompts_as_they_were(
+    nano: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = bi_encoder.load(model_folder(MODEL, None, None))
+    model.prompts = {"query": "{task}: ", "document": ""}
+    seen = []
+    encode = model.encode_query
+
+    def recording(texts: Any, **options: Any) -> Any:
+        seen.append(options.get("prompt") or model.prompts["query"])
+        return encode(texts, **options)
+
+    monkeypatch.setattr(model, "encode_query", recording)
+    public.run_nano(model, ["msmarco"], str(nano), embeds=True)
+    public.run_tasks(model, public.tasks_named(TASKS[:1]))
+    assert seen == [f"{public.SEARCH}: ", "find the function that does this: "]
+    assert model.prompts == {"query": "{task}: ", "document": ""}
+
+
+def test_a_task_that_does_not_go_with_the_model_is_told(tmp_path: Path) -> None:
+    model = cross_encoder.load(minilm_cross_encoder(tmp_path / "model"))
+    with pytest.raises(DecantError, match="SmallRetrieval does not go with this model"):
+        public.run_tasks(model, public.tasks_named(TASKS[:1]))
+
+
+def test_a_card_keeps_the_results_of_other_tasks(tmp_path: Path) -> None:
+    def result(value: float, dataset: str) -> dict[str, Any]:
+        scores = {"test": {"default": {"main": value}}}
+        return {"type": "Retrieval", "dataset": dataset, "revision": None, "main": "ndcg@10", "scores": scores}
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    public.write_card(folder / "README.md", folder, "first", {"One": result(0.1, "a/b"), "Two": result(0.2, "c/d")})
+    public.write_card(folder / "README.md", folder, "second", {"Two": result(0.3, "c/d")})
+    data = ModelCard.load(folder / "README.md").data
+    assert {each.dataset_name: each.metric_value for each in data.eval_results} == {"One": 0.1, "Two": 0.3}
+    assert data.model_name == "second"
+
+
+def test_a_causal_language_model_is_no_model_of_these(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["Qwen3ForCausalLM"]}')
+    assert public.is_causal_lm(tmp_path)
+    (tmp_path / "modules.json").write_text("[]")
+    assert not public.is_causal_lm(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from decant.data.sets import Row, Split, write_split
 from decant.experiments.curve import doublings, next_doubling
 from decant.report.charts import needed_chart
 from decant.report.needed import needed_notes, needed_table
-from tests.support.ablation_project import make, trained, variables
+from tests.support.ablation_project import copy, make, trained, variables
 from tests.support.project import Project
 from tests.support.scored_rows import scored, write_scores_file
 
@@ -30,6 +31,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make(tmp_path_factory.mktemp("curve") / "a project")
     rows = [[(f"q{n}", "good", 1, 0.9), (f"q{n}", "bad", 0, 0.1)] for n in range(16)]
     (project.folder / "data/scores/embedding").mkdir(parents=True)
+    labelled = [Row(f"q{n}", ["good"], ["bad"]) for n in range(16)]
+    write_split(project.folder / "data/mined/embedding.parquet", Split(labelled, ""))
     write_scores_file(project.folder / "data/scores/embedding", scored(*rows))
     assert "3 experiments to run" in curve(project, "--sizes", SIZES, "--seeds", "0")
     return project
@@ -52,11 +55,35 @@ def test_every_size_has_its_figures_with_and_without_the_teacher(done: Project) 
 
 
 def test_the_same_call_again_runs_nothing_and_another_size_alone_is_run(done: Project, tmp_path: Path) -> None:
-    before = len(trained(done))
     written = (done.folder / CURVE).read_bytes()
     assert "experiments to run" not in curve(done, "--sizes", SIZES, "--seeds", "0")
     assert (done.folder / CURVE).read_bytes() == written
-    assert len(trained(done)) == before == 3
+    assert len(trained(done)) == 3
+    more = copy(done, tmp_path)
+    assert "1 experiments to run" in curve(more, "--sizes", f"{SIZES},2", "--seeds", "0")
+    assert len(trained(more)) == 1
+    points = json.loads((more.folder / CURVE).read_text())["points"]
+    assert [point["queries"] for point in points[:4]] == [2, 4, 8, 16]
+
+
+def test_without_labels_alone_is_a_curve_of_its_own(done: Project, tmp_path: Path) -> None:
+    project = copy(done, tmp_path)
+    assert "1 experiments to run" in curve(project, "--sizes", "6", "--seeds", "0", "--no-labels-only")
+    models = {point["model"] for point in json.loads((project.folder / CURVE).read_text())["points"]}
+    assert models == {"after"}
+    assert "1 experiments to run" in curve(project, "--sizes", "6", "--seeds", "0")
+    assert len(trained(project)) == 2
+
+
+def test_what_has_no_labels_is_told_what_to_leave_out(done: Project, tmp_path: Path) -> None:
+    project = copy(done, tmp_path)
+    write_split(project.folder / "data/mined/embedding.parquet", Split([Row("q", unlabelled=["a", "b"])], ""))
+    assert "give --no-labels-only" in curve(project, code=1)
+    (tmp_path / "other").mkdir()
+    project = copy(done, tmp_path / "other")
+    project.edit_params(lambda params: params["reranker"]["triplets"].update(strategy="teacher_top_k", positives=1))
+    project.edit_params(lambda params: params["reranker"]["loss"].update(label_weight=0.0))
+    assert "or leave students of labels alone out: --no-labels-only" in curve(project, code=1)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +92,7 @@ def test_the_same_call_again_runs_nothing_and_another_size_alone_is_run(done: Pr
         (("--sizes", "4,17"), "the teacher has scored 16 train queries of embedding"),
         (("--sizes", "0"), "name sizes from 1 to 16"),
         (("--sizes", "many"), "--sizes many: not numbers"),
+        (("--seeds", "0,0"), "--seeds 0,0: give each once"),
         (("--track", "other"), "--track other: there is no such track"),
     ],
 )
@@ -74,7 +102,8 @@ def test_what_cannot_be_run_is_told_before_anything_is(done: Project, arguments:
 
 
 def test_the_sizes_double_up_to_all_there_are() -> None:
-    assert doublings(900) == [100, 200, 400, 800, 900]
+    assert doublings(1300) == [100, 200, 400, 800, 1300]
+    assert doublings(900) == [100, 200, 400, 900]  # 800 would show nothing that 900 does not
     assert doublings(800) == [100, 200, 400, 800]
     assert doublings(60) == [60]
 
@@ -104,5 +133,7 @@ def test_the_report_has_table_sentence_and_chart(done: Project) -> None:
     assert "twice as many train queries as 16 bring" in in_domain
     assert out_of_domain.endswith("out-of-domain.")
     assert needed_chart(needed["points"]).startswith("<svg")
+    in_domain_alone = [point for point in needed["points"] if point["domain"] == "in_domain"]
+    assert needed_chart(in_domain_alone).count("train queries") == 1
     assert list(needed_notes("embedding", {})) == []
     assert needed_table({"embedding": {}})[1] == []
