@@ -26,14 +26,21 @@ def curve(project: Project, *arguments: str, code: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small project, after a curve of three sizes with one seed. Tests must not change it."""
-    project = make(tmp_path_factory.mktemp("curve") / "a project")
-    rows = [[(f"q{n}", "good", 1, 0.9), (f"q{n}", "bad", 0, 0.1)] for n in range(16)]
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project, whose train split is scored, before anything is run. Tests must not change it."""
+    project = make(tmp_path_factory.mktemp("fresh") / "a project")
     (project.folder / "data/scores/embedding").mkdir(parents=True)
     labelled = [Row(f"q{n}", ["good"], ["bad"]) for n in range(16)]
     write_split(project.folder / "data/mined/embedding.parquet", Split(labelled, ""))
+    rows = [[(f"q{n}", "good", 1, 0.9), (f"q{n}", "bad", 0, 0.1)] for n in range(16)]
     write_scores_file(project.folder / "data/scores/embedding", scored(*rows))
+    return project
+
+
+@pytest.fixture(scope="module")
+def done(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same after a curve of three sizes with one seed. Tests must not change it."""
+    project = copy(fresh, tmp_path_factory.mktemp("curve"))
     assert "3 experiments to run" in curve(project, "--sizes", SIZES, "--seeds", "0")
     return project
 
@@ -66,8 +73,8 @@ def test_the_same_call_again_runs_nothing_and_another_size_alone_is_run(done: Pr
     assert [point["queries"] for point in points[:4]] == [2, 4, 8, 16]
 
 
-def test_without_labels_alone_is_a_curve_of_its_own(done: Project, tmp_path: Path) -> None:
-    project = copy(done, tmp_path)
+def test_without_labels_alone_is_a_curve_of_its_own(fresh: Project, tmp_path: Path) -> None:
+    project = copy(fresh, tmp_path)
     assert "1 experiments to run" in curve(project, "--sizes", "6", "--seeds", "0", "--no-labels-only")
     models = {point["model"] for point in json.loads((project.folder / CURVE).read_text())["points"]}
     assert models == {"after"}
@@ -75,12 +82,12 @@ def test_without_labels_alone_is_a_curve_of_its_own(done: Project, tmp_path: Pat
     assert len(trained(project)) == 2
 
 
-def test_what_has_no_labels_is_told_what_to_leave_out(done: Project, tmp_path: Path) -> None:
-    project = copy(done, tmp_path)
+def test_what_has_no_labels_is_told_what_to_leave_out(fresh: Project, tmp_path: Path) -> None:
+    project = copy(fresh, tmp_path)
     write_split(project.folder / "data/mined/embedding.parquet", Split([Row("q", unlabelled=["a", "b"])], ""))
     assert "give --no-labels-only" in curve(project, code=1)
     (tmp_path / "other").mkdir()
-    project = copy(done, tmp_path / "other")
+    project = copy(fresh, tmp_path / "other")
     project.edit_params(lambda params: params["reranker"]["triplets"].update(strategy="teacher_top_k", positives=1))
     project.edit_params(lambda params: params["reranker"]["loss"].update(label_weight=0.0))
     assert "or leave students of labels alone out: --no-labels-only" in curve(project, code=1)
