@@ -165,8 +165,8 @@ def write_results(
     """Write data/runs/<track>/<model>.parquet and metrics/<track>/<model>.json.
 
     `sets` is domain → name of the data set; `runs` is by these names, and empty for a baseline that is off. `cut` is
-    what the model cuts, where that was counted. With a `threshold` of its raw scores, what that gets right is measured
-    too, on each set and its parts: shortened embeddings score otherwise.
+    what the model cuts, where that was counted. With a `threshold` of its raw scores, what that gets right on each
+    set and its parts is told in the file of the runs: shortened embeddings score otherwise.
 
     Returns:
         the content of the metrics: domain → data set → metric → mean; after a data set what `Run.named` has of it.
@@ -178,7 +178,6 @@ def write_results(
         for domain, dataset in sets.items():
             for name, run in {dataset: runs[dataset], **runs[dataset].parts()}.items():
                 right = measure_matches(run.labels, run.scores, threshold)
-                means[domain][name] |= right
                 told["matches"].setdefault(domain, {})[name] = {"score": round(threshold, 6), **right}
     write_runs(paths.RUNS / track / f"{model}.parquet", ranked, told)
     write_json(paths.METRICS / track / f"{model}.json", means)

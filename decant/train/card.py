@@ -86,7 +86,7 @@ The checkpoint is {checkpoint}. Results on the test splits are in `metrics/compa
 
 ## No good match
 
-{_threshold(job.track, kept, kind.RAW)}
+{_threshold(kept, kind.RAW)}
 
 ## Texts that are cut
 
@@ -98,7 +98,7 @@ The student reads {student.max_length} tokens of a text or pair at most, or as m
 """
 
 
-def _threshold(track: str, kept: Kept | None, raw: str) -> str:
+def _threshold(kept: Kept | None, raw: str) -> str:
     """What the threshold is, and how far it is to be trusted."""
     if kept is None:
         return "No threshold was chosen: on the dev split no score tells matches from others."
@@ -113,7 +113,7 @@ with their positives taken away.
 | queries with a positive for which one is shown | {dev["match_recall"]:.1%} |
 | queries without their positives for which anything is shown | {dev["shown_without_match"]:.1%} |
 
-`metrics/{track}/after.json` has the same of the test splits. The probability that a best candidate of the score s is a
+`metrics/comparison.json` has the same of the test splits. The probability that a best candidate of the score s is a
 match is 1 / (1 + exp(−({slope:g} · s {intercept:+g}))). `config_sentence_transformers.json` has the three numbers under
 `decant`.
 

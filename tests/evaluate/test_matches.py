@@ -10,7 +10,6 @@ from decant.data.sets import Row
 from decant.evaluate.metrics.matches import Best, best_candidates, measure_matches
 from decant.evaluate.run import run_from_scores, write_results
 from decant.evaluate.told import read_told
-from decant.files import read_json
 
 LABELS = [[1, 0], [1, 0], [0, 1, 0], [1]]
 SCORES = [[0.9, 0.4], [0.5, 0.7], [0.1, 0.8, 0.2], [0.3]]
@@ -51,7 +50,7 @@ def test_precision_recall_and_what_is_shown_without_a_match(
     }
 
 
-def test_the_metrics_and_the_runs_of_a_student_with_a_threshold_have_them(tmp_path: Path) -> None:
+def test_the_runs_of_a_student_with_a_threshold_tell_of_it(tmp_path: Path) -> None:
     rows = [
         Row("q1", ["a"], ["b"], set="one"),
         Row("q2", ["c"], ["d"], set="two"),
@@ -63,5 +62,4 @@ def test_the_metrics_and_the_runs_of_a_student_with_a_threshold_have_them(tmp_pa
     assert list(told) == ["both", "one", "two"]  # a union's sets too
     assert told["both"] == {"score": 0.5, **measure_matches([[1, 0], [1, 0]], [[0.9, 0.1], [0.2, 0.6]], 0.5)}
     assert (told["one"]["match_recall"], told["two"]["match_recall"]) == (1.0, 0.0)
-    assert (means["both"]["map"], means["both"]["match_recall"]) == (0.75, 0.5)
-    assert read_json(tmp_path / "metrics/embedding/after.json")["in_domain"] == means
+    assert means["both"].keys() == {"map", "mrr@10", "ndcg@10"}  # those of every model
