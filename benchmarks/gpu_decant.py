@@ -152,6 +152,7 @@ def _job(kind: Kind, folder: Path, row: Row, times: list[float]) -> Job:
         make_loss=kind.training.make_loss,
         LOADER=kind.training.LOADER,
         PIPELINE=kind.training.PIPELINE,
+        RAW=kind.training.RAW,
     )
     paths = folder / "model", folder / "tuples.parquet", folder / "dev.parquet"
     params = block.model_copy(update=changed)

@@ -9,7 +9,19 @@ from typer.testing import CliRunner
 from decant.commands import app
 from tests.support.project import ROOT
 
-COMMANDS = ("ablate", "compare", "evaluate", "export-run", "import", "inspect", "params", "plan", "store")
+COMMANDS = (
+    "ablate",
+    "compare",
+    "curve",
+    "evaluate",
+    "export-run",
+    "import",
+    "inspect",
+    "mteb",
+    "params",
+    "plan",
+    "store",
+)
 SLOW = ("torch", "transformers", "sentence_transformers", "datasets", "scipy", "dvc", "matplotlib")
 
 

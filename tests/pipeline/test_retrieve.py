@@ -164,6 +164,9 @@ def test_the_plan_of_a_corpus_counts_what_the_teacher_has_not_read(searched: tup
         set(read_corpus(project.folder / f"data/sets/{name}/corpus.parquet")["text"].to_pylist()) - texts
         for name in ("icd10", "pydocs")
     ]
+    of_test = planned(project, DECANT_TEACHER="never")  # what `corpus: test` searches
+    assert [unread for _, unread, _ in of_test.values()] == [0, 0]
+    project.edit_params(lambda params: params["retrieve"]["embedding"].update(corpus="whole"))
     found = planned(project, DECANT_TEACHER="never")  # candidates and queries were embedded by `retrieve`
     for (count, unread, tokens), of_set in zip(found.values(), new, strict=True):
         assert unread == len(of_set) > 0
