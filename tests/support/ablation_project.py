@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 from ruamel.yaml import YAML
 
 from decant import paths
@@ -163,6 +164,12 @@ def edit_grid(project: Project, edit: Callable[[dict], None]) -> None:
 
 
 def copy(project: Project, folder: Path) -> Project:
+    """A copy of a project whose queue is idle: a worker that is about to end removes files of its own."""
+    last = time.monotonic() + 60
+    for path in (project.folder / ".dvc/tmp/exps/celery").glob("dvc-exp-worker-*.json"):
+        worker = read_json(path)["pid"]
+        while psutil.pid_exists(worker) and time.monotonic() < last:
+            time.sleep(0.2)
     (folder / "trained").write_text("")
     return project.copy(folder / "a project")
 
