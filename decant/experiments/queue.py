@@ -142,14 +142,14 @@ class ExperimentQueue:
 
     def _has_worker(self) -> bool:
         # By its process, since a worker on a busy machine may leave DVC's pings without an answer.
-        return any(_is_worker(read_json(path)["pid"]) for path in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"))
+        return any(is_worker(read_json(path)["pid"]) for path in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"))
 
     def _experiment(self, entry: Any, state: State, revision: str) -> Experiment:
         log = Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"
         return Experiment(entry.name, state, revision, entry.baseline_rev, log)
 
 
-def _is_worker(pid: int) -> bool:
+def is_worker(pid: int) -> bool:
     """Whether there is such a process, and it is a queue's worker: the number may be another's by now."""
     try:
         process = psutil.Process(pid)

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 from ruamel.yaml import YAML
 
 from decant import paths
 from decant.data.sets import Row, Split, read_split, write_split
 from decant.errors import DecantError
 from decant.evaluate.run import run_from_scores, write_runs
+from decant.experiments.queue import is_worker
 from decant.files import read_json, write_json
 from decant.params import load_params
 from stages import cli
@@ -167,8 +167,8 @@ def copy(project: Project, folder: Path) -> Project:
     """A copy of a project whose queue is idle: a worker that is about to end removes files of its own."""
     last = time.monotonic() + 60
     for path in (project.folder / ".dvc/tmp/exps/celery").glob("dvc-exp-worker-*.json"):
-        worker = read_json(path)["pid"]
-        while psutil.pid_exists(worker) and time.monotonic() < last:
+        worker = read_json(path)["pid"]  # once: it takes the file away when it ends
+        while is_worker(worker) and time.monotonic() < last:
             time.sleep(0.2)
     (folder / "trained").write_text("")
     return project.copy(folder / "a project")
