@@ -1,11 +1,11 @@
 """What a git revision holds, read through DVC: from git, from DVC's cache, or from the default remote."""
 
 import hashlib
-import io
 import json
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from decant import paths
@@ -65,7 +65,7 @@ class Revision:
             DecantError: the revision has no such track or model, or its run is neither in the cache nor on the remote.
         """
         path = str(paths.RUNS / track / f"{model}.parquet")
-        table = pq.read_table(io.BytesIO(self._read(path)))
+        table = _table(self._read(path))
         if not len(table):
             raise DecantError(
                 f"{self.name}: {path} is empty: that baseline was off", "compare another --model, or revision"
@@ -93,8 +93,7 @@ class Revision:
 
     def test_rows(self, dataset: str) -> list[dict[str, Any]]:
         """The queries and candidates of a set's test split, without grades and ids; raises as `runs` does."""
-        content = io.BytesIO(self._read(str(paths.split(dataset, "test"))))
-        split = pq.read_table(content, columns=["query", "positive", "negative"])
+        split = _table(self._read(str(paths.split(dataset, "test"))), ["query", "positive", "negative"])
         return cast("list[dict[str, Any]]", split.to_pylist())
 
     def _recorded_split(self, track: str, model: str, dataset: str) -> str | None:
@@ -145,3 +144,12 @@ class Revision:
             f"`dvc fetch --all-commits {path}` where it was pushed, `dvc exp pull REMOTE {self.name}` for an "
             f"experiment of a colleague's; or make it anew: `git checkout {self.name}`, then `dvc repro`",
         )
+
+
+def _table(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file's table, read on this thread alone.
+
+    A thread of pyarrow's that still holds a Python object when Python ends aborts the process (apache/arrow#34314).
+    """
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        return file.read(columns, use_threads=False)
