@@ -22,7 +22,7 @@ help:  ## what can be made
 
 demo: install  ## run the whole pipeline and print the comparison of all tracks
 	@dvc repro
-	@python -m stages.report --show
+	@decant report
 
 ablations: install  ## run what docs/ablations.md has no result of yet, two at a time, and write its tables
 	@dvc repro score

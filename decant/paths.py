@@ -21,6 +21,11 @@ MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, RETRIEVED, COST
 RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 
 
+def made_by_stages(file: str) -> bool:
+    """Whether a file is an output of a stage."""
+    return any(Path(file).is_relative_to(folder) for folder in MADE_BY_STAGES)
+
+
 def split(dataset: str, name: str) -> Path:
     """The file of a set's split."""
     return SETS / dataset / f"{name}.parquet"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from decant import paths
+from decant import paths, progress
 from decant.errors import DecantError
 from decant.kinds import TRACKS, Kind, kind_of
 from decant.models.settings import Student
@@ -49,11 +49,11 @@ def run(stage: str, main: Callable[[], None]) -> NoReturn:
     def with_inputs() -> None:
         try:
             main()
+            progress.note_duration(stage)
         except FileNotFoundError as error:
-            missing = Path(str(error.filename))
-            if not any(missing.is_relative_to(folder) for folder in paths.MADE_BY_STAGES):
+            if not paths.made_by_stages(str(error.filename)):
                 raise
-            raise DecantError(f"{missing}: there is no such file", f"`dvc repro {stage}` makes it first") from error
+            raise DecantError(f"{error.filename} is not there", f"`dvc repro {stage}` makes it first") from error
 
     gone = "\n  Its earlier outputs, which DVC removes before a stage starts, come back with\n"
     advice = "" if stage == "check" else f"{gone}  `dvc checkout {stage}` and `git checkout -- metrics plots`."

@@ -1,9 +1,6 @@
 """Compare before, after, teacher and baselines: metrics/comparison.json, metrics/cost.json and report/."""
 
-import argparse
-
 from decant import paths
-from decant.errors import DecantError
 from decant.evaluate.run import read_metrics
 from decant.evaluate.told import read_told
 from decant.files import atomic_folder, read_json, write_json
@@ -13,15 +10,13 @@ from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
 from stages import cli
 
-TABLE = paths.REPORT / "table.md"
-
 
 def main() -> None:
     """Write the four files."""
     params = cli.params()
     report = build({track: read(params, track) for track in params.tracks}, params.report, params.seed)
     with atomic_folder(paths.REPORT) as partial:
-        (partial / TABLE.name).write_text(report.table, encoding="utf-8")
+        (partial / "table.md").write_text(report.table, encoding="utf-8")
         (partial / "index.html").write_text(report.page, encoding="utf-8")
     write_json(paths.METRICS / "comparison.json", report.comparison)
     write_json(paths.METRICS / "cost.json", report.cost)
@@ -46,15 +41,5 @@ def read(params: Params, track: str) -> TrackResults:
     )
 
 
-def show() -> None:
-    """Print the table, and where the report lies."""
-    if not TABLE.is_file():
-        raise DecantError(f"{TABLE} is not there", "run `dvc repro`")
-    print(TABLE.read_text(encoding="utf-8"))
-    print(f"Report: {TABLE.with_name('index.html').absolute()}")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--show", action="store_true", help="print the table that was written last")
-    cli.run("report", show if parser.parse_args().show else main)
+    cli.run("report", main)

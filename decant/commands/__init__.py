@@ -9,6 +9,7 @@ from decant.commands import (
     ablate,
     compare,
     curve,
+    doctor,
     evaluate,
     export_run,
     import_scores,
@@ -16,6 +17,7 @@ from decant.commands import (
     mteb,
     params,
     plan,
+    report,
     store,
 )
 
@@ -27,8 +29,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.command("doctor")(doctor.doctor)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("plan")(plan.plan)
 app.command("store")(store.store)

@@ -13,6 +13,7 @@ COMMANDS = (
     "ablate",
     "compare",
     "curve",
+    "doctor",
     "evaluate",
     "export-run",
     "import",
@@ -20,6 +21,7 @@ COMMANDS = (
     "mteb",
     "params",
     "plan",
+    "report",
     "store",
 )
 SLOW = ("torch", "transformers", "sentence_transformers", "datasets", "scipy", "dvc", "matplotlib")

@@ -30,7 +30,7 @@ def missing(path: str) -> Callable[[], None]:
 def test_a_missing_input_is_told_with_the_command_that_makes_it(capsys: pytest.CaptureFixture[str]) -> None:
     code, said = ended(capsys, lambda: cli.run("train@embedding", missing("data/triplets/nothing.parquet")))
     assert code == 1
-    assert "data/triplets/nothing.parquet: there is no such file" in said
+    assert "data/triplets/nothing.parquet is not there" in said
     assert "`dvc repro train@embedding`" in said
     assert "`dvc checkout train@embedding`" in said
 

@@ -100,7 +100,7 @@ def test_a_term_on_labels_without_labels_stops(project: Project) -> None:
 def test_a_missing_input_is_named(project: Project) -> None:
     (project.folder / "data/triplets/reranker.parquet").unlink()
     output = stage(project, "stages.train", "reranker")
-    assert "data/triplets/reranker.parquet: there is no such file" in output
+    assert "data/triplets/reranker.parquet is not there" in output
     assert "`dvc repro train@reranker`" in output
 
 
