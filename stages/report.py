@@ -8,13 +8,15 @@ from decant.params import Params
 from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
+from decant.report.ranked import read_ranked
 from stages import cli
 
 
 def main() -> None:
     """Write the four files."""
     params = cli.params()
-    report = build({track: read(params, track) for track in params.tracks}, params.report, params.seed)
+    shown = params.model_dump(mode="json", exclude_defaults=True, exclude={"evaluate", "store"})
+    report = build({track: read(params, track) for track in params.tracks}, params.report, params.seed, shown)
     with atomic_folder(paths.REPORT) as partial:
         (partial / "table.md").write_text(report.table, encoding="utf-8")
         (partial / "index.html").write_text(report.page, encoding="utf-8")
@@ -26,6 +28,9 @@ def read(params: Params, track: str) -> TrackResults:
     """What the other stages have written of a track."""
     block, untouched = params.track(track), params.baselines.model
     teachers = [teacher.model for teacher in block.teacher.members]
+    layers = block.student.layers
+    student = (f"{len(layers)} layers of " if layers else "") + block.student.model
+    splits = {domain: (name, paths.split(name, "test")) for domain, name in block.test_sets.items()}
     roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
@@ -38,6 +43,8 @@ def read(params: Params, track: str) -> TrackResults:
         guard={"dataset": block.guard, "max_loss": block.train.max_loss, "max_below_best": block.train.max_below_best},
         fresh_head=getattr(block.student, "head", None) == "fresh",
         baseline=None if untouched is None else {"model": untouched, **roles},
+        ranked=read_ranked(track, paths.RUNS / track, splits),
+        models={"teacher": " and ".join(teachers), "student": student},
     )
 
 

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 from decant.files import read_json
 from decant.report.comparison import Metrics, adjust, compare
 from decant.report.corpora import Searched, adjust_corpora, compare_corpora
+from decant.report.opening import opening
 from decant.report.page import render
+from decant.report.provenance import provenance
+from decant.report.ranked import RankedSet
 from decant.report.settings import ReportSettings
 from decant.report.table import markdown
 
@@ -32,6 +35,8 @@ class TrackResults:
     guard: Mapping[str, Any]  # name of the guard set or None, and the MAP that the student may lose on it
     fresh_head: bool  # whether the student's head is drawn at random, so that `before` is chance
     baseline: Mapping[str, Any] | None  # the untouched model, if any, and whether teacher and student are made of it
+    ranked: Sequence[RankedSet]  # the test sets, query by query
+    models: Mapping[str, str]  # `teacher` and `student` → the name of the model
 
 
 class Report(NamedTuple):
@@ -43,8 +48,15 @@ class Report(NamedTuple):
     page: str
 
 
-def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int) -> Report:
-    """Compare the models of all tracks, which are given by name; the seed is that of the tests' resamples."""
+def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int, params: Mapping[str, Any]) -> Report:
+    """Compare the models of all tracks.
+
+    Args:
+        tracks: by name.
+        settings: of the tests.
+        seed: of their resamples.
+        params: those that differ from their defaults, to be shown.
+    """
     comparison = {name: _compare(track, settings, seed) for name, track in tracks.items()}
     adjust(comparison)
     adjust_corpora(comparison)
@@ -56,7 +68,11 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
         for name, track in tracks.items()
     }
     curves = {name: track.curves for name, track in tracks.items()}
-    return Report(comparison, cost, markdown(comparison, cost), render(comparison, cost, curves))
+    ranked = [of for track in tracks.values() for of in track.ranked]
+    models = {name: track.models for name, track in tracks.items()}
+    sentences = opening(comparison, cost, models, ranked, settings, seed)
+    page = render(comparison, cost, curves, ranked, sentences, provenance(params))
+    return Report(comparison, cost, markdown(comparison, cost), page)
 
 
 def read_plots(folder: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def change_chart(comparison: Mapping[str, Any]) -> str:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.22), ncols=len(MARKS), frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[str, float]]) -> str:
@@ -63,7 +63,7 @@ def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[st
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+    return svg(figure)
 
 
 def guard_chart(guard: Mapping[str, Any]) -> str:
@@ -82,7 +82,7 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
     on_guard, below = [point["guard"] for point in guard["points"]], guard.get("max_below_best")
     limit = max(on_guard[0] - guard["max_loss"], max(on_guard) - (1 if below is None else below))
     axes[1].axhline(limit, color=BEFORE, ls="--", lw=1)
-    return _svg(figure)
+    return svg(figure)
 
 
 def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
@@ -108,11 +108,12 @@ def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
         part.grid(alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as SVG without a background, so that it stands on a dark page too."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

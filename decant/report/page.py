@@ -8,16 +8,35 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from decant.evaluate.metrics import METRICS
 from decant.report.charts import change_chart, guard_chart, needed_chart, training_chart
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
+from decant.report.explorer import pack
 from decant.report.figures import millions, p_value, percent, shared, signed, spread
 from decant.report.further import FURTHER_NOTES, further_tables
 from decant.report.notes import notes
+from decant.report.ranked import RankedSet, agreement
+from decant.report.ranked_charts import agreement_chart, changes_chart, scores_chart
 from decant.report.table import SPLIT_PAIRS
 
 Curve = Sequence[Mapping[str, float]]
 
 
-def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> str:
-    """Render the page, from metrics/comparison.json, metrics/cost.json, and track → `loss` and `dev` → points."""
+def render(
+    comparison: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    curves: Mapping[str, Mapping[str, Curve]],
+    ranked: Sequence[RankedSet],
+    sentences: Mapping[str, Sequence[str]],
+    origin: Sequence[tuple[str, str]],
+) -> str:
+    """Render the page.
+
+    Args:
+        comparison: the content of metrics/comparison.json.
+        cost: the content of metrics/cost.json.
+        curves: track → `loss` and `dev` → points.
+        ranked: the test sets, query by query.
+        sentences: track → those with which the page opens.
+        origin: what `decant.report.provenance.provenance` gives.
+    """
     environment = Environment(
         loader=PackageLoader("decant.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -37,7 +56,12 @@ def render(comparison: Mapping[str, Any], cost: Mapping[str, Any], curves: Mappi
         further=further_tables(comparison, cost),
         further_notes=FURTHER_NOTES,
         confidence=percent(confidence, digits=0),
+        opening=sentences,
+        provenance=origin,
+        packed=pack(ranked),
+        agreements={of.place: (agreement(of, "before"), agreement(of, "after")) for of in ranked},
         change_chart=change_chart(comparison),
+        **{chart.__name__: chart(ranked) for chart in (changes_chart, agreement_chart, scores_chart)},
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
         needed_charts={

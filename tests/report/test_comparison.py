@@ -11,6 +11,7 @@ from decant.report.figures import p_value, percent, shared, signed, spread
 from decant.report.notes import notes
 from decant.report.table import markdown, summary
 from tests.support.compared import SETTINGS, comparison, cost, models, tables
+from tests.support.ranked import ranked_set
 
 
 def test_the_share_of_the_gap_that_was_closed():
@@ -177,15 +178,18 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         guard={"dataset": None, "max_loss": 0.02},
         fresh_head=False,
         baseline=None,
+        ranked=[ranked_set(before=[[3.0, 1.0]], after=[[3.0, 1.0]], teacher=[[1.0, 2.0]])],
+        models={"teacher": "hub:a/teacher", "student": "hub:a/student"},
     )
-    report = build({"embedding": track}, *SETTINGS)
+    report = build({"embedding": track}, *SETTINGS, {"seed": 7})
     assert report.cost["embedding"]["student"] == {"parameters": 10_000_000, "bytes": 40_000_000}
     assert report.comparison["embedding"]["domains"]["in_domain"]["own-set"]["map"]["change"]["mean"] == 0
     assert report.comparison["embedding"]["cut"] == [
         {"model": "student", "dataset": "own-set", "split": "dev", "what": "documents", **CUT["dev"]["documents"]},
         {"model": "student", "dataset": "own-set", "split": "test", "what": "documents", **DOCUMENTS},
     ]
-    assert report.page.count("<svg") == 2
+    assert report.page.count("<svg") == 2 + 3  # the change and the training; queries' changes, agreement and scores
+    assert "seed: 7" in report.page
     assert "| embedding | own-set, in-domain | 0.6543 | 75.0 % | 60.0 % | 12.5 % |" in report.table
     assert "75.0 %" in report.page
     assert "own-set" in report.table

@@ -1,0 +1,134 @@
+"""Test queries as the models ranked them: read with their candidates, packed into the page, told in its first lines."""
+
+import base64
+import json
+import random
+import string
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from decant.errors import DecantError
+from decant.report import explorer
+from decant.report.explorer import pack
+from decant.report.opening import opening
+from decant.report.ranked import agreement, ranks, read_ranked
+from decant.report.settings import ReportSettings
+from tests.support.ranked import ranked_set
+
+SETTINGS = ReportSettings(resamples=199)
+
+
+def unpacked(data: str) -> Any:
+    """As the browser reads it."""
+    return json.loads(zlib.decompress(base64.b64decode(data)))
+
+
+def write(folder: Path, queries: list[str]) -> Path:
+    """The runs of three models on two sets, of which the second is a part of the first; the split's file."""
+    for place, model in enumerate(("before", "after", "teacher")):
+        rows = [
+            {
+                "domain": "in_domain",
+                "dataset": dataset,
+                "query": query,
+                "labels": [1, 0, 0],
+                "scores": [float(place), 1.5, -1.0],
+                "map": 0.25 * place,
+            }
+            for dataset in ("own", "own@128")
+            for query in ("a", "b")
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{model}.parquet")
+    split = [{"query": query, "positive": ["p"], "negative": ["n", "m"]} for query in queries]
+    pq.write_table(pa.Table.from_pylist(split), folder / "test.parquet")
+    return folder / "test.parquet"
+
+
+def test_a_set_is_read_with_its_candidates_and_without_shortened_embeddings(tmp_path: Path) -> None:
+    split = write(tmp_path, ["a", "b"])
+    [own] = read_ranked("embedding", tmp_path, {"in_domain": ("own", split)})
+    assert own.place == "embedding: own, in-domain"
+    assert own.queries == ["a", "b"]
+    assert own.candidates == [["p", "n", "m"]] * 2
+    assert own.labels == [[1, 0, 0]] * 2
+    assert [list(scores) for scores in own.scores["teacher"]] == [[2.0, 1.5, -1.0]] * 2
+    assert list(own.change) == [0.25, 0.25]
+
+
+def test_a_run_of_another_split_is_refused(tmp_path: Path) -> None:
+    split = write(tmp_path, ["b", "a"])
+    with pytest.raises(DecantError, match="the runs on own are not of") as caught:
+        read_ranked("embedding", tmp_path, {"in_domain": ("own", split)})
+    assert "dvc repro evaluate_after@embedding" in str(caught.value)
+
+
+def test_ranks_count_from_one_and_equal_scores_keep_their_order() -> None:
+    assert ranks(np.array([0.5, 2.0, 0.5, -1.0])) == [2, 1, 3, 4]
+
+
+def test_agreement_is_that_of_the_ranks() -> None:
+    of = ranked_set(before=[[3.0, 2.0, 1.0]], after=[[1.0, 2.0, 3.0]], teacher=[[1.0, 20.0, 21.0]])
+    assert agreement(of, "after") == pytest.approx(1.0)
+    assert agreement(of, "before") == pytest.approx(-1.0)
+
+
+def test_the_page_holds_every_text_once_with_ranks_and_precision() -> None:
+    of = ranked_set(before=[[1.0, 2.0]], after=[[2.0, 1.0]], teacher=[[5.0, 1.0]])
+    packed = pack([of, of])
+    assert (packed["length"], packed["left_out"]) == (None, 0)
+    content = unpacked(packed["data"])
+    assert content["texts"] == ["query 0", "text 0.0", "text 0.1"]
+    first, second = content["sets"]
+    assert first == second
+    assert first["queries"] == [
+        {"n": 0, "q": 0, "c": [1, 2], "p": 1, "r": [[2, 1], [1, 2], [1, 2]], "a": [0.5, 1.0, 1.0]}
+    ]
+
+
+def test_texts_are_cut_and_then_the_least_changed_queries_left_out_until_all_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = "".join(random.Random(0).choices(string.printable[:94], k=3000))
+    rows = [[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 1.0]]
+    of = ranked_set(before=[[2.0, 1.0]] * 4, after=rows, teacher=rows, text=noise)
+    cut = pack([of])
+    assert (cut["length"], cut["left_out"]) == (1000, 0)
+    assert all(len(text) <= 1000 for text in unpacked(cut["data"])["texts"])
+    monkeypatch.setattr(explorer, "LARGEST", 1)
+    fewer = pack([of])
+    assert (fewer["length"], fewer["left_out"]) == (80, 3)
+    assert [query["n"] for query in unpacked(fewer["data"])["sets"][0]["queries"]] == [1]  # the one that changed
+
+
+def told(after: list[list[float]], teacher: list[list[float]], p_holm: float) -> list[str]:
+    """The opening of a track whose change has this p-value."""
+    of = ranked_set(before=[[1.0, 2.0]] * len(after), after=after, teacher=teacher)
+    change = {"mean": 0.2, "low": 0.1, "high": 0.3, "p_value": p_holm, "p_holm": p_holm}
+    entry = {"map": {"before": 0.5, "after": 0.7, "change": change}}
+    block = {"fresh_head": False, "confidence": 0.95, "domains": {"in_domain": {"own-set": entry, "own-set@8": entry}}}
+    speed = {"measured": True, "ratio": {"median": 2.0}}
+    cost = {"teacher": {"parameters": 8_000_000}, "student": {"parameters": 2_000_000}, "training_seconds": 61.4}
+    models = {"embedding": {"teacher": "hub:a/teacher", "student": "3 layers of hub:a/student"}}
+    found = opening({"embedding": block}, {"embedding": {**cost, "speed": speed}}, models, [of], SETTINGS, 0)
+    return found["embedding"]
+
+
+def test_the_page_opens_with_what_was_distilled_gained_and_paid() -> None:
+    assert told([[2.0, 1.0]] * 20, [[1.0, 2.0]] * 20, 0.001) == [
+        "hub:a/teacher (8.0 M parameters) was distilled into 3 layers of hub:a/student (2.0 M parameters) for own-set.",
+        "On own-set, its own domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.5000.",
+        "Training took 61 s; the student has 25 % of its teacher's parameters and 2.00 times its speed here.",
+    ]
+
+
+def test_no_difference_is_claimed_that_its_test_does_not_show() -> None:
+    sentence = told([[2.0, 1.0]] * 20, [[2.0, 1.0]] * 19 + [[1.0, 2.0]], 0.3)[1]
+    assert "MAP went from 0.5000 to 0.7000, which is no significant change" in sentence
+    assert "no significant difference from its teacher's 0.9750" in sentence
+    assert not {"rose", "fell", "above", "below"} & set(sentence.split())
