@@ -1,5 +1,6 @@
 """`decant compare`: two revisions' checkpoints, query by query."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,12 +14,16 @@ def compare(
     track: Annotated[str | None, typer.Option(help="One track; all without it.")] = None,
     model: Annotated[str, typer.Option(help="after, before, teacher, labels_only, baseline or bm25.")] = "after",
     metric: Annotated[str, typer.Option(help="A metric such as map, or all.")] = "map",
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page that shows both checkpoints query by query.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Compare the checkpoints of two revisions query by query, in-domain and out-of-domain.
 
     A revision is a commit, a tag, a branch, a `dvc exp` name, or `workspace`; docs/statistics.md says what is tested.
 
-    Examples: decant compare main workspace; decant compare a0,a1,a2 b0,b1,b2 --metric all
+    Examples: decant compare main workspace; decant compare a0,a1,a2 b0,b1,b2 --metric all;
+    decant compare main workspace --html compared.html
     """
 
     def main() -> None:
@@ -36,6 +41,15 @@ def compare(
                 raise DecantError(f"--{option} {value}: there is none", f"choose one of {', '.join(allowed[option])}")
         tracks = list(params.tracks) if track is None else [track]
         metrics = list(METRICS) if metric == "all" else [metric]
-        print(compare_revisions(first, second, tracks, model, metrics, params))
+        comparison = compare_revisions(first, second, tracks, model, metrics, params)
+        print(comparison.markdown())
+        if html is not None:
+            from decant.experiments.side_by_side import side_by_side
+            from decant.files import atomic_file
+
+            page = side_by_side(first, second, tracks, model, comparison)
+            with atomic_file(html) as partial:
+                partial.write_text(page, encoding="utf-8")
+            print(f"\nSide by side: {html.absolute()}")
 
     run_main("decant compare", main)

@@ -27,10 +27,24 @@ class Compared(NamedTuple):
     difference: SeedDifference
 
 
+class Comparison(NamedTuple):
+    """The table of two sides, its title, and its notes."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+    def markdown(self) -> str:
+        """All of it as Markdown."""
+        listed = "\n".join(f"- {note}" for note in self.notes)
+        return f"{self.title}\n\n{table(self.headers, self.rows)}\n\n{listed}"
+
+
 def compare_revisions(
     first: str, second: str, tracks: Sequence[str], model: str, metrics: Sequence[str], params: Params
-) -> str:
-    """The table of two sides, and its notes, as Markdown; the difference is the second minus the first.
+) -> Comparison:
+    """Compare two sides; the difference is the second minus the first.
 
     Args:
         first: a revision (a commit, a tag, a branch, a `dvc exp` name, or `workspace`), or several seeds' revisions of
@@ -65,8 +79,8 @@ def compare_revisions(
             rows += [_compare(track, domain, metric, ranked, params) for metric in metrics]
     if not rows:
         raise DecantError("there is no test set that all revisions have", "; ".join(missing))
-    listed = "\n".join(f"- {note}" for note in [*_notes(rows), *missing])
-    return f"{NAMES[model]}: {first} (first) and {second} (second)\n\n{_markdown(rows, params.report)}\n\n{listed}"
+    title = f"{NAMES[model]}: {first} (first) and {second} (second)"
+    return Comparison(title, *_table(rows, params.report), [*_notes(rows), *missing])
 
 
 def _check_split(place: str, runs: Sequence[TestRun], revisions: dict[str, Revision]) -> None:
@@ -105,7 +119,8 @@ def _compare(track: str, domain: str, metric: str, ranked: Sequence[Sequence[Tes
     return Compared(place, first, second, seed_difference(second, first, params.report, params.seed))
 
 
-def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:
+def _table(rows: Sequence[Compared], settings: ReportSettings) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows."""
     lines = []
     for row, p_holm in zip(rows, holm([row.difference.p_value for row in rows]), strict=True):
         change = row.difference
@@ -123,7 +138,7 @@ def _markdown(rows: Sequence[Compared], settings: ReportSettings) -> str:
     difference = f"second − first ({percent(settings.confidence, digits=0)} interval)"
     seeds = ["sd of seeds"] if rows[0].difference.seeds > 1 else []
     won = "won / lost / tied"
-    return table(["track", "test set", "metric", "first", "second", difference, *seeds, "p", "p (Holm)", won], lines)
+    return ["track", "test set", "metric", "first", "second", difference, *seeds, "p", "p (Holm)", won], lines
 
 
 def _mean(values: Values) -> str:

@@ -26,6 +26,7 @@ class TestRun(NamedTuple):
     queries: list[str]
     labels: list[list[int]]
     gains: list[list[int]]  # the labels where the set has no grades
+    scores: list[list[float]]  # of each query's candidates
     metrics: dict[str, Values]  # one value a query
 
 
@@ -83,8 +84,9 @@ class Revision:
             split = self._recorded_split(track, model, dataset)
             queries, labels = part["query"].to_pylist(), part["labels"].to_pylist()
             found = part["gains"].to_pylist() if "gains" in part.column_names else [None] * len(labels)
+            scores = part["scores"].to_pylist()
             gains = [gain or label for gain, label in zip(found, labels, strict=True)]
-            runs[domain] = TestRun(self.name, dataset, split, queries, labels, gains, metrics)
+            runs[domain] = TestRun(self.name, dataset, split, queries, labels, gains, scores, metrics)
         return runs
 
     def training_seconds(self, track: str) -> float:

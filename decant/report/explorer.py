@@ -12,26 +12,27 @@ LARGEST = 3_200_000  # bytes of base64: the page stays below 5 MB
 LENGTHS = (1000, 500, 300, 200, 120, 80)  # characters to which texts are cut, the first at which all fits
 
 
-def pack(sets: Sequence[RankedSet]) -> dict[str, Any]:
-    """Everything that the explorer shows.
+def pack(sets: Sequence[RankedSet], names: Sequence[str] = RANKING) -> dict[str, Any]:
+    """Everything that the explorer shows, with the names of the models as the page has them.
 
     Texts are cut, and at last queries left out, those whose average precision changed least, until the whole is small
     enough.
 
     Returns:
-        `data`: JSON, deflated, in base64; `length`: characters to which texts are cut, or None; `left_out`: queries.
+        `data`: JSON, deflated, in base64; `length`: characters to which texts are cut, or None; `left_out`: queries;
+        `names`.
     """
     longest = max((len(text) for of in sets for row in of.candidates for text in row), default=0)
     shares = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
     tries = [(length, 1.0) for length in LENGTHS] + [(LENGTHS[-1], share) for share in shares[1:]]
     for length, share in tries:
-        content = _content(sets, length, share)
+        content = {"names": names, **_content(sets, length, share)}
         data = base64.b64encode(zlib.compress(json.dumps(content, ensure_ascii=False).encode(), 9)).decode()
         if len(data) <= LARGEST or share == shares[-1]:
             break
     shown = sum(len(of["queries"]) for of in content["sets"])
     left_out = sum(len(of.queries) for of in sets) - shown
-    return {"data": data, "length": length if longest > length else None, "left_out": left_out}
+    return {"data": data, "length": length if longest > length else None, "left_out": left_out, "names": names}
 
 
 def _content(sets: Sequence[RankedSet], length: int, share: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from decant.evaluate.metrics import METRICS
 from decant.report.charts import change_chart, guard_chart, needed_chart, training_chart
@@ -37,12 +37,9 @@ def render(
         sentences: track → those with which the page opens.
         origin: what `decant.report.provenance.provenance` gives.
     """
-    environment = Environment(
-        loader=PackageLoader("decant.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     confidence = next(iter(comparison.values()))["confidence"]
     guards = {track: block["guard"] for track, block in comparison.items()}
-    return environment.get_template("report.html.j2").render(
+    return _template("report.html.j2").render(
         comparison=comparison,
         cost=cost,
         sets=compared_sets(comparison),
@@ -69,3 +66,22 @@ def render(
         },
         **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
     )
+
+
+def render_comparison(
+    title: str,
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    remarks: Sequence[str],
+    ranked: Sequence[RankedSet],
+) -> str:
+    """Render the page of two checkpoints, whose rankings stand as `before` and `after` in `ranked`."""
+    packed = pack(ranked, ("first", "second", "second's teacher"))
+    return _template("compare.html.j2").render(
+        title=title, headers=headers, rows=rows, notes=remarks, packed=packed, changes_chart=changes_chart(ranked)
+    )
+
+
+def _template(name: str) -> Template:
+    loader = PackageLoader("decant.report", ".")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True).get_template(name)

@@ -25,7 +25,7 @@ def changes_chart(sets: Sequence[RankedSet]) -> str:
         axes.axhline(0, color=BEFORE, lw=0.8)
         axes.set(ylim=(-1, 1))
     figure.supxlabel("queries, the most gained first", fontsize=9)
-    panels[0].set_ylabel("after − before, AP")
+    panels[0].set_ylabel("change of AP")
     return svg(figure)
 
 

@@ -39,7 +39,9 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Compare:
     ) -> str:
         monkeypatch.chdir(project.folder)
         params = load_params(project.folder / "params.yaml")
-        return compare_revisions(first, second, [track] if track else list(params.tracks), model, metrics, params)
+        return compare_revisions(
+            first, second, [track] if track else list(params.tracks), model, metrics, params
+        ).markdown()
 
     return run
 
