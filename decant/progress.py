@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,19 @@ def progress(total: int, unit: str) -> "tqdm[Any]":
 
 
 def note_duration(stage: str) -> None:
-    """Keep how long this process has run, imports included, as a stage's; nothing where there is no DVC."""
-    if DURATIONS.parent.is_dir():
-        seconds = time.time() - psutil.Process().create_time()
-        with DURATIONS.open("a", encoding="utf-8") as file:  # one short write: no other process's comes between
-            file.write(json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n")
+    """Keep how long this process has run, imports included, as a stage's; nothing where that cannot be written."""
+    seconds = time.time() - psutil.Process().create_time()
+    line = json.dumps({"stage": stage, "seconds": round(seconds, 1)}) + "\n"
+    with suppress(OSError), DURATIONS.open("a", encoding="utf-8") as file:  # the stage is done, whatever happens here
+        file.write(line)  # one short write: no other process's comes between
 
 
 def durations() -> dict[str, float]:
     """How many seconds each stage took when it ran last in this checkout, in the order of their first runs."""
-    if not DURATIONS.is_file():
-        return {}
-    lines = [json.loads(line) for line in DURATIONS.read_text(encoding="utf-8").splitlines()]
-    return {line["stage"]: line["seconds"] for line in lines}
+    took: dict[str, float] = {}
+    with suppress(FileNotFoundError):
+        for line in DURATIONS.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):  # of a write that was cut off
+                read = json.loads(line)
+                took[read["stage"]] = read["seconds"]
+    return took

@@ -28,8 +28,9 @@ def read(params: Params, track: str) -> TrackResults:
     """What the other stages have written of a track."""
     block, untouched = params.track(track), params.baselines.model
     teachers = [teacher.model for teacher in block.teacher.members]
-    layers = block.student.layers
-    student = (f"{len(layers)} layers of " if layers else "") + block.student.model
+    adapted = {f"path:{paths.TEACHERS / track}": f"{block.adapt.student.model}, adapted" if block.adapt else ""}
+    layers, model = block.student.layers, adapted.get(block.student.model, block.student.model)
+    student = (f"{len(layers)} layers of " if layers else "") + model
     splits = {domain: (name, paths.split(name, "test")) for domain, name in block.test_sets.items()}
     roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
     return TrackResults(
@@ -44,7 +45,7 @@ def read(params: Params, track: str) -> TrackResults:
         fresh_head=getattr(block.student, "head", None) == "fresh",
         baseline=None if untouched is None else {"model": untouched, **roles},
         ranked=read_ranked(track, paths.RUNS / track, splits),
-        models={"teacher": " and ".join(teachers), "student": student},
+        models={"teacher": " and ".join(adapted.get(name, name) for name in teachers), "student": student},
     )
 
 

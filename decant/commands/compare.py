@@ -41,10 +41,13 @@ def compare(
                 raise DecantError(f"--{option} {value}: there is none", f"choose one of {', '.join(allowed[option])}")
         tracks = list(params.tracks) if track is None else [track]
         metrics = list(METRICS) if metric == "all" else [metric]
+        if html is not None:
+            from decant.experiments.side_by_side import check_seeds, side_by_side
+
+            check_seeds(first, second)
         comparison = compare_revisions(first, second, tracks, model, metrics, params)
         print(comparison.markdown())
         if html is not None:
-            from decant.experiments.side_by_side import side_by_side
             from decant.files import atomic_file
 
             page = side_by_side(first, second, tracks, model, comparison)

@@ -70,7 +70,7 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     curves = {name: track.curves for name, track in tracks.items()}
     ranked = [of for track in tracks.values() for of in track.ranked]
     models = {name: track.models for name, track in tracks.items()}
-    sentences = opening(comparison, cost, models, ranked, settings, seed)
+    sentences = opening(comparison, cost, models, {name for name in tracks if curves[name]["loss"]})
     page = render(comparison, cost, curves, ranked, sentences, provenance(params))
     return Report(comparison, cost, markdown(comparison, cost), page)
 

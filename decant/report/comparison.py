@@ -44,7 +44,7 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
     Returns:
         metric → the means, `change` (after − before) with its interval and p-value, `relative_change`,
         `gap_closed` (the share of teacher − before that the student has made good; null where the teacher is not
-        better than before), and `over_<baseline>` (after − baseline) for each baseline that ran.
+        better than before), and `over_<model>` (after − model) for the teacher and each baseline that ran.
     """
 
     def over(other: str, metric: str) -> dict[str, float]:
@@ -60,7 +60,7 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
             "change": over("before", metric),
             "relative_change": round(change / means["before"], 6) if means["before"] else None,
             "gap_closed": round(change / gap, 6) if round(gap, 6) > 0 else None,
-            **{f"over_{name}": over(name, metric) for name in BASELINES if name in models},
+            **{f"over_{name}": over(name, metric) for name in ("teacher", *BASELINES) if name in models},
         }
     rose, fell, stayed = won_lost_tied(models["after"]["map"] - models["before"]["map"])
     return {**result, "wins": rose, "ties": stayed, "losses": fell}

@@ -53,9 +53,9 @@ def _content(sets: Sequence[RankedSet], length: int, share: float) -> dict[str, 
                     "n": number,
                     "q": place(of.queries[number]),
                     "c": [place(text) for text in of.candidates[number]],
-                    "p": sum(of.labels[number]),
+                    "p": of.positives[number],
                     "r": [ranks(of.scores[model][number]) for model in RANKING],
-                    "a": [round(float(of.precision[model][number]), 4) for model in RANKING],
+                    "a": [round(float(of.precision[model][number]), 6) for model in RANKING],
                 }
                 for number in _chosen(of, share)
             ],

@@ -30,6 +30,11 @@ def percent(value: float | None, *, plus: bool = False, digits: int = 1) -> str:
     return "–" if value is None else f"{value:{'+' if plus else ''}.{digits}%}".replace("%", " %")
 
 
+def correlation(value: float | None) -> str:
+    """A correlation to 2 decimals; an en dash where there is none."""
+    return "–" if value is None else f"{value:+.2f}"
+
+
 def p_value(value: float, resamples: int, tests: int = 1) -> str:
     """A p-value, adjusted for `tests` of them, bounded below by what the number of resamples can tell."""
     least = 2 * tests / (resamples + 1)

@@ -99,7 +99,9 @@ def _set_notes(compared: ComparedSet, block: Mapping[str, Any], tests: int) -> I
         yield f"{place}: MAP fell by {-change['mean']:.4f} ({_significance(change, block, tests)})."
     if values["after"] < values.get("teacher", 0):
         also = ", which is the untouched model" if is_teacher else ""
-        yield f"{place}: the student stays {values['teacher'] - values['after']:.4f} MAP below its teacher{also}."
+        tested = _significance(values["over_teacher"], block, tests)
+        below = values["teacher"] - values["after"]
+        yield f"{place}: the student stays {below:.4f} MAP below its teacher{also} ({tested})."
     for name, words in FREE.items():
         over = values.get(f"over_{name}")
         if over and over["mean"] < 0 and not (name == "baseline" and is_teacher):  # the teacher's line says it

@@ -9,7 +9,7 @@ from decant.evaluate.metrics import METRICS
 from decant.report.charts import change_chart, guard_chart, needed_chart, training_chart
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
 from decant.report.explorer import pack
-from decant.report.figures import millions, p_value, percent, shared, signed, spread
+from decant.report.figures import correlation, millions, p_value, percent, shared, signed, spread
 from decant.report.further import FURTHER_NOTES, further_tables
 from decant.report.notes import notes
 from decant.report.ranked import RankedSet, agreement
@@ -54,6 +54,7 @@ def render(
         further_notes=FURTHER_NOTES,
         confidence=percent(confidence, digits=0),
         opening=sentences,
+        trained={track for track, points in curves.items() if points["loss"]},
         provenance=origin,
         packed=pack(ranked),
         agreements={of.place: (agreement(of, "before"), agreement(of, "after")) for of in ranked},
@@ -64,7 +65,10 @@ def render(
         needed_charts={
             track: needed_chart(block["needed"]["points"]) for track, block in comparison.items() if "needed" in block
         },
-        **{function.__name__: function for function in (signed, percent, millions, spread, p_value, shared)},
+        **{
+            function.__name__: function
+            for function in (signed, percent, millions, spread, p_value, shared, correlation)
+        },
     )
 
 

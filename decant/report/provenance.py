@@ -1,8 +1,9 @@
-"""Where a report comes from: versions, the machine, the models and sets, and the params that are no defaults."""
+"""Where a report comes from: versions, the machine of the stage `report`, and the params that are no defaults."""
 
 import importlib.metadata
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,12 +17,14 @@ def provenance(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What stands in the page's last section, as pairs of a name and a text.
 
     Args:
-        params: those that differ from their defaults, as nested mappings.
+        params: those that differ from their defaults, as nested mappings. Names and passwords in addresses are left
+            out: the page is sent around.
     """
+    shown = yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)
     return [
         ("Python and packages", f"Python {platform.python_version()}, {', '.join(_versions())}"),
-        ("machine", _machine()),
-        ("params that are not their defaults", yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)),
+        ("machine of the stage report", _machine()),
+        ("params that are not their defaults", re.sub("//[^/@\\s]*@", "//", shown)),
     ]
 
 

@@ -7,21 +7,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from decant.report.charts import AFTER, BEFORE, TEACHER, svg
+from decant.report.figures import correlation
 from decant.report.ranked import RankedSet, agreement
 from decant.report.statistics import Values
 
 LOST = "#b42318"
 BINS = 40
+STEPS = 300  # of the sorted changes, so that the page stays small
+COLUMNS = 4
 
 
 def changes_chart(sets: Sequence[RankedSet]) -> str:
     """The change of each query's average precision, sorted, a panel a test set."""
     figure, panels = _panels(sets, 1.9)
     for axes, of in zip(panels, sets, strict=True):
-        changes = np.sort(of.change)[::-1]
-        places = np.arange(len(changes))
-        axes.fill_between(places, changes, where=changes > 0, color=AFTER, step="mid", lw=0)
-        axes.fill_between(places, changes, where=changes < 0, color=LOST, step="mid", lw=0)
+        edges = np.linspace(0, len(of.change), min(STEPS, len(of.change)) + 1)
+        changes = np.sort(of.change)[::-1][((edges[:-1] + edges[1:]) / 2).astype(int)]  # of each step's middle query
+        for values, colour in ((np.maximum(changes, 0), AFTER), (np.minimum(changes, 0), LOST)):
+            axes.stairs(values, edges, color=colour, fill=True)
         axes.axhline(0, color=BEFORE, lw=0.8)
         axes.set(ylim=(-1, 1))
     figure.supxlabel("queries, the most gained first", fontsize=9)
@@ -36,9 +39,8 @@ def agreement_chart(sets: Sequence[RankedSet]) -> str:
         teacher, student = (np.concatenate(of.scores[model]) for model in ("teacher", "after"))
         axes.scatter(teacher, student, s=3, alpha=0.25, color=AFTER, lw=0, rasterized=True)
         axes.set_xlabel("teacher's score", fontsize=8)
-        correlation = agreement(of, "after")
-        if correlation is not None:
-            axes.text(0.03, 0.97, f"ρ {correlation:.2f}", transform=axes.transAxes, va="top")
+        shown = f"ρ {correlation(agreement(of, 'after'))}"
+        axes.text(0.03, 0.97, shown, transform=axes.transAxes, va="top")
     panels[0].set_ylabel("student's score")
     return svg(figure)
 
@@ -47,9 +49,11 @@ def scores_chart(sets: Sequence[RankedSet]) -> str:
     """How the student's scores of positives and of negatives are spread, a panel a test set."""
     figure, panels = _panels(sets, 1.9)
     for axes, of in zip(panels, sets, strict=True):
-        scores, labels = np.concatenate(of.scores["after"]), np.concatenate([np.array(row) for row in of.labels])
+        scores = np.concatenate(of.scores["after"])
+        counts = zip(of.positives, of.candidates, strict=True)
+        positive = np.concatenate([np.arange(len(texts)) < count for count, texts in counts])
         edges = np.histogram_bin_edges(scores, BINS)
-        for name, chosen, colour in (("negatives", labels == 0, BEFORE), ("positives", labels > 0, AFTER)):
+        for name, chosen, colour in (("negatives", ~positive, BEFORE), ("positives", positive, AFTER)):
             _spread(axes, scores[chosen], edges, name, colour)
         axes.set_xlabel("student's score", fontsize=8)
         axes.set_yticks([])
@@ -64,9 +68,14 @@ def _spread(axes: Axes, scores: Values, edges: Values, label: str, colour: str) 
 
 
 def _panels(sets: Sequence[RankedSet], height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(7.6, height), layout="constrained")
-    panels = list(figure.subplots(1, len(sets), squeeze=False)[0])
-    for axes, of in zip(panels, sets, strict=True):
-        axes.set_title(f"{of.track}\n{of.dataset}, {of.domain}", fontsize=8, color=TEACHER)
+    """A figure with a panel for each set, four in a row at most."""
+    columns = min(COLUMNS, len(sets))
+    rows = -(-len(sets) // columns)
+    figure = Figure(figsize=(7.6, (height + 0.2) * rows), layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[len(sets) :]:
+        axes.set_visible(False)
+    for axes, of in zip(grid, sets, strict=False):
+        axes.set_title(f"{of.track}\n{of.dataset}\n{of.domain}", fontsize=7, color=TEACHER)
         axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels
+    return figure, grid[: len(sets)]

@@ -1,6 +1,9 @@
 """`decant doctor`: what it finds on this machine and in a project, and what it tells to do."""
 
+import http.server
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,30 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made.git("init", "--quiet")
     monkeypatch.chdir(made.folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # what the command sets, put back after the test
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "no hub"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 10**12))  # type: ignore[attr-defined]
     return made
+
+
+@pytest.fixture
+def hub() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and the paths that it is asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    server.shutdown()
 
 
 def found() -> dict[str, Finding]:
@@ -69,8 +95,8 @@ def test_params_that_do_not_hold_are_told_and_the_rest_is_looked_at(project: Pro
 
 def test_a_set_of_another_version_is_lacking(project: Project) -> None:
     project.edit_params(lambda params: params["datasets"]["cwe"]["packages"].update(cwe2="2.0.0"))
-    assert lacking() == ["datasets.cwe"]
-    assert "cwe2 3.0.0 is installed, and params.yaml names 2.0.0" in found()["datasets.cwe"].found
+    assert lacking() == ["datasets.cwe.packages"]
+    assert "cwe2 3.0.0 is installed, and params.yaml names 2.0.0" in found()["datasets.cwe.packages"].found
 
 
 def test_what_params_ask_for_must_be_installed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +112,71 @@ def test_what_params_ask_for_must_be_installed(project: Project, monkeypatch: py
     assert found()["mteb"].advice == "`decant mteb` would need it: pip install '.[mteb]'"
 
 
-def test_a_model_of_the_hub_is_looked_for_without_the_network(project: Project, tmp_path: Path) -> None:
+def test_nothing_is_asked_of_the_hub(
+    project: Project, hub: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, with no variable that would forbid it."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     shutil.copy(ROOT / "presets/qwen3.yaml", project.folder / "params.yaml")
+    address, asked = hub
+    home = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+    printed = project.run("python", "-c", PROGRAM, code=1, PYTHONPATH=str(ROOT), **home)
+    assert "· reranker.student     hub:BAAI/bge-reranker-v2-m3\n" in printed
+    assert "→ not in the hub's cache: `dvc repro` downloads this model\n" in printed
+    assert "→ not in the hub's cache: `dvc repro` downloads this dataset\n" in printed
+    assert "HF_HUB_OFFLINE" not in printed
+    assert asked == []
+
+
+def test_a_teacher_whose_scores_are_here_may_be_missing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = "hub:Qwen/Qwen3-Reranker-8B"
+
+    def edit(params: Any) -> None:
+        params["reranker"]["teacher"].update(
+            model=teacher, revision="0" * 40, kind="causal_lm", engine="vllm", sha256=None
+        )
+
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "vllm" else "1")
+    project.edit_params(edit)
+    assert lacking() == ["vllm"]
+    scores = project.folder / "data/scores/reranker"
+    scores.mkdir(parents=True)
+    (scores / "manifest.json").write_text('{"teacher": {"model": "hub:another/teacher"}}')
+    assert lacking() == ["vllm"]
+    (scores / "manifest.json").write_text(f'{{"teacher": {{"model": "{teacher}"}}}}')
+    assert lacking() == []
+    assert found()["reranker.teacher"].advice == "not here, and not needed while its scores are"
+    (scores / "manifest.json").unlink()
+    monkeypatch.setenv("DECANT_TEACHER", "never")
+    assert lacking() == []
+
+
+def test_every_model_that_params_name_is_looked_for(project: Project) -> None:
+    shutil.copy(ROOT / "presets/thorough.yaml", project.folder / "params.yaml")
+    project.edit_params(lambda params: params["baselines"].update(model="path:nowhere"))
+    project.edit_params(lambda params: params["embedding"]["adapt"]["student"].update(model="path:nowhere/either"))
     here = found()
-    assert here["reranker.student"].mark == here["datasets.scidocs"].mark == "note"
-    assert here["reranker.student"].advice == "not in the hub's cache: `dvc repro` downloads this model"
-    assert here["datasets.scidocs"].advice == "not in the hub's cache: `dvc repro` downloads this dataset"
+    assert lacking() == ["baselines.model", "embedding.adapt.student"]
+    assert here["embedding.teacher"].found == "path:data/teachers/embedding, which the stage `adapt` makes"
+
+
+def test_a_full_disk_is_told_by_what_the_params_need(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil._ntuple_diskusage(10**12, 0, 40 * 10**9)  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert found()["disk"].mark == "ok"
+    assert "the hub's cache" not in found()["disk"].found
+    shutil.copy(ROOT / "presets/qwen3.yaml", project.folder / "params.yaml")
+    told = found()["disk"]
+    assert told.mark == "note"
+    assert "the hub's cache" in told.found
+    assert told.advice.startswith("a whole run wants 100 GB")
+
+
+def test_without_torch_it_says_so_and_goes_on(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "torch" else installed(name))
+    assert lacking() == ["torch"]
+    assert "qwen3.yaml" in found()
 
 
 def test_a_model_in_the_cache_of_the_hub_is_found_with_its_weights(project: Project, tmp_path: Path) -> None:
@@ -115,6 +200,14 @@ def test_a_remote_that_answers_and_those_that_do_not(project: Project, tmp_path:
     project.dvc("remote", "modify", "shared", "url", f"ssh://127.0.0.1:{free_port()}/remote")
     assert found()["remote"].mark == "note"
     assert found()["remote"].advice.startswith("it cannot be read: ")
+    project.dvc("remote", "modify", "shared", "url", "s3://me:secret@bucket/remote")
+    assert "secret" not in found()["remote"].found
+
+
+def test_a_config_of_dvc_that_cannot_be_read_is_told(project: Project) -> None:
+    (project.folder / ".dvc/config").write_text("nonsense\n")
+    assert lacking() == ["DVC"]
+    assert "config" in found()["DVC"].found
 
 
 def test_a_folder_without_dvc_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +229,4 @@ def test_presets_are_held_against_the_largest_gpu(project: Project, monkeypatch:
 def test_the_header_of_a_preset_with_teachers_on_vllm_says_which_gpu_it_needs(preset: Path) -> None:
     text = preset.read_text()
     engines = {read_yaml(text, str(preset))[track]["teacher"]["engine"] for track in ("embedding", "reranker")}
-    assert bool(doctor.HEADER.search(text.partition("\nseed:")[0])) == ("vllm" in engines)
+    assert bool(doctor.GPU.search(text.partition("\nseed:")[0])) == ("vllm" in engines)

@@ -51,6 +51,9 @@ def test_without_a_run_it_says_how_to_make_one(folder: Path, capsys: pytest.Capt
 def test_a_duration_is_of_the_whole_process_and_needs_a_dvc_folder(folder: Path) -> None:
     note_duration("train@a")
     assert durations()["train@a"] > 0
+    with DURATIONS.open("a") as file:
+        file.write('{"stage": "sco')  # by a process that was killed
+    assert list(durations()) == ["train@a"]
     DURATIONS.unlink()
     DURATIONS.parent.rmdir()
     note_duration("train@a")

@@ -11,7 +11,7 @@ from decant.report.figures import p_value, percent, shared, signed, spread
 from decant.report.notes import notes
 from decant.report.table import markdown, summary
 from tests.support.compared import SETTINGS, comparison, cost, models, tables
-from tests.support.ranked import ranked_set
+from tests.support.ranked import set_of
 
 
 def test_the_share_of_the_gap_that_was_closed():
@@ -178,7 +178,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         guard={"dataset": None, "max_loss": 0.02},
         fresh_head=False,
         baseline=None,
-        ranked=[ranked_set(before=[[3.0, 1.0]], after=[[3.0, 1.0]], teacher=[[1.0, 2.0]])],
+        ranked=[set_of(before=[[3.0, 1.0]], after=[[3.0, 1.0]], teacher=[[1.0, 2.0]])],
         models={"teacher": "hub:a/teacher", "student": "hub:a/student"},
     )
     report = build({"embedding": track}, *SETTINGS, {"seed": 7})

@@ -83,7 +83,7 @@ def test_a_loss_that_chance_explains_is_not_called_significant():
 
 
 def test_a_student_below_its_teacher_is_noted():
-    below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher."
+    below = "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher (significant, p ≤ 0.0020)."
     assert below in notes(comparison(0.55), cost())
     assert not any("below its teacher" in note for note in notes(comparison(0.65), cost()))
 
@@ -93,7 +93,8 @@ def test_an_untouched_model_that_is_the_teacher_is_told_of_once():
     made = whole(entry, baseline={"model": "package:a/b", "is_teacher": True, "is_student": False})
     found = [note for note in notes(made, cost()) if "0.0500 MAP below" in note]
     assert found == [
-        "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher, which is the untouched model."
+        "embedding, in-domain (own-set): the student stays 0.0500 MAP below its teacher, which is the untouched "
+        "model (significant, p ≤ 0.0020)."
     ]
 
 

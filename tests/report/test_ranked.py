@@ -5,6 +5,7 @@ import json
 import random
 import string
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,7 @@ from decant.report import explorer
 from decant.report.explorer import pack
 from decant.report.opening import opening
 from decant.report.ranked import agreement, ranks, read_ranked
-from decant.report.settings import ReportSettings
-from tests.support.ranked import ranked_set
-
-SETTINGS = ReportSettings(resamples=199)
+from tests.support.ranked import set_of
 
 
 def unpacked(data: str) -> Any:
@@ -29,7 +27,7 @@ def unpacked(data: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(data)))
 
 
-def write(folder: Path, queries: list[str]) -> Path:
+def write(folder: Path, queries: list[str], negatives: Sequence[str] = ("n", "m")) -> Path:
     """The runs of three models on two sets, of which the second is a part of the first; the split's file."""
     for place, model in enumerate(("before", "after", "teacher")):
         rows = [
@@ -45,7 +43,7 @@ def write(folder: Path, queries: list[str]) -> Path:
             for query in ("a", "b")
         ]
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{model}.parquet")
-    split = [{"query": query, "positive": ["p"], "negative": ["n", "m"]} for query in queries]
+    split = [{"query": query, "positive": ["p"], "negative": list(negatives)} for query in queries]
     pq.write_table(pa.Table.from_pylist(split), folder / "test.parquet")
     return folder / "test.parquet"
 
@@ -56,30 +54,38 @@ def test_a_set_is_read_with_its_candidates_and_without_shortened_embeddings(tmp_
     assert own.place == "embedding: own, in-domain"
     assert own.queries == ["a", "b"]
     assert own.candidates == [["p", "n", "m"]] * 2
-    assert own.labels == [[1, 0, 0]] * 2
+    assert own.positives == [1, 1]
     assert [list(scores) for scores in own.scores["teacher"]] == [[2.0, 1.5, -1.0]] * 2
     assert list(own.change) == [0.25, 0.25]
 
 
-def test_a_run_of_another_split_is_refused(tmp_path: Path) -> None:
-    split = write(tmp_path, ["b", "a"])
-    with pytest.raises(DecantError, match="the runs on own are not of") as caught:
+@pytest.mark.parametrize("queries, candidates", [(["b", "a"], ["n", "m"]), (["a", "b"], ["n", "m", "more"])])
+def test_a_run_of_another_split_is_refused(tmp_path: Path, queries: list[str], candidates: list[str]) -> None:
+    split = write(tmp_path, queries, candidates)
+    with pytest.raises(DecantError, match="the run of before on own is not of the test split as it is now") as caught:
         read_ranked("embedding", tmp_path, {"in_domain": ("own", split)})
-    assert "dvc repro evaluate_after@embedding" in str(caught.value)
+    assert "dvc repro evaluate_before@embedding" in str(caught.value)
 
 
-def test_ranks_count_from_one_and_equal_scores_keep_their_order() -> None:
-    assert ranks(np.array([0.5, 2.0, 0.5, -1.0])) == [2, 1, 3, 4]
+def test_ranks_count_from_one_and_equal_scores_share_the_last_of_their_places() -> None:
+    """As average precision counts ties: a positive gains nothing by standing first among equals."""
+    assert ranks(np.array([0.5, 2.0, 0.5, -1.0])) == [3, 1, 3, 4]
+
+
+def test_scores_that_say_nothing_agree_with_nothing() -> None:
+    of = set_of(before=[[1.0, 1.0, 1.0]], after=[[1.0, 1.0, 2.0]], teacher=[[3.0, 2.0, 1.0]])
+    assert agreement(of, "before") is None
+    assert agreement(of, "after") == pytest.approx(-(3**0.5) / 2)
 
 
 def test_agreement_is_that_of_the_ranks() -> None:
-    of = ranked_set(before=[[3.0, 2.0, 1.0]], after=[[1.0, 2.0, 3.0]], teacher=[[1.0, 20.0, 21.0]])
+    of = set_of(before=[[3.0, 2.0, 1.0]], after=[[1.0, 2.0, 3.0]], teacher=[[1.0, 20.0, 21.0]])
     assert agreement(of, "after") == pytest.approx(1.0)
     assert agreement(of, "before") == pytest.approx(-1.0)
 
 
 def test_the_page_holds_every_text_once_with_ranks_and_precision() -> None:
-    of = ranked_set(before=[[1.0, 2.0]], after=[[2.0, 1.0]], teacher=[[5.0, 1.0]])
+    of = set_of(before=[[1.0, 2.0]], after=[[2.0, 1.0]], teacher=[[5.0, 1.0]])
     packed = pack([of, of])
     assert (packed["length"], packed["left_out"]) == (None, 0)
     content = unpacked(packed["data"])
@@ -96,7 +102,7 @@ def test_texts_are_cut_and_then_the_least_changed_queries_left_out_until_all_fit
 ) -> None:
     noise = "".join(random.Random(0).choices(string.printable[:94], k=3000))
     rows = [[2.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 1.0]]
-    of = ranked_set(before=[[2.0, 1.0]] * 4, after=rows, teacher=rows, text=noise)
+    of = set_of(before=[[2.0, 1.0]] * 4, after=rows, teacher=rows, text=noise)
     cut = pack([of])
     assert (cut["length"], cut["left_out"]) == (1000, 0)
     assert all(len(text) <= 1000 for text in unpacked(cut["data"])["texts"])
@@ -106,29 +112,52 @@ def test_texts_are_cut_and_then_the_least_changed_queries_left_out_until_all_fit
     assert [query["n"] for query in unpacked(fewer["data"])["sets"][0]["queries"]] == [1]  # the one that changed
 
 
-def told(after: list[list[float]], teacher: list[list[float]], p_holm: float) -> list[str]:
-    """The opening of a track whose change has this p-value."""
-    of = ranked_set(before=[[1.0, 2.0]] * len(after), after=after, teacher=teacher)
-    change = {"mean": 0.2, "low": 0.1, "high": 0.3, "p_value": p_holm, "p_holm": p_holm}
-    entry = {"map": {"before": 0.5, "after": 0.7, "change": change}}
-    block = {"fresh_head": False, "confidence": 0.95, "domains": {"in_domain": {"own-set": entry, "own-set@8": entry}}}
+def told(
+    p_value: float = 0.001, mean: float = 0.2, over: float = 0.1, trained: bool = True, teacher_size: int = 8_000_000
+) -> list[str]:
+    """The opening of a track with two sets, whose change and place beside the teacher have this p-value."""
+    change = {"mean": mean, "p_value": p_value, "p_holm": p_value}
+    entry = {
+        "before": 0.5,
+        "after": 0.5 + mean,
+        "teacher": 0.4,
+        "change": change,
+        "over_teacher": {**change, "mean": over},
+    }
+    domains = {"in_domain": {"own": {"map": entry}, "own@8": {}}, "out_of_domain": {"other": {"map": entry}}}
+    block = {"fresh_head": False, "confidence": 0.95, "domains": domains}
     speed = {"measured": True, "ratio": {"median": 2.0}}
-    cost = {"teacher": {"parameters": 8_000_000}, "student": {"parameters": 2_000_000}, "training_seconds": 61.4}
-    models = {"embedding": {"teacher": "hub:a/teacher", "student": "3 layers of hub:a/student"}}
-    found = opening({"embedding": block}, {"embedding": {**cost, "speed": speed}}, models, [of], SETTINGS, 0)
-    return found["embedding"]
+    sizes = {"teacher": {"parameters": teacher_size}, "student": {"parameters": 2_000_000}}
+    cost = {**sizes, "training_seconds": 61.4, "speed": speed}
+    models = {"teacher": "hub:a/teacher", "student": "3 layers of hub:a/student"}
+    return opening({"track": block}, {"track": cost}, {"track": models}, {"track"} if trained else set())["track"]
 
 
 def test_the_page_opens_with_what_was_distilled_gained_and_paid() -> None:
-    assert told([[2.0, 1.0]] * 20, [[1.0, 2.0]] * 20, 0.001) == [
-        "hub:a/teacher (8.0 M parameters) was distilled into 3 layers of hub:a/student (2.0 M parameters) for own-set.",
-        "On own-set, its own domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.5000.",
+    assert told() == [
+        "hub:a/teacher (8.0 M parameters) was distilled into 3 layers of hub:a/student (2.0 M parameters) on own.",
+        "On own, its own domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.4000.",
+        "On other, out of its domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.4000.",
         "Training took 61 s; the student has 25 % of its teacher's parameters and 2.00 times its speed here.",
     ]
+    assert "MAP fell from 0.5000 to 0.3000; that is below its teacher's 0.4000" in told(mean=-0.2, over=-0.1)[1]
 
 
 def test_no_difference_is_claimed_that_its_test_does_not_show() -> None:
-    sentence = told([[2.0, 1.0]] * 20, [[2.0, 1.0]] * 19 + [[1.0, 2.0]], 0.3)[1]
+    sentence = told(p_value=0.3)[1]
     assert "MAP went from 0.5000 to 0.7000, which is no significant change" in sentence
-    assert "no significant difference from its teacher's 0.9750" in sentence
+    assert "no significant difference from its teacher's 0.4000" in sentence
     assert not {"rose", "fell", "above", "below"} & set(sentence.split())
+
+
+def test_a_student_that_was_not_trained_is_told_as_that() -> None:
+    first, *_, last = told(trained=False)
+    assert "distilled" not in first
+    assert "which made no training step" in first
+    assert last.startswith("It is as it was before training; ")
+
+
+def test_a_teacher_that_was_never_here_is_not_compared_in_size() -> None:
+    first, *_, last = told(teacher_size=0)
+    assert first.startswith("hub:a/teacher was distilled")
+    assert last == "Training took 61 s."

@@ -7,7 +7,7 @@ import numpy as np
 from decant.report.ranked import RANKING, RankedSet
 
 
-def ranked_set(
+def set_of(
     before: Sequence[Sequence[float]],
     after: Sequence[Sequence[float]],
     teacher: Sequence[Sequence[float]],
@@ -20,6 +20,5 @@ def ranked_set(
         model: np.array([1.0 / (1 + (row[1:] > row[0]).sum()) for row in rows]) for model, rows in scores.items()
     }
     candidates = [[f"{text} {number}.{place}" for place in range(len(row))] for number, row in enumerate(after)]
-    labels = [[1] + [0] * (len(row) - 1) for row in after]
     queries = [f"query {number}" for number in range(len(after))]
-    return RankedSet("embedding", "in-domain", "own-set", queries, candidates, labels, scores, precision)
+    return RankedSet("embedding", "in-domain", "own-set", queries, candidates, [1] * len(after), scores, precision)
