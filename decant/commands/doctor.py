@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from decant import paths
+from decant.commands.looked_for import Finding, from_hub, look_for, wanted
 from decant.errors import DecantError
 from decant.processes import run_main
 
@@ -38,15 +39,6 @@ EXTRAS = (
     ("dvc-s3", "s3", "remotes on S3"),
     ("dvc-ssh", "ssh", "remotes behind SSH"),
 )
-
-
-class Finding(NamedTuple):
-    """One line of what was found."""
-
-    mark: str  # one of `MARKS`: `lacks` is what the run of params.yaml cannot do without
-    what: str
-    found: str
-    advice: str = ""
 
 
 def doctor() -> None:
@@ -76,7 +68,6 @@ def examine() -> Iterator[Finding]:
         if name in os.environ:
             yield Finding("note", name, f"is set: {os.environ[name] or 'to nothing'}")
     os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported: nothing is downloaded to find this out
-    from decant.commands.looked_for import look_for, wanted
     from decant.params import load_params
 
     params: Params | None = None
@@ -161,7 +152,6 @@ def _disks(params: "Params | None", repository: Any) -> Iterator[Finding]:
     store, needs = user_cache() / "scores", str(SPARE)
     places = {"this folder": Path()}
     if params is not None:
-        from decant.commands.looked_for import from_hub
         from decant.score.work import store_folder
 
         store, needs = store_folder(params.store), (DISK.search(_header(paths.PARAMS)) or ("", needs))[1]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from decant import paths
 from decant.blocks import Block
-from decant.commands import doctor
 from decant.errors import DecantError
 from decant.files import read_json
 from decant.sources import SCHEMES, Kind
@@ -14,10 +13,18 @@ from decant.sources.conversion import PICKLE
 from decant.sources.references import WEIGHTS, check_versions, resolve
 
 if TYPE_CHECKING:
-    from decant.commands.doctor import Finding
     from decant.params import Params
 
 KINDS: dict[str, Kind] = {"source": "dataset", "corpus": "dataset", "model": "model", "encoder": "model"}
+
+
+class Finding(NamedTuple):
+    """One line of what `decant doctor` finds."""
+
+    mark: str  # `ok`, `note`, or `lacks` for what the run of params.yaml cannot do without
+    what: str
+    found: str
+    advice: str = ""
 
 
 class Named(NamedTuple):
@@ -30,13 +37,13 @@ class Named(NamedTuple):
     block: Block  # that names it
 
 
-def look_for(params: "Params") -> Iterator["Finding"]:
+def look_for(params: "Params") -> Iterator[Finding]:
     """A finding for each model and set that params name; a hub's is looked for in the hub's cache alone."""
     for name, dataset in params.datasets.items():
         try:
             check_versions(dataset.packages)
         except DecantError as error:
-            yield doctor.Finding("lacks", f"datasets.{name}.packages", error.problem, error.remedy)
+            yield Finding("lacks", f"datasets.{name}.packages", error.problem, error.remedy)
     for named in _named(params):
         yield _look(named, _needless(params, named.key))
 
@@ -103,16 +110,16 @@ def _texts(content: Any) -> Iterator[str]:
             yield from _texts(inside)
 
 
-def _look(named: Named, needless: bool) -> "Finding":
+def _look(named: Named, needless: bool) -> Finding:
     key, reference, scheme = named.key, named.reference, named.reference.partition(":")[0]
     server = getattr(named.block, "server", None)
     if server is not None:
-        return doctor.Finding("ok", key, f"{reference}, scored by a server, which was not asked")
+        return Finding("ok", key, f"{reference}, scored by a server, which was not asked")
     if reference.startswith(f"path:{paths.TEACHERS}/"):
-        return doctor.Finding("ok", key, f"{reference}, which the stage `adapt` makes")
+        return Finding("ok", key, f"{reference}, which the stage `adapt` makes")
     if scheme == "modelscope":
         advice = "ModelScope's cache is not looked into; `dvc repro` downloads it"
-        return doctor.Finding("note", key, reference, advice)
+        return Finding("note", key, reference, advice)
     later = f"not in the hub's cache: `dvc repro` downloads this {named.kind}"
     if needless:
         later = "not here, and not needed while its scores are"
@@ -120,8 +127,8 @@ def _look(named: Named, needless: bool) -> "Finding":
         found = resolve(reference, named.revision, named.kind)
     except DecantError as error:
         if scheme == "hub" or needless:
-            return doctor.Finding("note", key, reference, later)
-        return doctor.Finding("lacks", key, error.problem, error.remedy)
+            return Finding("note", key, reference, later)
+        return Finding("lacks", key, error.problem, error.remedy)
     weights = any(found.glob(WEIGHTS)) or (found / PICKLE).is_file()
     lacks = scheme == "hub" and named.kind == "model" and not weights
-    return doctor.Finding("note" if lacks else "ok", key, reference, later if lacks else "")
+    return Finding("note" if lacks else "ok", key, reference, later if lacks else "")
