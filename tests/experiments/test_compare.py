@@ -16,9 +16,9 @@ from decant.params import load_params
 from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
-from tests.support.project import ROOT, Project, shrink
+from tests.support.project import ROOT, Project
 from tests.support.remotes import free_port
-from tests.support.revised_project import PATHS, PIPELINE, make, set_knobs
+from tests.support.revised_project import PATHS, begun, make, set_knobs
 
 CHANGE = "second − first (95 % interval)"
 
@@ -60,15 +60,7 @@ def rows(output: str) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with revisions of two seeds of two methods, of other test splits, and an experiment."""
-    project = Project(tmp_path_factory.mktemp("made") / "a project")
-    project.folder.mkdir()
-    (project.folder / "dvc.yaml").write_text(PIPELINE)
-    shutil.copy(ROOT / "params.yaml", project.folder)
-    project.edit_params(shrink)
-    project.git("init", "--quiet", "--initial-branch", "main")
-    project.dvc("init", "--quiet")
-    set_knobs(project, seed=1)
-    project.commit()
+    project = begun(tmp_path_factory.mktemp("made") / "a project")
     project.git("tag", "empty")
     make(project, "fewer", seed=1, queries=50)
     make(project, "other-candidates", seed=1, word="another")

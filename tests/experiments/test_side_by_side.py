@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from decant.report.ranked import ranks
-from tests.support.project import ROOT, Project, shrink
-from tests.support.revised_project import PATHS, PIPELINE, make, set_knobs
+from tests.support.project import Project
+from tests.support.revised_project import PATHS, begun, make
 
 PROGRAM = "import typer; from decant.commands.compare import compare; typer.run(compare)"
 
@@ -22,15 +22,7 @@ PROGRAM = "import typer; from decant.commands.compare import compare; typer.run(
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a revision `one`, and another checkpoint in the workspace, whose teacher ranks as `one` did."""
-    project = Project(tmp_path_factory.mktemp("made") / "a project")
-    project.folder.mkdir()
-    (project.folder / "dvc.yaml").write_text(PIPELINE)
-    shutil.copy(ROOT / "params.yaml", project.folder)
-    project.edit_params(shrink)
-    project.git("init", "--quiet", "--initial-branch", "main")
-    project.dvc("init", "--quiet")
-    set_knobs(project, seed=1)
-    project.commit()
+    project = begun(tmp_path_factory.mktemp("made") / "a project")
     make(project, "one", seed=1)
     runs = [project.folder / f"data/runs/{track}" for track in ("embedding", "reranker")]
     for folder in runs:

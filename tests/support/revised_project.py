@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 
 from decant.data.sets import Row, Split, read_split, write_split
 from decant.evaluate.run import run_from_scores, write_runs
-from tests.support.project import ROOT, Project
+from tests.support.project import ROOT, Project, shrink
 
 SETS = {"embedding": ("icd10", "pydocs"), "reranker": ("pydocs", "icd10")}
 PATHS = {"PYTHONPATH": str(ROOT)}
@@ -60,6 +61,20 @@ def write_run(folder: Path, track: str) -> None:
         scores[:, 0] += knobs["skill"]
         runs[domain] = {name: run_from_scores(rows, scores.ravel().astype(np.float32), "bi_encoder")}
     write_runs(folder / f"data/runs/{track}/after.parquet", runs)
+
+
+def begun(folder: Path) -> Project:
+    """A project without a revision that has runs."""
+    project = Project(folder)
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    shutil.copy(ROOT / "params.yaml", folder)
+    project.edit_params(shrink)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.dvc("init", "--quiet")
+    set_knobs(project, seed=1)
+    project.commit()
+    return project
 
 
 def set_knobs(project: Project, **knobs: object) -> None:
