@@ -23,7 +23,8 @@ from decant.errors import DecantError
 from decant.files import read_json
 
 State = Literal["queued", "running", "done", "failed"]
-PATIENCE = 60.0  # seconds that an interrupted stage may take to end
+PATIENCE = 60.0  # seconds that an interrupted stage may take to end, or another process of DVC's to let go of the queue
+BUSY = "is busy, it is being blocked by"  # DVC's word for a lock that such a process holds
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,16 @@ def is_worker(pid: int) -> bool:
 
 
 def _dvc(*arguments: str, check: bool = True) -> None:
-    _run(sys.executable, "-m", "dvc", *arguments, check=check)
+    """Run `dvc`, again while a worker of the queue holds what it needs: DVC itself does not wait for that."""
+    last = time.monotonic() + PATIENCE
+    while True:
+        try:
+            _run(sys.executable, "-m", "dvc", *arguments, check=check)
+            return
+        except DecantError as error:
+            if BUSY not in error.problem or time.monotonic() > last:
+                raise
+        time.sleep(0.5)
 
 
 def as_override(value: Any) -> str:

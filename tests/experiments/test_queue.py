@@ -1,5 +1,8 @@
-"""What a grid sets reaches DVC as it stands there."""
+"""What a grid sets reaches DVC as it stands there, also while the queue is busy."""
 
+import json
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,10 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from decant.experiments.queue import as_override
+from decant.errors import DecantError
+from decant.experiments import queue
+from decant.experiments.queue import ExperimentQueue, as_override
+from tests.support.project import Project
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,48 @@ def test_dvc_sets_what_a_grid_says(tmp_path: Path, value: Any) -> None:
     path.write_text("embedding:\n  adapt: null\n  epochs: 1\n")
     apply_overrides(str(path), [f"++embedding.adapt={as_override(value)}"])
     assert YAML(typ="safe").load(path) == {"embedding": {"adapt": value, "epochs": 1}}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of one stage."""
+    made = Project(tmp_path / "a project")
+    made.folder.mkdir()
+    (made.folder / "params.yaml").write_text("lr: 1\n")
+    (made.folder / "dvc.yaml").write_text("stages: {train: {cmd: 'true', params: [lr]}}\n")
+    made.git("init", "--quiet")
+    made.dvc("init", "--quiet")
+    made.commit()
+    monkeypatch.chdir(made.folder)
+    for name, value in made.variables().items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def hold(project: Project, seconds: int) -> subprocess.Popen[bytes]:
+    """A process that holds the queue's stash, as a worker that looks for the next experiment does."""
+    process = subprocess.Popen(["sleep", str(seconds)])
+    holder = {"pid": process.pid, "cmd": "dvc exp queue-worker"}
+    exps = project.folder / ".dvc/tmp/exps"
+    exps.mkdir(parents=True, exist_ok=True)
+    (exps / "rwlock").write_text(json.dumps({"write": {"refs/exps/celery/stash": holder}, "read": {}}))
+    return process
+
+
+def test_what_a_worker_holds_is_waited_for(project: Project) -> None:
+    process = hold(project, 4)
+    threading.Thread(target=process.wait).start()  # else it stays as a zombie, which has its number still
+    ExperimentQueue().put("one", {"lr": 2}, ["train"])
+    assert process.returncode == 0  # it had ended before
+    assert [entry.name for entry in ExperimentQueue().entries()] == ["one"]
+
+
+def test_it_is_waited_for_no_longer_than_patience_allows(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "PATIENCE", 0.5)
+    process = hold(project, 100)
+    try:
+        with pytest.raises(DecantError, match="is busy, it is being blocked by"):
+            ExperimentQueue().put("one", {"lr": 2}, ["train"])
+    finally:
+        process.kill()
+        process.wait()
