@@ -8,7 +8,7 @@ from decant.params import Params
 from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
-from decant.report.ranked import read_ranked
+from decant.report.ranked import read_ranked_sets
 from stages import cli
 
 
@@ -44,7 +44,7 @@ def read(params: Params, track: str) -> TrackResults:
         guard={"dataset": block.guard, "max_loss": block.train.max_loss, "max_below_best": block.train.max_below_best},
         fresh_head=getattr(block.student, "head", None) == "fresh",
         baseline=None if untouched is None else {"model": untouched, **roles},
-        ranked=read_ranked(track, paths.RUNS / track, splits),
+        ranked=read_ranked_sets(track, paths.RUNS / track, splits),
         models={"teacher": " and ".join(adapted.get(name, name) for name in teachers), "student": student},
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from decant import paths
-from decant.commands.looked_for import Finding, from_hub, look_for, wanted
+from decant.commands.doctor_references import Finding, from_hub, look_for, wanted
 from decant.errors import DecantError
 from decant.processes import run_main
 

@@ -39,6 +39,7 @@ def render(
     """
     confidence = next(iter(comparison.values()))["confidence"]
     guards = {track: block["guard"] for track, block in comparison.items()}
+    agreements = {of.place: (agreement(of, "before"), agreement(of, "after")) for of in ranked}
     return _template("report.html.j2").render(
         comparison=comparison,
         cost=cost,
@@ -57,9 +58,10 @@ def render(
         trained={track for track, points in curves.items() if points["loss"]},
         provenance=origin,
         packed=pack(ranked),
-        agreements={of.place: (agreement(of, "before"), agreement(of, "after")) for of in ranked},
+        agreements=agreements,
+        agreement_chart=agreement_chart(ranked, [after for _, after in agreements.values()]),
         change_chart=change_chart(comparison),
-        **{chart.__name__: chart(ranked) for chart in (changes_chart, agreement_chart, scores_chart)},
+        **{chart.__name__: chart(ranked) for chart in (changes_chart, scores_chart)},
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
         needed_charts={

@@ -75,7 +75,7 @@ def ranked_set(
     )
 
 
-def read_ranked(track: str, runs: Path, splits: Mapping[str, tuple[str, Path]]) -> list[RankedSet]:
+def read_ranked_sets(track: str, runs: Path, splits: Mapping[str, tuple[str, Path]]) -> list[RankedSet]:
     """Read a track's test sets.
 
     Args:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from decant.report.charts import AFTER, BEFORE, TEACHER, svg
 from decant.report.figures import correlation
-from decant.report.ranked import RankedSet, agreement
+from decant.report.ranked import RankedSet
 from decant.report.statistics import Values
 
 LOST = "#b42318"
@@ -32,15 +32,14 @@ def changes_chart(sets: Sequence[RankedSet]) -> str:
     return svg(figure)
 
 
-def agreement_chart(sets: Sequence[RankedSet]) -> str:
-    """The student's score of each pair against the teacher's, a panel a test set."""
+def agreement_chart(sets: Sequence[RankedSet], correlations: Sequence[float | None]) -> str:
+    """The student's score of each pair against the teacher's, a panel a test set with its rank correlation."""
     figure, panels = _panels(sets, 2.3)
-    for axes, of in zip(panels, sets, strict=True):
+    for axes, of, rho in zip(panels, sets, correlations, strict=True):
         teacher, student = (np.concatenate(of.scores[model]) for model in ("teacher", "after"))
         axes.scatter(teacher, student, s=3, alpha=0.25, color=AFTER, lw=0, rasterized=True)
         axes.set_xlabel("teacher's score", fontsize=8)
-        shown = f"ρ {correlation(agreement(of, 'after'))}"
-        axes.text(0.03, 0.97, shown, transform=axes.transAxes, va="top")
+        axes.text(0.03, 0.97, f"ρ {correlation(rho)}", transform=axes.transAxes, va="top")
     panels[0].set_ylabel("student's score")
     return svg(figure)
 

@@ -18,7 +18,7 @@ from decant.errors import DecantError
 from decant.report import explorer
 from decant.report.explorer import pack
 from decant.report.opening import opening
-from decant.report.ranked import agreement, ranks, read_ranked
+from decant.report.ranked import agreement, ranks, read_ranked_sets
 from tests.support.ranked import set_of
 
 
@@ -50,7 +50,7 @@ def write(folder: Path, queries: list[str], negatives: Sequence[str] = ("n", "m"
 
 def test_a_set_is_read_with_its_candidates_and_without_shortened_embeddings(tmp_path: Path) -> None:
     split = write(tmp_path, ["a", "b"])
-    [own] = read_ranked("embedding", tmp_path, {"in_domain": ("own", split)})
+    [own] = read_ranked_sets("embedding", tmp_path, {"in_domain": ("own", split)})
     assert own.place == "embedding: own, in-domain"
     assert own.queries == ["a", "b"]
     assert own.candidates == [["p", "n", "m"]] * 2
@@ -63,7 +63,7 @@ def test_a_set_is_read_with_its_candidates_and_without_shortened_embeddings(tmp_
 def test_a_run_of_another_split_is_refused(tmp_path: Path, queries: list[str], candidates: list[str]) -> None:
     split = write(tmp_path, queries, candidates)
     with pytest.raises(DecantError, match="the run of before on own is not of the test split as it is now") as caught:
-        read_ranked("embedding", tmp_path, {"in_domain": ("own", split)})
+        read_ranked_sets("embedding", tmp_path, {"in_domain": ("own", split)})
     assert "dvc repro evaluate_before@embedding" in str(caught.value)
 
 
