@@ -1,7 +1,7 @@
 """Public benchmarks by their own code: MTEB's tasks, NanoBEIR, and the model card with their results."""
 
 import json
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from decant.models import bi_encoder, cross_encoder
 from decant.models.kind import Model
 from decant.sources.references import model_folder
 from tests.support.mteb_task import DOCUMENTS, QRELS, QUERIES
+from tests.support.processes import decant
 from tests.support.project import ROOT
 from tests.support.tiny_models import minilm_cross_encoder
 
@@ -203,16 +204,14 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_command_writes_metrics_and_a_card_and_leaves_the_model_as_it_is(nano: Path, tmp_path: Path) -> None:
-    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    shutil.copy(ROOT / "tests/support/mteb_task.py", tmp_path / "own_task.py")
     folder = tmp_path / "student"
     encoder = bi_encoder.load(model_folder(MODEL, None, None))
     encoder.save_pretrained(str(folder), create_model_card=False)
     (folder / "README.md").write_text("---\ntags: [distillation]\n---\n\n# A student\n\nIts words.\n")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    command = ["--model", "student", "--tasks", TASKS[0], "--nano", "msmarco", "--nano-source", str(nano)]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("decant"), "mteb", *command], cwd=tmp_path, capture_output=True, text=True
-    )
+    sets = ["--tasks", "own_task:SmallRetrieval", "--nano", "msmarco", "--nano-source", str(nano)]
+    done = decant(tmp_path, "mteb", "--model", "student", *sets)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "metrics/public/student.json").read_text())
     value = written["tasks"]["SmallRetrieval"]["scores"]["test"]["default"]["ndcg@10"]

@@ -26,9 +26,9 @@ def at_once(imports: str, script: str, variables: dict[str, str], count: int) ->
 
 
 def decant(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `decant` in a folder, with the code of this tree."""
+    """Run `decant` in a folder, with the code of this tree; as the installed command, it does not import from there."""
     return subprocess.run(
-        [sys.executable, "-c", "from decant.commands import app; app()", *arguments],
+        [sys.executable, "-P", "-c", "from decant.commands import app; app()", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
         capture_output=True,
