@@ -32,7 +32,7 @@ class Params(Block):
     unions: Annotated[dict[str, Union], NullIsEmpty] = Field(default_factory=dict)
     """Sets that are made of these, by name."""
     retrieve: Annotated[dict[str, Annotated[Retrieve, NullIsEmpty]], NullIsEmpty] = Field(default_factory=dict)
-    """Which tracks' models search the whole corpora of their test sets, by the names of the tracks."""
+    """Which tracks' models search corpora of their test sets, by the names of the tracks."""
     train: Train
     """How students are trained, on all tracks."""
     evaluate: Annotated[Evaluate, NullIsEmpty] = Evaluate()

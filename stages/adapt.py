@@ -12,12 +12,8 @@ from decant.params import Params
 from decant.score.run import score_track
 from decant.score.work import Job
 from decant.train import job as train_job
-from decant.train.distributed import in_group
-from decant.train.run import Outputs, train_here, train_track
 from decant.triplets.run import write_tuples
 from stages import cli
-
-READ = ("train", "replay")  # the splits that training reads
 
 
 def main(track: str) -> None:
@@ -27,15 +23,16 @@ def main(track: str) -> None:
         with atomic_folder(target) as folder:
             (folder / "README.md").write_text(f"{track}.adapt is null: the teacher is taken as it is.\n")
         return
+    from decant.train.run import Outputs, train_track  # which takes seconds, and most runs adapt no teacher
+
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{track}-", suffix=".partial") as scratch:
         training, scores = job_of(params, track, Path(scratch)), Path(scratch) / "scores" / track
         job = Job.of(params.model_copy(update={track: adapting}), track)
-        of_training = {name: source for name, source in job.sources.items() if name.partition(".")[0] in READ}
+        of_training = {name: source for name, source in job.sources.items() if name.startswith(("train", "replay"))}
         score_track(replace(job, sources=of_training), scores, print)
         draw, replayed = write_tuples(scores, adapting.triplets, training.tuples, params.seed, adapting.replay)
-        drawn = f"{draw.tuples} n-tuples of {draw.queries} queries, and {replayed} replayed"
-        print(f"{track}: the teacher is trained on {drawn}")
+        print(f"{track}: the teacher learns from {draw.tuples} n-tuples of {draw.queries} queries, {replayed} replayed")
         outputs = Outputs(target, *(Path(scratch) / name for name in ("baseline", "plots", "cost.json")))
         command = ["-W", "ignore::FutureWarning", "-m", "stages.adapt", track, "--scratch", scratch]
         train_track(training, False, outputs, command, print)
@@ -57,4 +54,7 @@ if __name__ == "__main__":
     args = parser.parse_args()
     if args.into is None:
         cli.run(f"adapt@{args.track}", lambda: main(args.track))
+    from decant.train.distributed import in_group
+    from decant.train.run import train_here
+
     in_group(lambda: train_here(job_of(cli.params(), args.track, args.scratch), False, args.tuples, args.into, print))

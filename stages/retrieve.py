@@ -18,7 +18,7 @@ def main(track: str) -> None:
     params, found, rerankers = cli.params(), dict[str, Found](), dict[str, Reranker]()
     if (settings := params.retrieve.get(track)) is None:
         raise DecantError(f"params.yaml has no retrieve.{track}", f"add it: `retrieve: {{{track}: {{}}}}`")
-    corpora = Corpora(params.track(track).test_sets, settings, params.store, print)
+    corpora = Corpora(params.track(track).test_sets, settings, params.seed, params.store, print)
     with atomic_folder(paths.RETRIEVED / track) as partial:
         found |= search(params, track, corpora)
         first = {name: of for name, of in found.items() if name in ("bm25", "after")}
@@ -42,7 +42,7 @@ def search(params: Params, track: str, corpora: Corpora) -> Iterator[tuple[str, 
     """What each model of a track finds."""
     if params.baselines.bm25:
         yield "bm25", corpora.bm25()
-    for model in ("before", "after", "labels_only", "baseline"):
+    for model in params.retrieve[track].models:
         if not params.baselines.is_off(model) and (found := encoder(params, track, model)) is not None:
             yield model, corpora.search(found, params.dimensions(track, model))
     if params.retrieve[track].teacher:

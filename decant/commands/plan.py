@@ -30,8 +30,8 @@ def plan(
             from decant.retrieve.teachers import plan_corpora
 
             job, params = job_of(track), load_params(paths.PARAMS)
-            whole = params.retrieve.get(track, Retrieve()).corpus == "whole"
-            plan_corpora(job, params.track(track).test_sets.values(), whole, print)
+            settings = params.retrieve.get(track, Retrieve())
+            plan_corpora(job, params.track(track).test_sets.values(), settings, params.seed, print)
             return
         from decant.score.plan import plan_track
 

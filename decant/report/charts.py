@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from decant.report.comparison import NAMES, compared_sets
+from decant.report.corpora import system_words
 
 matplotlib.rcParams.update(
     {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
@@ -82,6 +83,31 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
     on_guard, below = [point["guard"] for point in guard["points"]], guard.get("max_below_best")
     limit = max(on_guard[0] - guard["max_loss"], max(on_guard) - (1 if below is None else below))
     axes[1].axhline(limit, color=BEFORE, ls="--", lw=1)
+    return svg(figure)
+
+
+def systems_chart(track: str, found: Mapping[str, float], systems: Mapping[str, Any]) -> str:
+    """nDCG@10 of searches and searches in a row, against the time of a query and against memory.
+
+    Args:
+        track: which searches.
+        found: nDCG@10 by system.
+        systems: by system: `p50` in milliseconds, and `bytes`.
+    """
+    figure = Figure(figsize=(7.6, 2.7), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    ways = ("milliseconds a query (median)", "p50", 1), ("memory (MB)", "bytes", 1e6)
+    for part, (axis, key, unit) in zip(axes, ways, strict=True):
+        for name, of in systems.items():
+            marker, colour = "D" if "+" in name else "o", BEFORE if name.startswith("bm25") else AFTER
+            point, label = (of[key] / unit, found[name]), system_words(name, track)
+            part.scatter(*point, marker=marker, color=colour, s=42, label=label)
+        part.set_xscale("log")
+        part.set_xlabel(axis)
+        part.grid(alpha=0.3)
+        part.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("nDCG@10, in-domain")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return svg(figure)
 
 

@@ -1,4 +1,4 @@
-"""What models find in whole corpora, compared as their rankings of candidates are."""
+"""What models find in corpora, compared as their rankings of candidates are."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,10 +15,12 @@ from decant.report.seeds import SeedDifference, paired_difference
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 
+CORPORA = "Over a corpus"
 CORPORA_NOTES = {
-    "Over the whole corpora": (
-        "Each model ranks all documents of a set's corpus for each test query; what is not judged counts as "
-        "irrelevant. Interval and p as above, p adjusted for the rows of this table."
+    CORPORA: (
+        "Each model ranks all of these documents for each of these test queries; what is not judged counts as "
+        "irrelevant. `retrieve.TRACK` in params.yaml says which documents: the set's whole corpus, or all candidates "
+        "of its test split. Interval and p as above, p adjusted for the rows of this table."
     ),
     "In a row": (
         "BM25 or the embedding student finds documents in the corpus, and the reranker student puts the first of them "
@@ -54,18 +56,20 @@ def read_searched(folder: Path) -> Searched:
     """What the stage `retrieve` wrote into a folder."""
     found: dict[str, Found] = {}
     for path in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(path, columns=["domain", "dataset", *MEASURES])
+        table = pq.read_table(path, columns=["domain", "dataset", "searched", *MEASURES])
         sets: dict[str, dict[str, Metrics]] = {}
         of = list(zip(*(table[name].to_pylist() for name in ("domain", "dataset")), strict=True))
         for domain, dataset in dict.fromkeys(of):
             rows = table.filter([each == (domain, dataset) for each in of])
-            sets.setdefault(domain, {})[dataset] = {name: rows[name].to_numpy() for name in MEASURES}
+            sets.setdefault(domain, {})[dataset] = {name: rows[name].to_numpy() for name in ("searched", *MEASURES)}
         found[path.stem] = sets
     return Searched(found, **read_json(folder / "latency.json"))
 
 
 def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: int) -> dict[str, Any]:
-    """domain → data set → `queries` and, of each measure, the models' means and the change, after − before.
+    """domain → data set → `queries`, `documents`, and of each measure the models' means and the change, after − before.
+
+    There is no change where `before` did not search.
 
     Args:
         found: by model.
@@ -75,14 +79,13 @@ def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: 
     compared: dict[str, Any] = {}
     for domain, sets in found.get("after", {}).items():
         for dataset, after in sets.items():
-            entry: dict[str, Any] = {"queries": len(after["map@100"])}
+            entry: dict[str, Any] = {"queries": len(after["searched"]), "documents": int(after["searched"][0])}
             models = {model: of[domain][dataset] for model, of in found.items() if dataset in of.get(domain, {})}
             for measure in MEASURES:
-                change = paired_difference(after[measure], models["before"][measure], settings, seed)
-                entry[measure] = {
-                    **{name: round(float(np.mean(values[measure])), 6) for name, values in models.items()},
-                    "change": _rounded(change),
-                }
+                entry[measure] = {name: round(float(np.mean(of[measure])), 6) for name, of in models.items()}
+                if "before" in models:
+                    change = paired_difference(after[measure], models["before"][measure], settings, seed)
+                    entry[measure]["change"] = _rounded(change)
             systems = [name for name in models if "+" in name]
             if systems and "bm25" in models:
                 entry["ndcg@10"]["over_bm25"] = {
@@ -101,7 +104,7 @@ def _rounded(difference: SeedDifference) -> dict[str, float]:
 
 def adjust_corpora(comparison: Mapping[str, Any]) -> None:
     """Add to every change `p_holm`, adjusted for all changes that stand in the table of corpora."""
-    changes = [entry[measure]["change"] for _, _, entry in _entries(comparison) for measure in MEASURES]
+    changes = _changes(comparison)
     for change, adjusted in zip(changes, holm([change["p_value"] for change in changes]), strict=True):
         change["p_holm"] = round(adjusted, 6)
 
@@ -111,7 +114,7 @@ def corpora_tables(
 ) -> dict[str, tuple[list[str], list[list[str]]]]:
     """The tables by their titles, headers and rows each, from metrics/comparison.json and metrics/cost.json."""
     return {
-        "Over the whole corpora": corpora_table(comparison),
+        CORPORA: corpora_table(comparison),
         "In a row": in_a_row_table(comparison, cost),
         "Indexes": indexes_table(cost),
     }
@@ -119,16 +122,18 @@ def corpora_tables(
 
 def corpora_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """The headers and the rows of the table, from metrics/comparison.json; no rows where no corpus was searched."""
-    entries = list(_entries(comparison))
+    entries, tests = list(_entries(comparison)), len(_changes(comparison))
     shown = [name for name in NAMES if any(name in entry["map@100"] for _, _, entry in entries)]
     rows = []
     for track, named, entry in entries:
         for measure, (label, _) in MEASURES.items():
-            values, change = entry[measure], entry[measure]["change"]
-            p = p_value(change["p_holm"], comparison[track]["resamples"], len(entries) * len(MEASURES))
+            values, change = entry[measure], entry[measure].get("change")
+            p = p_value(change["p_holm"], comparison[track]["resamples"], tests) if change else "–"
             means = [f"{values[name]:.4f}" if name in values else "–" for name in shown]
-            rows.append([track, named, label, *means, interval(**change), p])
-    return ["track", "test set", "measure", *(NAMES[name] for name in shown), "after − before", "p (Holm)"], rows
+            size = [f"{entry[name]:,}" for name in ("queries", "documents")]
+            rows.append([track, named, *size, label, *means, interval(**change) if change else "–", p])
+    headers = ["track", "test set", "queries", "documents", "measure", *(NAMES[name] for name in shown)]
+    return [*headers, "after − before", "p (Holm)"], rows
 
 
 def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -147,10 +152,16 @@ def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
                 times = [f"{taken[share]:.1f}" if shown else "–" for share in ("p50", "p95")]
                 changed = "–" if over is None else interval(**over)
                 memory = millions(taken["bytes"], "MB") if taken else "–"
-                rows.append([named, _words(system, track), *means, changed, *times, memory])
+                rows.append([named, system_words(system, track), *means, changed, *times, memory])
     labels = [MEASURES[measure][0] for measure in SHOWN]
     headers = ["test set", "system", *labels, "nDCG@10 − BM25's", "ms, p50", "ms, p95", "memory"]
     return headers, rows
+
+
+def in_domain_gains(block: Mapping[str, Any]) -> Mapping[str, float]:
+    """nDCG@10 over the in-domain corpus by system, from a track's block of metrics/comparison.json."""
+    entry: Mapping[str, Any] = next(iter(block["corpora"]["in_domain"].values()))
+    return {name: value for name, value in entry["ndcg@10"].items() if isinstance(value, float)}
 
 
 def indexes_table(cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -165,8 +176,14 @@ def indexes_table(cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return headers, rows
 
 
-def _words(system: str, track: str) -> str:
-    """A system as the table names it."""
+def _changes(comparison: Mapping[str, Any]) -> list[dict[str, float]]:
+    """The change of each measure, wherever `before` searched too."""
+    changes = (entry[measure].get("change") for _, _, entry in _entries(comparison) for measure in MEASURES)
+    return [change for change in changes if change is not None]
+
+
+def system_words(system: str, track: str) -> str:
+    """A system as tables and charts name it."""
     search, _, reranker = system.partition("+")
     first = {"bm25": "BM25", "teacher": f"{track} teacher"}.get(search, f"{track} student")
     if reranker.endswith("-teacher"):

@@ -6,8 +6,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from decant.evaluate.metrics import METRICS
-from decant.report.charts import change_chart, guard_chart, needed_chart, training_chart
+from decant.report.charts import change_chart, guard_chart, needed_chart, systems_chart, training_chart
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
+from decant.report.corpora import in_domain_gains
 from decant.report.explorer import pack
 from decant.report.figures import correlation, millions, p_value, percent, shared, signed, spread
 from decant.report.further import FURTHER_NOTES, further_tables
@@ -64,6 +65,11 @@ def render(
         **{chart.__name__: chart(ranked) for chart in (changes_chart, scores_chart)},
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
+        systems_charts={
+            track: systems_chart(track, in_domain_gains(block), cost[track]["systems"])
+            for track, block in comparison.items()
+            if "systems" in cost[track]
+        },
         needed_charts={
             track: needed_chart(block["needed"]["points"]) for track, block in comparison.items() if "needed" in block
         },

@@ -1,12 +1,15 @@
 """What is searched for, in what: the queries of a test split, and a corpus with all of their candidates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
+from decant import paths
 from decant.data.corpus import read_corpus
 from decant.data.sets import Row, Split, normalise, read_split
 from decant.errors import DecantError
+from decant.retrieve.settings import Retrieve
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,20 @@ class Collection:
     own: list[set[int]]
 
 
-def read_collection(test: Path, corpus: Path | None) -> Collection:
+def collection_of(dataset: str, settings: Retrieve, seed: int) -> Collection:
+    """What `settings` of `retrieve` have searched of a data set; see `read_collection`."""
+    corpus = paths.corpus(dataset) if settings.corpus == "whole" else None
+    return read_collection(paths.split(dataset, "test"), corpus, settings.queries, seed)
+
+
+def read_collection(test: Path, corpus: Path | None, queries: int | None = None, seed: int = 0) -> Collection:
     """The test split in a file, and what is searched.
 
     Args:
         test: the split's file.
         corpus: the file of the set's corpus, which need not be there; None searches the split's candidates alone.
+        queries: how many of the split's rows are taken, in their order; None takes all. The corpus stays that of all.
+        seed: of their draw.
 
     Raises:
         DecantError: the split is not there, or has no labels.
@@ -58,6 +69,9 @@ def read_collection(test: Path, corpus: Path | None) -> Collection:
         for identifier, text in zip(row.ids or [""] * len(row.candidates), row.candidates, strict=True):
             add(identifier, text)
             ids[place[text]] = identifier  # so that a run names it as the split's qrels do
+    if queries is not None and queries < len(split.rows):
+        drawn = sorted(Random(seed).sample(range(len(split.rows)), queries))
+        split = replace(split, rows=[split.rows[number] for number in drawn])
     return Collection(split, ids, texts, *_judged(split.rows, place), _own(split.rows, texts))
 
 

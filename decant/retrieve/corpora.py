@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from decant import paths
 from decant.data.bm25 import BM25
 from decant.data.sets import Row
 from decant.models.scorer import Scorer
-from decant.retrieve.collection import Collection, read_collection
+from decant.retrieve.collection import Collection, collection_of
 from decant.retrieve.encoders import Encoder, ModelEncoder, open_embedder
 from decant.retrieve.indexes import compare_indexes, load_faiss
 from decant.retrieve.rerank import WARM_UP, latencies, rerank
@@ -34,6 +33,7 @@ class Corpora:
     Args:
         sets: domain → name of the data set, the in-domain one first.
         settings: what is searched, and how deep.
+        seed: of the draw of queries.
         store: where embeddings are kept.
         tell: takes what there is to tell of the store.
 
@@ -41,16 +41,14 @@ class Corpora:
         DecantError: see `read_collection`.
     """
 
-    def __init__(self, sets: Mapping[str, str], settings: Retrieve, store: StoreSettings, tell: Tell) -> None:
+    def __init__(
+        self, sets: Mapping[str, str], settings: Retrieve, seed: int, store: StoreSettings, tell: Tell
+    ) -> None:
         if settings.indexes:
             load_faiss()  # which may be missing: that is told before anything is embedded
-        whole = settings.corpus == "whole"
         self._sets, self._settings, self._shard = sets, settings, store.shard
         self._store = Store(store_folder(store), tell)
-        self._collections = {
-            name: read_collection(paths.split(name, "test"), paths.corpus(name) if whole else None)
-            for name in sets.values()
-        }
+        self._collections = {name: collection_of(name, settings, seed) for name in sets.values()}
 
     def search(self, encoder: Encoder, dimensions: Sequence[int]) -> Found:
         """What a bi-encoder finds, and what its embeddings find that are shortened to each of `dimensions`."""

@@ -22,6 +22,7 @@ COLUMNS = [
     *((name, pa.string()) for name in ("domain", "dataset", "query_id", "query")),
     ("documents", pa.list_(pa.string())),
     ("scores", pa.list_(pa.float32())),
+    ("searched", pa.int64()),
     *((name, pa.float64()) for name in MEASURES),
 ]
 
@@ -39,7 +40,7 @@ class Retrieved:
         return {name: round(float(np.mean([query[name] for query in self.measures])), 6) for name in MEASURES}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Each query with its ranking, documents by their ids, and its measures."""
+        """Each query with its ranking, documents by their ids, how many were searched, and its measures."""
         of = self.collection
         for row, ranking, measures in zip(of.split.rows, self.rankings, self.measures, strict=True):
             yield {
@@ -47,6 +48,7 @@ class Retrieved:
                 "query": row.query,
                 "documents": [trec_id(of.ids[place], of.texts[place]) for place in ranking.places],
                 "scores": ranking.scores.tolist(),
+                "searched": len(of.texts),
                 **measures,
             }
 

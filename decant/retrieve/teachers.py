@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from decant import paths
 from decant.data.sets import Row, Split, write_split
 from decant.errors import DecantError
 from decant.models.scorer import Scores
-from decant.retrieve.collection import Collection, read_collection
+from decant.retrieve.collection import Collection, collection_of
+from decant.retrieve.settings import Retrieve
 from decant.score.engines.base import engine_version
 from decant.score.plan import count_all, estimate
 from decant.score.settings import Ensemble, StoreSettings, Teacher, Teachers
@@ -52,13 +52,14 @@ class StoredScorer:
         return scores
 
 
-def plan_corpora(job: Job, sets: Iterable[str], whole: bool, tell: Tell) -> None:
+def plan_corpora(job: Job, sets: Iterable[str], settings: Retrieve, seed: int, tell: Tell) -> None:
     """Tell what a teacher would read of test sets' queries and whole corpora: nothing is embedded, written or locked.
 
     Args:
         job: of the teacher; what it scores for its track is another matter.
         sets: names of data sets.
-        whole: whether their corpora are searched whole, or the candidates of their test splits alone.
+        settings: what is searched, by how many queries.
+        seed: of their draw.
         tell: takes each line.
 
     Raises:
@@ -69,7 +70,7 @@ def plan_corpora(job: Job, sets: Iterable[str], whole: bool, tell: Tell) -> None
     with TemporaryDirectory() as folder:
         sources = {}
         for dataset in sets:
-            collection = read_collection(paths.split(dataset, "test"), paths.corpus(dataset) if whole else None)
+            collection = collection_of(dataset, settings, seed)
             for number, covering in enumerate(_covering(collection)):
                 path = Path(folder) / f"{dataset}-{number}.parquet"
                 write_split(path, covering)

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decant import paths
-from decant.models.kind import ModelKind
-from decant.train.kind import TrainingKind
+
+if TYPE_CHECKING:
+    from decant.models.kind import ModelKind
+    from decant.train.kind import TrainingKind
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,8 @@ class Job:
     """A track's training: how its student is made and trained, and where its inputs lie."""
 
     track: str
-    models: ModelKind
-    training: TrainingKind
+    models: "ModelKind"
+    training: "TrainingKind"
     params: Any  # the track's block, `decant.params.Track`
     batch_tokens: int | None  # of a forward pass of an evaluation
     seed: int  # of everything that is drawn

@@ -43,6 +43,12 @@ def keep(project: Project, name: str, count: int) -> None:
     write_corpus(path, zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
+def texts_of(project: Project, name: str) -> set[str]:
+    """The candidates of a set's test split."""
+    split = read_split(project.folder / f"data/sets/{name}/test.parquet")
+    return {text for row in split.rows for text in row.candidates}
+
+
 @pytest.fixture(scope="module")
 def searched(pipeline: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, set[str]]:
     """A project whose embedding track searches, and the stages that ran for it."""
@@ -61,7 +67,7 @@ def test_it_alone_runs_and_the_report_shows_what_every_model_finds(searched: tup
     compared = json.loads((project.folder / "metrics/comparison.json").read_text())["embedding"]["corpora"]
     for domain, name in (("in_domain", "icd10"), ("out_of_domain", "pydocs")):
         entry = compared[domain][name]
-        assert entry["queries"] == 30
+        assert (entry["queries"], entry["documents"]) == (30, len(texts_of(project, name)))
         for model in MODELS:
             rows = pq.read_table(project.folder / f"data/retrieved/embedding/{model}.parquet").to_pylist()
             rows = [row for row in rows if row["domain"] == domain]
@@ -76,8 +82,8 @@ def test_it_alone_runs_and_the_report_shows_what_every_model_finds(searched: tup
         change = entry["ndcg@10"]["change"]
         assert change["mean"] == pytest.approx(entry["ndcg@10"]["after"] - entry["ndcg@10"]["before"], abs=2e-6)
         assert change["p_value"] <= change["p_holm"]
-    assert "Over the whole corpora" in table
-    assert "Over the whole corpora" in page
+    assert "Over a corpus" in table
+    assert "Over a corpus" in page
 
 
 def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_system(
@@ -109,6 +115,9 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
             mean = means[system][domain][name]["ndcg@10"]
             assert f"| {name}, {domain.replace('_', '-')} | {words} | {mean:.4f} |" in table
         assert 0 < latency[system]["p50"] <= latency[system]["p95"]
+    page = (folder / "report/index.html").read_text()
+    chart = page[page.index("Quality against time and memory") :].partition("</svg>")[0]
+    assert all(f">{words}<" in chart for words in SYSTEMS.values())
     teachers = f"{means[TEACHERS]['in_domain']['icd10']['ndcg@10']:.4f}"
     assert f"| icd10, in-domain | embedding teacher → reranker teacher | {teachers} |" in table
     assert means[TEACHERS]["in_domain"]["icd10"] == pytest.approx(means["teacher"]["in_domain"]["icd10"], abs=2e-3)

@@ -134,6 +134,19 @@ def test_the_query_itself_is_no_answer(tmp_path: Path, embedder: Embedder) -> No
         assert row["mrr@10"] == 1.0
 
 
+def test_drawn_queries_search_the_corpus_of_all(tmp_path: Path) -> None:
+    whole = make_collection(tmp_path, graded=True)
+    drawn = read_collection(tmp_path / "test.parquet", tmp_path / "corpus.parquet", 15, seed=3)
+    numbers = [whole.split.rows.index(row) for row in drawn.split.rows]
+    assert len(numbers) == 15
+    assert numbers == sorted(set(numbers)) != list(range(15))
+    assert (drawn.texts, drawn.ids) == (whole.texts, whole.ids)
+    for name in ("gains", "relevant", "own"):
+        assert getattr(drawn, name) == [getattr(whole, name)[number] for number in numbers]
+    assert read_collection(tmp_path / "test.parquet", tmp_path / "corpus.parquet", 15, seed=4).split != drawn.split
+    assert read_collection(tmp_path / "test.parquet", tmp_path / "corpus.parquet", 40).split == whole.split
+
+
 def test_candidates_stand_beside_the_corpus_and_each_text_once(tmp_path: Path) -> None:
     rows = [Row("a", ["in both", "judged alone"], ["in both too"], ids=["i", "", "j"], query_id="q")]
     write_split(tmp_path / "test.parquet", Split(rows, "Find it"))
