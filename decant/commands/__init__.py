@@ -17,6 +17,7 @@ from decant.commands import (
     mteb,
     params,
     plan,
+    publish,
     report,
     store,
 )
@@ -41,4 +42,5 @@ app.command("export-run")(export_run.export_run)
 app.command("ablate")(ablate.ablate)
 app.command("curve")(curve.curve)
 app.command("mteb")(mteb.mteb)
+app.command("publish")(publish.publish)
 app.command("params")(params.params)

@@ -21,6 +21,7 @@ COMMANDS = (
     "mteb",
     "params",
     "plan",
+    "publish",
     "report",
     "store",
 )

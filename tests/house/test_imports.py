@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "retrieve": {"data", "models", "score", "evaluate"},
     "report": {"evaluate"},
     "experiments": {"params", "evaluate", "report"},
+    "publish": {"params", "sources", "evaluate", "report"},
     "kinds": {"models", "train", "score"},
 }
 ANYTHING = {"stages", "commands"}

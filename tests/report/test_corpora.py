@@ -38,7 +38,7 @@ def test_the_student_stands_alone_where_it_alone_searched() -> None:
     assert rows[0][1:4] == ["own, in-domain", "30", "1,234"]
     assert [row[-2:] for row in rows] == [["–", "–"]] * len(MEASURES)
     assert rows[0][5] == f"{entry['ndcg@10']['after']:.4f}"
-    timed = dict.fromkeys(("bm25", "after"), {"p50": 0.3, "p95": 0.5, "bytes": 10})
+    timed = {name: {"p50": 0.3, "p95": 0.5, "bytes": 10} for name in ("bm25", "after")}
     _, systems = in_a_row_table(comparison, {"embedding": {"systems": timed}})
     reranked = {"BM25 → reranker student", "embedding student → reranker student"}
     assert {row[1] for row in systems} == {"BM25", "embedding student"} | reranked

@@ -1,0 +1,128 @@
+"""A student's card as it is published: what it was made of, what it does on the test splits, how it is served."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from decant.evaluate.metrics import METRICS
+from decant.publish.licences import Source
+from decant.report.comparison import NAMES, shown_models
+from decant.report.figures import interval, p_value
+
+SERVED = {
+    "sentence-similarity": """```
+text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference
+vllm serve {name} --runner pooling                       # vLLM: POST /v1/embeddings
+```""",
+    "text-ranking": """```
+text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference: POST /rerank
+vllm serve {name} --runner pooling                       # vLLM: POST /rerank
+```""",
+}
+
+
+def published_card(
+    card: str,
+    name: str,
+    compared: Mapping[str, Any],
+    licences: Sequence[tuple[Source, str | None]],
+    chosen: str | None,
+    measured: Sequence[EvalResult],
+) -> str:
+    """Complete the card that `train` wrote.
+
+    Args:
+        card: its text, with a metadata block.
+        name: of the repository, owner/name.
+        compared: the track's block of metrics/comparison.json.
+        licences: of what the student was made of.
+        chosen: the student's own licence.
+        measured: what `decant mteb` found of the student.
+
+    Returns:
+        the card with the hub's metadata (base_model, datasets, licence, results) and what a reader asks first.
+    """
+    content: Any = ModelCard(card)
+    known: dict[str, Any] = content.data.to_dict()
+    models = _on_the_hub(licences, "student")
+    if models:
+        known["base_model"] = models
+    if data := _on_the_hub(licences, "data"):
+        known["datasets"] = data
+    if chosen is not None:
+        known["license"] = chosen
+    content.data = ModelCardData(**known, model_name=name, eval_results=[*_results(compared), *measured])
+    sections = [
+        _on_the_test_splits(compared),
+        _made_of(licences, chosen),
+        f"## Serving\n\n{SERVED[known['pipeline_tag']].format(name=name)}",
+        _limits(compared),
+    ]
+    text = content.text.rstrip().replace(f'"models/{known["tags"][-1]}"', f'"{name}"')
+    content.text = "\n\n".join([text, *sections]) + "\n"
+    return str(content)
+
+
+def _on_the_hub(licences: Sequence[tuple[Source, str | None]], role: str) -> list[str]:
+    """The repositories of a role, without those of packages, folders and other hubs."""
+    references = (source.reference for source, _ in licences if source.role == role)
+    return [reference.removeprefix("hub:") for reference in references if reference.startswith("hub:")]
+
+
+def _results(compared: Mapping[str, Any]) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type="text-ranking",
+            dataset_type=dataset,
+            dataset_name=f"{dataset}, {domain.replace('_', '-')}",
+            dataset_split="test",
+            metric_type=metric.replace("@", "_at_"),
+            metric_name=METRICS[metric].label,
+            metric_value=entry[metric]["after"],
+        )
+        for domain, sets in compared["domains"].items()
+        for dataset, entry in sets.items()
+        for metric in METRICS
+    ]
+
+
+def _on_the_test_splits(compared: Mapping[str, Any]) -> str:
+    rows, shown = [], shown_models({"": compared})
+    for domain, sets in compared["domains"].items():
+        for dataset, entry in sets.items():
+            for metric, of in METRICS.items():
+                values, change = entry[metric], entry[metric]["change"]
+                means = [f"{values[model]:.4f}" if model in values else "–" for model in shown]
+                p = p_value(change["p_value"], compared["resamples"])
+                rows.append([f"{dataset}, {domain.replace('_', '-')}", of.label, *means, interval(**change), p])
+    confidence = f"{compared['confidence']:.0%}"
+    headers = ["test set", "metric", *(NAMES[model] for model in shown), f"after − before ({confidence} interval)", "p"]
+    return f"""## On the test splits
+
+{_table(headers, rows)}
+
+Each query's own candidates are ranked. Interval and p are over the queries, of this checkpoint: they do not say what
+another training seed would give."""
+
+
+def _made_of(licences: Sequence[tuple[Source, str | None]], chosen: str | None) -> str:
+    rows = [
+        [source.role, f"`{source.reference}`", source.revision or "–", licence or "not known"]
+        for source, licence in licences
+    ]
+    own = f"This model is published under {chosen}." if chosen else "No licence was chosen for this model."
+    return f"## Licences\n\n{own} It was made of:\n\n{_table(['what', 'of', 'revision', 'licence'], rows)}"
+
+
+def _limits(compared: Mapping[str, Any]) -> str:
+    trained = ", ".join(compared["domains"].get("in_domain", {})) or "one set"
+    return f"""## Limits
+
+Trained on {trained} alone: on other texts it may be worse than the model that it was made of. The out-of-domain rows
+above show one such set. The figures are of lists of candidates, not of a whole corpus."""
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
