@@ -19,14 +19,15 @@ CORPORA = "Over a corpus"
 CORPORA_NOTES = {
     CORPORA: (
         "Each model ranks all of these documents for each of these test queries; what is not judged counts as "
-        "irrelevant. `retrieve.TRACK` in params.yaml says which documents: the set's whole corpus, or all candidates "
+        "irrelevant. The block retrieve of params.yaml says which documents: the set's whole corpus, or all candidates "
         "of its test split. Interval and p as above, p adjusted for the rows of this table."
     ),
     "In a row": (
         "BM25 or the embedding student finds documents in the corpus, and the reranker student puts the first of them "
-        "in order: Recall@100 is that of the search, which the order cannot raise. Milliseconds for one query, in "
-        "turns, on this machine; memory: weights and index. Teachers in a row are not timed. The difference from BM25 "
-        "is of nDCG@10, with its bootstrap interval over queries."
+        "in order: Recall@100 is that of the search, which the order cannot raise. In-domain is what the searching "
+        "student was trained on; where the reranker was trained on another set, that set's rows show it at home. "
+        "Milliseconds for one query, in turns, on this machine; memory: weights and index. Teachers in a row are not "
+        "timed. The difference from BM25 is of nDCG@10, with its bootstrap interval over queries."
     ),
     "Indexes": (
         "Of the trained student's embeddings of the in-domain corpus, by faiss: what share of the exact search's first "
@@ -121,19 +122,24 @@ def corpora_tables(
 
 
 def corpora_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The headers and the rows of the table, from metrics/comparison.json; no rows where no corpus was searched."""
+    """The headers and the rows of the table, from metrics/comparison.json; no rows where no corpus was searched.
+
+    Its last two columns, of the change, are there where `before` searched too.
+    """
     entries, tests = list(_entries(comparison)), len(_changes(comparison))
     shown = [name for name in NAMES if any(name in entry["map@100"] for _, _, entry in entries)]
     rows = []
     for track, named, entry in entries:
         for measure, (label, _) in MEASURES.items():
             values, change = entry[measure], entry[measure].get("change")
-            p = p_value(change["p_holm"], comparison[track]["resamples"], tests) if change else "–"
+            changed = ["–", "–"]
+            if change:
+                changed = [interval(**change), p_value(change["p_holm"], comparison[track]["resamples"], tests)]
             means = [f"{values[name]:.4f}" if name in values else "–" for name in shown]
             size = [f"{entry[name]:,}" for name in ("queries", "documents")]
-            rows.append([track, named, *size, label, *means, interval(**change) if change else "–", p])
+            rows.append([track, named, *size, label, *means, *(changed if tests else [])])
     headers = ["track", "test set", "queries", "documents", "measure", *(NAMES[name] for name in shown)]
-    return [*headers, "after − before", "p (Holm)"], rows
+    return [*headers, *(["after − before", "p (Holm)"] if tests else [])], rows
 
 
 def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -151,7 +157,7 @@ def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
                 shown = taken and "in-domain" in named
                 times = [f"{taken[share]:.1f}" if shown else "–" for share in ("p50", "p95")]
                 changed = "–" if over is None else interval(**over)
-                memory = millions(taken["bytes"], "MB") if taken else "–"
+                memory = millions(taken["bytes"], "MB", digits=int(taken["bytes"] < 1e7)) if taken else "–"
                 rows.append([named, system_words(system, track), *means, changed, *times, memory])
     labels = [MEASURES[measure][0] for measure in SHOWN]
     headers = ["test set", "system", *labels, "nDCG@10 − BM25's", "ms, p50", "ms, p95", "memory"]

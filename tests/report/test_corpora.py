@@ -34,9 +34,9 @@ def test_the_student_stands_alone_where_it_alone_searched() -> None:
     assert (entry["queries"], entry["documents"]) == (30, 1234)
     assert not any("change" in entry[measure] for measure in MEASURES)
     headers, rows = corpora_table(comparison)
-    assert headers[2:] == ["queries", "documents", "measure", "after", "BM25", "after − before", "p (Holm)"]
+    assert headers[2:] == ["queries", "documents", "measure", "after", "BM25"]
     assert rows[0][1:4] == ["own, in-domain", "30", "1,234"]
-    assert [row[-2:] for row in rows] == [["–", "–"]] * len(MEASURES)
+    assert {len(row) for row in rows} == {len(headers)}
     assert rows[0][5] == f"{entry['ndcg@10']['after']:.4f}"
     timed = {name: {"p50": 0.3, "p95": 0.5, "bytes": 10} for name in ("bm25", "after")}
     _, systems = in_a_row_table(comparison, {"embedding": {"systems": timed}})
