@@ -19,7 +19,7 @@ from decant.report.settings import ReportSettings
 from decant.retrieve.settings import Retrieve
 from decant.score.settings import FORMS, StoreSettings
 from decant.tracks import Track, track_settings
-from decant.train.settings import Train
+from decant.train.settings import Tracker, Train
 
 
 class Params(Block):
@@ -35,6 +35,9 @@ class Params(Block):
     """Which tracks' models search corpora of their test sets, by the names of the tracks."""
     train: Train
     """How students are trained, on all tracks."""
+    trackers: list[Tracker] | None = None
+    """What shows a training while it runs; null shows it nowhere. It decides no result, so that no stage is run again
+    when it changes."""
     evaluate: Annotated[Evaluate, NullIsEmpty] = Evaluate()
     """How checkpoints are evaluated."""
     baselines: Baselines

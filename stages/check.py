@@ -6,8 +6,13 @@ from stages import cli
 
 def main() -> None:
     """Load the params; every fault stops."""
-    for block in cli.params().tracks.values():
+    params = cli.params()
+    for block in params.tracks.values():
         check_precision(block.train.precision)
+    if trackers := params.trackers:
+        from decant.train.trackers import check_trackers
+
+        check_trackers(trackers)
     print("params.yaml is valid")
 
 

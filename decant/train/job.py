@@ -1,5 +1,6 @@
 """What there is to know of a track's training before it begins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ class Job:
     guard_dev: Path | None  # the guard set's
     scores: Path | None  # the folder of the teacher's embeddings
     resume: Path  # the folder of checkpoints from which a killed training goes on
+    trackers: Sequence[str]  # that show it while it runs
 
     @classmethod
     def of(cls, params: Any, track: str, kind: Any, folder: Path) -> "Job":
@@ -45,4 +47,5 @@ class Job:
             guard_dev=None if block.guard is None else paths.split(block.guard, "dev"),
             scores=paths.SCORES / track if block.teacher.embeddings else None,
             resume=paths.RESUME / "train",
+            trackers=params.trackers or (),
         )

@@ -130,6 +130,7 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
     student = None if job.params.student.fresh_head else partial(scorer.score, task=next(dev.parts()).task)
     loss = from_main(lambda: resolve(wanted, job.tuples, student, lambda line: tell(f"{job.track}: {line}")))
     inputs, teacher, checkpoints = [job.tuples, job.dev], None, None
+    name = f"{job.track}-labels-only" if labels_only else job.track
     if job.scores is not None:
         inputs.append(job.scores / EMBEDDINGS)
         teacher = TeacherEmbeddings(read_embeddings(job.scores))
@@ -141,7 +142,6 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
             "train": settings.model_dump(exclude={"save_steps", "interpolate", "max_loss", "max_below_best"}),
             "batch_tokens": job.batch_tokens,
         }
-        name = f"{job.track}-labels-only" if labels_only else job.track
         checkpoints = Checkpoints(job.resume / name / from_main(lambda: fingerprint(decides, inputs, model)))
         for other in checkpoints.others():
             tell(f"{name}: {other} has checkpoints of other settings, inputs or code. `rm -r {other}` removes them.")
@@ -161,6 +161,8 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
         fresh_head=job.params.student.fresh_head,
         checkpoints=checkpoints,
         steps=settings.steps(info.count),  # the baseline takes as many without the replayed n-tuples
+        trackers=job.trackers,
+        name=f"{job.resume.name}-{name}",
         tell=tell,
     )
     if is_main():

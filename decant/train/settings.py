@@ -16,6 +16,7 @@ def _rate_or_auto(value: Any) -> Any:
     return value
 
 
+Tracker = Literal["dvclive", "tensorboard", "wandb", "mlflow"]
 RateOrAuto = Annotated[float | Literal["auto"], PlainValidator(_rate_or_auto)]
 
 

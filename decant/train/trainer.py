@@ -4,7 +4,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ def train_student(
     fresh_head: bool = False,
     checkpoints: Checkpoints | None = None,
     steps: int | None = None,
+    trackers: Sequence[str] = (),
+    name: str | None = None,
     tell: Callable[[str], None],
 ) -> Curves:
     """Train, evaluate on dev at the start and `settings.evaluations` times, and save the best checkpoint.
@@ -91,10 +93,13 @@ def train_student(
         fresh_head: whether the model's head starts from nothing.
         checkpoints: where to go on from, and to save to every `settings.save_steps`; None starts anew and saves none.
         steps: of the optimiser, instead of those that `settings.epochs` makes.
+        trackers: that show the training while it runs; see `decant.train.trackers`.
+        name: of the training, for these.
         tell: prints what happens.
 
     Raises:
-        DecantError: the loss or a dev score is not finite, or the precision is none of this machine's.
+        DecantError: the loss or a dev score is not finite, the precision is none of this machine's, or a tracker is
+            not installed.
     """
     start = time.perf_counter()
     model.model_card_data.widget = [{"text": ""}]  # else the trainer draws examples for a card that is not written
@@ -146,6 +151,12 @@ def train_student(
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.commit = commit
+        if trackers and is_main():
+            from decant.train.trackers import callbacks
+
+            trainer.args.run_name = name
+            for callback in callbacks(trackers, str(name), resume=last is not None):
+                trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         merge(model)
         if len(average.steps) > 1:
