@@ -24,6 +24,14 @@ from decant.files import read_json
 
 State = Literal["queued", "running", "done", "failed"]
 PATIENCE = 60.0  # seconds that an interrupted stage may take to end, or another process of DVC's to let go of the queue
+# Starts workers by their numbers. `dvc queue start` asks by pings which are alive, and would start a busy one twice.
+START = """
+import sys
+from dvc.repo import Repo
+queue = Repo().experiments.celery_queue
+for number in sys.argv[1:]:
+    queue._spawn_worker(int(number))
+"""
 BUSY = "is busy, it is being blocked by"  # DVC's word for a lock that such a process holds
 
 
@@ -99,15 +107,17 @@ class ExperimentQueue:
         _dvc("exp", "run", "--queue", "--name", name, *sets, *targets)
 
     def tend(self) -> None:
-        """Give the queue a worker where it needs one; what a dead one left under way is given up, and has failed."""
-        states = {experiment.state for experiment in self.entries()}
-        if not states & {"queued", "running"} or self._has_worker():
-            return
-        for _ in range(2):  # the first kill ends a process that outlived its worker, the second one records that
-            if left := self._running():
-                _dvc("queue", "kill", "--force", *left, check=False)
-        if "queued" in states:
-            _dvc("queue", "start", "--jobs", str(self._jobs))
+        """Give the queue the workers that it lacks; what the last one left under way is given up, and has failed.
+
+        A worker ends early where it reads a message of the queue that another process is still writing.
+        """
+        states, workers = {experiment.state for experiment in self.entries()}, self._workers()
+        if states & {"queued", "running"} and not workers:
+            for _ in range(2):  # the first kill ends a process that outlived its worker, the second one records that
+                if left := self._running():
+                    _dvc("queue", "kill", "--force", *left, check=False)
+        if "queued" in states and (missing := set(range(1, self._jobs + 1)) - workers):
+            _run(sys.executable, "-c", START, *map(str, missing))
 
     def remove(self, names: Sequence[str]) -> None:
         """Take experiments that are queued or ended off the queue; their results stay, as `dvc exp list` shows."""
@@ -123,7 +133,7 @@ class ExperimentQueue:
         Raises:
             DecantError: an experiment goes on for more than `PATIENCE`.
         """
-        if not self._has_worker():
+        if not self._workers():
             return
         _dvc("queue", "stop", check=False)
         last = time.monotonic() + PATIENCE
@@ -141,9 +151,10 @@ class ExperimentQueue:
     def _running(self) -> list[str]:
         return [experiment.name for experiment in self.entries() if experiment.state == "running"]
 
-    def _has_worker(self) -> bool:
-        # By its process, since a worker on a busy machine may leave DVC's pings without an answer.
-        return any(is_worker(read_json(path)["pid"]) for path in Path(self._queue.wdir).glob("dvc-exp-worker-*.json"))
+    def _workers(self) -> set[int]:
+        """The numbers of the workers that are alive, by their processes: a busy one leaves DVC's pings unanswered."""
+        files = Path(self._queue.wdir).glob("dvc-exp-worker-*.json")
+        return {int(path.stem.rpartition("-")[2]) for path in files if is_worker(read_json(path)["pid"])}
 
     def _experiment(self, entry: Any, state: State, revision: str) -> Experiment:
         log = Path(self._queue.pid_dir) / entry.stash_rev / f"{entry.stash_rev}.out"

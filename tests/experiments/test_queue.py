@@ -1,8 +1,12 @@
 """What a grid sets reaches DVC as it stands there, also while the queue is busy."""
 
 import json
+import os
+import signal
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ from ruamel.yaml import YAML
 
 from decant.errors import DecantError
 from decant.experiments import queue
-from decant.experiments.queue import ExperimentQueue, as_override
+from decant.experiments.queue import ExperimentQueue, as_override, is_worker
 from tests.support.project import Project
 
 
@@ -70,6 +74,42 @@ def test_what_a_worker_holds_is_waited_for(project: Project) -> None:
     ExperimentQueue().put("one", {"lr": 2}, ["train"])
     assert process.returncode == 0  # it had ended before
     assert [entry.name for entry in ExperimentQueue().entries()] == ["one"]
+
+
+def test_a_worker_that_has_died_is_replaced_while_the_others_go_on(project: Project) -> None:
+    (project.folder / "dvc.yaml").write_text("stages: {train: {cmd: sleep 300, params: [lr]}}\n")
+    project.commit()
+    experiments = ExperimentQueue(2)
+    try:
+        for number in range(3):
+            experiments.put(f"of-{number}", {"lr": number}, ["train"])
+        experiments.tend()
+        wait_for(lambda: [of.state for of in experiments.entries()].count("running") == 2)
+        pids = {number: pid_of(project, number) for number in (1, 2)}
+        experiments.tend()
+        assert {number: pid_of(project, number) for number in (1, 2)} == pids  # none is started twice
+        os.kill(pids[1], signal.SIGKILL)
+        wait_for(lambda: not is_worker(pids[1]))
+        experiments.tend()
+        wait_for(lambda: is_worker(pid_of(project, 1)))
+        assert pid_of(project, 2) == pids[2]
+        wait_for(lambda: "queued" not in {of.state for of in experiments.entries()})
+    finally:
+        experiments.stop()
+
+
+def pid_of(project: Project, number: int) -> int:
+    """The process of a worker."""
+    [path] = (project.folder / ".dvc/tmp/exps/celery").rglob(f"dvc-exp-worker-{number}.json")
+    return int(json.loads(path.read_text())["pid"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, for two minutes at most."""
+    last = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < last
+        time.sleep(0.5)
 
 
 def test_it_is_waited_for_no_longer_than_patience_allows(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
