@@ -28,6 +28,7 @@ def compare(
 
     def main() -> None:
         from decant import paths
+        from decant.commands.tables import show
         from decant.errors import DecantError
         from decant.evaluate.metrics import METRICS
         from decant.experiments.comparing import compare_revisions
@@ -46,7 +47,7 @@ def compare(
 
             check_seeds(first, second)
         comparison = compare_revisions(first, second, tracks, model, metrics, params)
-        print(comparison.markdown())
+        show(comparison.markdown())
         if html is not None:
             from decant.files import atomic_file
 

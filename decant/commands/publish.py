@@ -31,7 +31,7 @@ def publish(
         from decant.errors import DecantError
         from decant.files import read_json
         from decant.params import load_params
-        from decant.publish.card import published_card
+        from decant.publish.card import licensed, published_card
         from decant.publish.licences import conflicts, licence_of, sources
         from decant.publish.upload import files_of, size_of
         from decant.publish.upload import upload as send
@@ -45,12 +45,14 @@ def publish(
             stage = f"{'score' if scores else 'train'}@{track}"
             raise DecantError(f"{folder} is not there", f"`dvc repro {stage}` makes it, `dvc pull {folder}` fetches it")
         licences = [(source, licence_of(source)) for source in sources(params, track)]
-        replaced = {}
-        if not scores:
+        replaced, card = {}, (folder / "README.md").read_text(encoding="utf-8")
+        if scores and licence:
+            replaced["README.md"] = licensed(card, licence)
+        elif not scores:
             if not (paths.METRICS / "comparison.json").is_file():
                 raise DecantError("metrics/comparison.json is not there", "`dvc repro report` makes it")
             compared = read_json(paths.METRICS / "comparison.json")[track]
-            card, of_mteb = (folder / "README.md").read_text(encoding="utf-8"), paths.METRICS / f"public/{track}.md"
+            of_mteb = paths.METRICS / f"public/{track}.md"
             measured: Any = ModelCard.load(of_mteb) if of_mteb.is_file() else None
             results = (measured.data.eval_results or []) if measured else []
             replaced["README.md"] = published_card(card, to, compared, licences, licence, results)

@@ -22,7 +22,9 @@ def report() -> None:
     def main() -> None:
         if not TABLE.is_file():
             raise DecantError(f"{TABLE} is not there", "run `dvc repro`")
-        typer.echo(TABLE.read_text(encoding="utf-8"))
+        from decant.commands.tables import show
+
+        show(TABLE.read_text(encoding="utf-8"))
         if took := durations():
             longest = sorted(took.items(), key=lambda stage: -stage[1])
             typer.echo(f"Stages, as they ran last here: {_time(sum(took.values()))} in all")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData, RepoCard
 
 from decant.evaluate.metrics import METRICS
 from decant.publish.licences import Source
@@ -45,8 +45,7 @@ def published_card(
     """
     content: Any = ModelCard(card)
     known: dict[str, Any] = content.data.to_dict()
-    models = _on_the_hub(licences, "student")
-    if models:
+    if models := _on_the_hub(licences, "student"):
         known["base_model"] = models
     if data := _on_the_hub(licences, "data"):
         known["datasets"] = data
@@ -61,6 +60,13 @@ def published_card(
     ]
     text = content.text.rstrip().replace(f'"models/{known["tags"][-1]}"', f'"{name}"')
     content.text = "\n\n".join([text, *sections]) + "\n"
+    return str(content)
+
+
+def licensed(card: str, licence: str) -> str:
+    """The card of a data set, with its licence in the metadata."""
+    content: Any = RepoCard(card)
+    content.data = CardData(**content.data.to_dict() | {"license": licence})
     return str(content)
 
 

@@ -123,6 +123,10 @@ def test_scores_are_a_data_set_and_a_second_upload_goes_to_the_same_repository(
         assert done.returncode == 0, done.stderr
     assert hub.files == {("dataset", "me/scores"): local(project / "data/scores/embedding")}
     assert hub.private == {("dataset", "me/scores"): False}
+    assert publish(project, "--to", "me/scores", "--scores", "--licence", "mit", "--upload").returncode == 0
+    card = hub.files["dataset", "me/scores"]["README.md"].decode()
+    assert yaml.safe_load(card.split("---\n")[1]) == {"configs": [], "license": "mit"}
+    assert card.endswith("\n# Teacher scores\n")
 
 
 @pytest.mark.parametrize(
