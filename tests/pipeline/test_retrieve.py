@@ -13,6 +13,7 @@ from decant.data.digests import text_id
 from decant.data.sets import read_split
 from decant.evaluate.metrics.corpus import MEASURES
 from decant.models import cross_encoder
+from decant.params import read_yaml
 from tests.support.project import ROOT, Project, ran
 
 MODELS = ("after", "baseline", "before", "bm25", "teacher")
@@ -131,6 +132,16 @@ def test_the_reranker_reorders_what_was_found_first_and_the_report_has_each_syst
     assert list(gains["over_bm25"]) == ["after", "after+reranker", "bm25+reranker", TEACHERS]
     for system, over in gains["over_bm25"].items():
         assert over["mean"] == pytest.approx(gains[system] - gains["bm25"], abs=2e-6)
+
+
+def test_the_default_searches_without_a_teacher(pipeline: Project, tmp_path: Path) -> None:
+    """As a colleague does who trains from pulled scores."""
+    project = pipeline.copy(tmp_path / "a project")
+    committed = read_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"), "params.yaml")["retrieve"]
+    project.edit_params(lambda params: params.update(retrieve=committed))
+    assert ran(project.dvc("repro", DECANT_TEACHER="never")) == {"check", "retrieve@embedding", "report"}
+    table = (project.folder / "report/table.md").read_text()
+    assert all(f"| {words} |" in table for words in SYSTEMS.values())
 
 
 def test_without_it_nothing_is_searched_or_shown(pipeline: Project, searched: tuple[Project, set[str]]) -> None:
