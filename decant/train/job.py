@@ -28,7 +28,7 @@ class Job:
     guard_dev: Path | None  # the guard set's
     scores: Path | None  # the folder of the teacher's embeddings
     resume: Path  # the folder of checkpoints from which a killed training goes on
-    trackers: Sequence[str]  # that show it while it runs
+    trackers: Sequence[str] = ()  # that show it while it runs
 
     @classmethod
     def of(cls, params: Any, track: str, kind: Any, folder: Path) -> "Job":

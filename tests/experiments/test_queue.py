@@ -95,7 +95,9 @@ def test_a_worker_that_has_died_is_replaced_while_the_others_go_on(project: Proj
         assert pid_of(project, 2) == pids[2]
         wait_for(lambda: "queued" not in {of.state for of in experiments.entries()})
     finally:
-        experiments.stop()
+        project.dvc("queue", "stop", "--kill", code=None)
+        for force in ([], ["--force"], ["--force"]):  # nobody else ends what the killed worker had under way
+            project.dvc("queue", "kill", *force, "of-0", "of-1", "of-2", code=None)
 
 
 def pid_of(project: Project, number: int) -> int:
