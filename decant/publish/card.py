@@ -7,8 +7,9 @@ from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData, Repo
 
 from decant.evaluate.metrics import METRICS
 from decant.publish.licences import Source
-from decant.report.comparison import NAMES, shown_models
+from decant.report.comparison import NAMES, compared_sets, shown_models
 from decant.report.figures import interval, p_value
+from decant.report.table import table
 
 SERVED = {
     "sentence-similarity": """```
@@ -80,33 +81,31 @@ def _results(compared: Mapping[str, Any]) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="text-ranking",
-            dataset_type=dataset,
-            dataset_name=f"{dataset}, {domain.replace('_', '-')}",
+            dataset_type=of.dataset,
+            dataset_name=f"{of.dataset}, {of.domain}",
             dataset_split="test",
             metric_type=metric.replace("@", "_at_"),
             metric_name=METRICS[metric].label,
-            metric_value=entry[metric]["after"],
+            metric_value=of.entry[metric]["after"],
         )
-        for domain, sets in compared["domains"].items()
-        for dataset, entry in sets.items()
+        for of in compared_sets({"": compared})
         for metric in METRICS
     ]
 
 
 def _on_the_test_splits(compared: Mapping[str, Any]) -> str:
     rows, shown = [], shown_models({"": compared})
-    for domain, sets in compared["domains"].items():
-        for dataset, entry in sets.items():
-            for metric, of in METRICS.items():
-                values, change = entry[metric], entry[metric]["change"]
-                means = [f"{values[model]:.4f}" if model in values else "–" for model in shown]
-                p = p_value(change["p_value"], compared["resamples"])
-                rows.append([f"{dataset}, {domain.replace('_', '-')}", of.label, *means, interval(**change), p])
+    for of in compared_sets({"": compared}):
+        for metric, measured in METRICS.items():
+            values, change = of.entry[metric], of.entry[metric]["change"]
+            means = [f"{values[model]:.4f}" if model in values else "–" for model in shown]
+            p = p_value(change["p_value"], compared["resamples"])
+            rows.append([f"{of.dataset}, {of.domain}", measured.label, *means, interval(**change), p])
     confidence = f"{compared['confidence']:.0%}"
     headers = ["test set", "metric", *(NAMES[model] for model in shown), f"after − before ({confidence} interval)", "p"]
     return f"""## On the test splits
 
-{_table(headers, rows)}
+{table(headers, rows)}
 
 Each query's own candidates are ranked. Interval and p are over the queries, of this checkpoint: they do not say what
 another training seed would give."""
@@ -118,7 +117,7 @@ def _made_of(licences: Sequence[tuple[Source, str | None]], chosen: str | None) 
         for source, licence in licences
     ]
     own = f"This model is published under {chosen}." if chosen else "No licence was chosen for this model."
-    return f"## Licences\n\n{own} It was made of:\n\n{_table(['what', 'of', 'revision', 'licence'], rows)}"
+    return f"## Licences\n\n{own} It was made of:\n\n{table(['what', 'of', 'revision', 'licence'], rows)}"
 
 
 def _limits(compared: Mapping[str, Any]) -> str:
@@ -127,8 +126,3 @@ def _limits(compared: Mapping[str, Any]) -> str:
 
 Trained on {trained} alone: on other texts it may be worse than the model that it was made of. The out-of-domain rows
 above show one such set. The figures are of lists of candidates, not of a whole corpus."""
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

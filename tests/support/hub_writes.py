@@ -10,11 +10,12 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.support.loopback import served
 
 TOKEN = "hf_right"
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
@@ -39,15 +40,8 @@ class WritableHub:
         class Handler(_Handler):
             hub = self
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            self.endpoint = f"http://127.0.0.1:{server.server_port}"
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
+        with served(Handler) as self.endpoint:
+            yield self
 
 
 class _Handler(BaseHTTPRequestHandler):
