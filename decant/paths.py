@@ -12,12 +12,13 @@ SCORES = Path("data/scores")
 TRIPLETS = Path("data/triplets")
 RUNS = Path("data/runs")
 RETRIEVED = Path("data/retrieved")
+EXPORTED = Path("data/exported")
 COST = Path("data/cost")  # what is timed, and the sizes of models
 MODELS = Path("models")
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 REPORT = Path("report")
-MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, RETRIEVED, COST, MODELS, METRICS, PLOTS)
+MADE_BY_STAGES = (SETS, MINED, TEACHERS, SCORES, TRIPLETS, RUNS, RETRIEVED, EXPORTED, COST, MODELS, METRICS, PLOTS)
 RESUME = Path(".resume")  # what unfinished stages go on from; no outputs of theirs
 
 

@@ -8,6 +8,7 @@ from decant.params import Params
 from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
+from decant.report.exported import read_exported
 from decant.report.ranked import read_ranked_sets
 from stages import cli
 
@@ -36,6 +37,7 @@ def read(params: Params, track: str) -> TrackResults:
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
         searched=read_searched(paths.RETRIEVED / track) if track in params.retrieve else NOT_SEARCHED,
+        exported=read_exported(paths.EXPORTED / track) if track in params.export else {},
         **read_plots(paths.PLOTS / track),
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},
         overlap=read_json(paths.METRICS / track / "overlap.json"),

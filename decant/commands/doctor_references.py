@@ -59,6 +59,8 @@ def wanted(params: "Params") -> dict[str, str]:
         found |= {need: mark for need in needs if found.get(need) != "lacks"}
     if any(searched.indexes for searched in params.retrieve.values()):
         found["faiss-cpu"] = "lacks"
+    if params.export:
+        found["onnxruntime"] = "lacks"
     return found
 
 

@@ -35,12 +35,16 @@ def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer
         return {"measured": False, "reason": teacher}
     try:
         with teacher as opened:
-            return _in_turns({"teacher": opened, "student": student}, split)
+            speeds = in_turns({"teacher": opened, "student": student}, split)
     except DecantError as error:  # such as a query that is too long for the teacher
         return {"measured": False, "reason": error.problem}
+    ratios = [student / teacher for teacher, student in zip(speeds["teacher"], speeds["student"], strict=True)]
+    spreads = {name: spread(values, 1) for name, values in speeds.items()}
+    return {"measured": True, "rounds": ROUNDS, **spreads, "ratio": spread(ratios, 3)}
 
 
-def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
+def in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, list[float]]:
+    """Pairs a second of each model, by its name, in each of the rounds; see `measure_speed`."""
     split = max(split.parts(), key=lambda part: len(part.rows))  # of one task
     rows = cycle(split.rows)  # an engine may keep what it read: each round has other pairs where the set has enough
     speeds: dict[str, list[float]] = {name: [] for name in models}
@@ -52,9 +56,12 @@ def _in_turns(models: Mapping[str, Scorer], split: Split) -> dict[str, Any]:
             sample.append(next(rows))
         for name, model in models.items():
             speeds[name].append(_time(model, sample, split.task))
-    ratios = [student / teacher for teacher, student in zip(speeds["teacher"], speeds["student"], strict=True)]
-    spreads = {name: _spread(values, 1) for name, values in speeds.items()}
-    return {"measured": True, "rounds": ROUNDS, **spreads, "ratio": _spread(ratios, 3)}
+    return speeds
+
+
+def spread(values: Sequence[float], digits: int) -> dict[str, float]:
+    """`median`, `low` and `high` of the rounds."""
+    return {name: round(of(values), digits) for name, of in (("median", median), ("low", min), ("high", max))}
 
 
 def _time(model: Scorer, rows: Sequence[Row], task: str) -> float:
@@ -62,7 +69,3 @@ def _time(model: Scorer, rows: Sequence[Row], task: str) -> float:
     start = time.perf_counter()
     pairs = len(score_rows(model, rows, task))
     return pairs / (time.perf_counter() - start)
-
-
-def _spread(values: Sequence[float], digits: int) -> dict[str, float]:
-    return {name: round(of(values), digits) for name, of in (("median", median), ("low", min), ("high", max))}

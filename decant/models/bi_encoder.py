@@ -21,6 +21,9 @@ from decant.models.settings import BiEncoderStudent
 from decant.models.students import keep_layers
 from decant.progress import progress
 
+OUTPUT = "sentence_embedding"
+EXAMPLES: Sequence[Any] = ("a text", "another text, which is longer than the first one")
+
 
 def load(
     folder: Path, *, max_length: int | None = None, dtype: str = "float32", trust_remote_code: bool = False
@@ -41,7 +44,7 @@ def make_student(settings: BiEncoderStudent, folder: Path, seed: int) -> Sentenc
 
 def outputs(model: SentenceTransformer, inputs: dict[str, Tensor]) -> Tensor:
     """Embeddings of length 1, shape (texts, dimension), in float32."""
-    return normalize(model(inputs)["sentence_embedding"].float())
+    return normalize(model(inputs)[OUTPUT].float())
 
 
 def count_cut(model: SentenceTransformer, pairs: Iterable[pa.RecordBatch], task: str) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,9 @@ from decant.models.settings import CrossEncoderStudent
 from decant.models.students import keep_layers
 from decant.progress import progress
 
+OUTPUT = "scores"
+EXAMPLES: Sequence[Any] = (("a query", "a document"), ("another", "a document that is longer than the first one"))
+
 
 def load(
     folder: Path,
@@ -91,7 +94,7 @@ def make_student(settings: CrossEncoderStudent, folder: Path, seed: int) -> Cros
 
 def outputs(model: CrossEncoder, inputs: dict[str, Tensor]) -> Tensor:
     """Raw logits, shape (pairs,), in float32."""
-    logits: Tensor = model(dict(inputs))["scores"][:, 0]  # a copy: each module adds its outputs to what it is given
+    logits: Tensor = model(dict(inputs))[OUTPUT][:, 0]  # a copy: each module adds its outputs to what it is given
     return logits.float()
 
 

@@ -1,6 +1,6 @@
 """What a module of `decant.models` must offer for a kind of model; `decant.kinds` lists the modules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +15,11 @@ Model: TypeAlias = SentenceTransformer | CrossEncoder
 
 class ModelKind(Protocol):
     """Loads models of one kind, and scores with them."""
+
+    OUTPUT: str
+    """What sentence-transformers calls the output that `outputs` reads."""
+    EXAMPLES: Sequence[Any]
+    """Two inputs of a model, of different lengths."""
 
     def load(
         self, folder: Path, *, max_length: int | None = None, dtype: str = "float32", trust_remote_code: bool = False

@@ -96,6 +96,13 @@ def packs(model: Any) -> bool:
     return bool(model.config._attn_implementation == IMPLEMENTATION)
 
 
+def unpack(model: Any) -> None:
+    """Undo `pack`, in place: padding is computed again, by torch's own attention."""
+    if packs(model):
+        del model.base_model.forward
+        model.set_attn_implementation("sdpa")
+
+
 def trial_batch(model: Any) -> tuple[Tensor, Tensor]:
     """Ids and mask of three texts, of which two begin alike; shape (3, 7)."""
     config = model.config.get_text_config()

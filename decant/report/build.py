@@ -25,6 +25,7 @@ class TrackResults:
 
     runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]  # model → domain → data set → metric → value of each query
     searched: Searched  # what models find in the corpora
+    exported: Mapping[str, Any]  # what the stage `export` has measured; empty where it did not run
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     needed: Mapping[str, Any]  # what `decant curve` wrote; empty where it did not run
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
@@ -64,6 +65,7 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
         name: {
             **_cost(track.cost),
             **{key: value for key in ("systems", "indexes") if (value := getattr(track.searched, key))},
+            **({"exported": track.exported["cost"]} if track.exported else {}),
         }
         for name, track in tracks.items()
     }
@@ -108,6 +110,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         **({"cut": cut} if (cut := list(_cut(track))) else {}),
         **({"matches": track.matches} if track.matches else {}),
         **({"needed": track.needed} if track.needed else {}),
+        **({"exported": track.exported["metrics"]} if track.exported else {}),
     }
 
 

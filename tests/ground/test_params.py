@@ -326,6 +326,19 @@ def test_a_search_that_cannot_be_is_refused(retrieve, problem):
     assert problem in refusal(edited(retrieve=retrieve))
 
 
+@pytest.mark.parametrize(
+    "export, problem",
+    [
+        ({"embeddings": {}}, "export.embeddings: no track of this name: embedding or reranker"),
+        ({"reranker": {"formats": ["int8"]}}, "export.reranker.formats.0: found 'int8', allowed:"),
+        ({"reranker": {"formats": []}}, "export.reranker.formats: found [], allowed:"),
+        ({"reranker": {"loss": 0.1}}, "export.reranker.loss: unknown key; did you mean `max_loss`?"),
+    ],
+)
+def test_an_export_that_cannot_be_is_refused(export, problem):
+    assert problem in refusal(edited(export=export))
+
+
 @pytest.mark.parametrize("retrieve", [None, {}, {"embedding": None}, {"embedding": {"rerankers": ["reranker"]}}])
 def test_a_search_may_be_left_out_or_take_its_defaults(retrieve):
     settings = parse_params(edited(retrieve=retrieve)).retrieve

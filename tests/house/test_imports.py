@@ -20,13 +20,17 @@ MAY_IMPORT = {
     "evaluate": {"data", "models"},
     "train": {"data", "models", "evaluate"},
     "retrieve": {"data", "models", "score", "evaluate"},
+    "export": {"data", "models", "evaluate"},
     "report": {"evaluate"},
     "experiments": {"params", "evaluate", "report"},
     "publish": {"params", "sources", "evaluate", "report"},
     "kinds": {"models", "train", "score"},
 }
 ANYTHING = {"stages", "commands"}
-STAGES = ("adapt", "check", "evaluate", "fetch", "mine", "overlap", "report", "retrieve", "score", "train", "triplets")
+STAGES = (
+    *("adapt", "check", "evaluate", "export", "fetch", "mine", "overlap", "report", "retrieve", "score", "train"),
+    "triplets",
+)
 # A stage does not depend on these: the ground floor decides nothing, and what `sources` finds is pinned by checksum.
 ASIDE = FLOOR | {"params", "kinds", "sources", "stages", "tracks", "decant"}
 

@@ -31,7 +31,7 @@ from transformers import (
 from decant.models import bi_encoder, packing
 from decant.models.bi_encoder import BiEncoderScorer
 from decant.models.load import transformer_of
-from decant.models.packing import Layout, cumulative, pack
+from decant.models.packing import Layout, cumulative, pack, unpack
 from tests.support import students
 
 LENGTHS = [3, 12, 5, 5, 7, 1]
@@ -95,6 +95,21 @@ def test_outputs_and_gradients_are_those_of_the_padded_batch(name: str) -> None:
     assert packed_gradients.keys() == gradients.keys()
     for weight, gradient in gradients.items():
         assert float((packed_gradients[weight] - gradient).norm()) <= 1e-5 * max(float(gradient.norm()), 1e-2 * scale)
+
+
+@pytest.mark.parametrize("name", ["MiniLM, reranker", "Qwen3-Embedding"])
+def test_a_model_that_is_unpacked_computes_padding_again(name: str) -> None:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    expected, _ = run(model, batch_of(model))
+    assert pack(model)
+    unpack(model)
+    seen = []
+    layer = next(module for module in model.modules() if isinstance(module, torch.nn.ModuleList))[0]
+    layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    outputs, _ = run(model, batch_of(model))
+    assert seen == [(len(LENGTHS), max(LENGTHS), 32)]
+    assert all(torch.equal(output, padded) for output, padded in zip(outputs, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", ["bge-m3", "Qwen3-Embedding"])

@@ -165,6 +165,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     track = TrackResults(
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
         searched=NOT_SEARCHED,
+        exported={},
         **read_plots(tmp_path),
         cost={
             "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},

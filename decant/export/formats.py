@@ -1,0 +1,91 @@
+"""The formats that a student is exported to. Another one is another entry of `FORMATS`, and its name in `Format`."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from decant.export.settings import Format
+
+Tokens: TypeAlias = Mapping[str, npt.NDArray[np.int64]]
+Run: TypeAlias = Callable[[Tokens], npt.NDArray[np.float32]]
+LARGE = 1 << 30  # bytes of a graph that does not fit into one file: protobuf ends at 2 GB, before and after rounding
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A format and what runs it.
+
+    Args:
+        file: the main one, below the student's folder; others may lie beside it, and none of another format.
+        exact: whether it computes in float32, so that its scores are the student's.
+        write: makes the file from the ONNX graph.
+        open: the function from tokens to outputs; it takes those that the graph asks for.
+    """
+
+    file: str
+    exact: bool
+    write: Callable[[Path, Path], None]
+    open: Callable[[Path], Run]
+
+
+def _copy(graph: Path, path: Path) -> None:
+    for part in graph.parent.glob(f"{graph.name}*"):  # weights may lie in a second file
+        shutil.copy2(part, path.parent / part.name)
+
+
+def _write_int8(graph: Path, path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    size = sum(part.stat().st_size for part in graph.parent.glob(f"{graph.name}*"))
+    quantize_dynamic(
+        graph,
+        path,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,  # 7 bits: the products of 8 overflow where a CPU has no VNNI
+        use_external_data_format=size > LARGE,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+def _write_openvino(graph: Path, path: Path) -> None:
+    import openvino
+
+    openvino.save_model(openvino.convert_model(graph), path, compress_to_fp16=False)
+
+
+def _open_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(tokens: Tokens) -> npt.NDArray[np.float32]:
+        outputs: npt.NDArray[np.float32] = session.run(None, {name: tokens[name] for name in names})[0]
+        return outputs
+
+    return run
+
+
+def _open_openvino(path: Path) -> Run:
+    import openvino
+
+    compiled: Any = openvino.Core().compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    names = [each.get_any_name() for each in compiled.inputs]
+
+    def run(tokens: Tokens) -> npt.NDArray[np.float32]:
+        return np.array(compiled({name: tokens[name] for name in names})[0])  # a copy: the next call writes there
+
+    return run
+
+
+FORMATS: dict[Format, Runtime] = {
+    "onnx": Runtime("onnx/model.onnx", True, _copy, _open_onnx),
+    "onnx_int8": Runtime("onnx/model_int8.onnx", False, _write_int8, _open_onnx),
+    "openvino": Runtime("openvino/openvino_model.xml", True, _write_openvino, _open_openvino),
+}

@@ -1,0 +1,151 @@
+"""Export a student, and measure each format as the student itself is measured."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decant.data.sets import Split
+from decant.errors import DecantError
+from decant.evaluate.run import Run as Evaluated
+from decant.evaluate.run import evaluate
+from decant.evaluate.speed import in_turns, spread
+from decant.export.formats import FORMATS, Run
+from decant.export.graph import write_onnx
+from decant.export.settings import Export, Format
+from decant.models.kind import Model, ModelKind
+from decant.models.scorer import Scorer
+
+WEIGHTS = (".safetensors", ".bin", ".pt")
+TOLERANCE = 1e-3  # of a float32 score: what runtimes round otherwise is a hundredth of it, a lost layer is far above
+
+
+class Exported(NamedTuple):
+    """Of each format: what it loses, which does not vary from run to run; and its bytes and speed, which does."""
+
+    metrics: dict[str, Any]
+    cost: dict[str, Any]
+
+
+def export(
+    kind: ModelKind,
+    load: Callable[[], Model],
+    folder: Path,
+    settings: Export,
+    dev: Split,
+    tokens: int | None,
+    target: Path,
+    tell: Callable[[str], None],
+) -> Exported:
+    """Write a student's formats and what they need beside them: tokenizer, prompts, card.
+
+    Args:
+        kind: of the student.
+        load: the student in memory, anew at each call.
+        folder: of the student.
+        settings: which formats, and what they may lose.
+        dev: the in-domain dev split: a format is chosen, and nothing is chosen on test splits.
+        tokens: of a forward pass; see `decant.models.batches.token_budget`.
+        target: an empty folder.
+        tell: takes each line of progress.
+
+    Returns:
+        `metrics`: `map` of the student, and of each format `map`, `loss` (a share of the student's), `difference` (the
+        largest between its scores and the student's) and whether it is `kept`. `cost`: of the student and each kept
+        format `bytes`, pairs a second (`speed`), and `ratio`, that of the student's, taken in turns in this process.
+
+    Raises:
+        DecantError: a package is missing, torch cannot trace the student, or a float32 format scores otherwise.
+    """
+    _need_packages(settings)
+    student = kind.make_scorer(load(), tokens)
+    before = evaluate(student, dev)
+    scorers: dict[str, Scorer] = {"student": student}
+    sizes = {"student": _bytes(folder, WEIGHTS)}
+    told: dict[str, Any] = {"map": before.means()["map"], "formats": {}}
+    _copy_all_but_weights(folder, target)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        graph = Path(scratch) / "model.onnx"
+        write_onnx(kind, load(), graph)
+        for name in settings.formats:
+            runtime, path = FORMATS[name], target / FORMATS[name].file
+            path.parent.mkdir(exist_ok=True)
+            already = set(path.parent.iterdir())
+            runtime.write(graph, path)
+            scorer = kind.make_scorer(run_by(load(), runtime.open(path), kind.OUTPUT), tokens)
+            told["formats"][name] = entry = _compare(name, before, evaluate(scorer, dev), settings.max_loss)
+            written = set(path.parent.iterdir()) - already
+            if entry["kept"]:
+                scorers[name], sizes[name] = scorer, sum(part.stat().st_size for part in written)
+            else:
+                del scorer  # which may hold the file
+                for part in written:
+                    part.unlink()
+            tell(_told(name, entry, settings.max_loss))
+    speeds = in_turns(scorers, dev)
+    ratios = {
+        name: [mine / own for mine, own in zip(of, speeds["student"], strict=True)] for name, of in speeds.items()
+    }
+    cost = {
+        name: {"bytes": sizes[name], "speed": spread(speeds[name], 1), "ratio": spread(ratios[name], 3)}
+        for name in scorers
+    }
+    return Exported(told, cost)
+
+
+def run_by(model: Model, run: Run, output: str) -> Model:
+    """A model with its own tokenizer and prompts, whose outputs, by this name, come from an exported file."""
+
+    def forward(features: Mapping[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        arrays = {name: each.numpy() for name, each in features.items() if isinstance(each, Tensor)}
+        return {**features, output: torch.from_numpy(run(arrays)).reshape(len(arrays["input_ids"]), -1)}
+
+    model.forward = forward
+    return model
+
+
+def _compare(name: Format, before: Evaluated, after: Evaluated, max_loss: float) -> dict[str, Any]:
+    difference = float(np.abs(np.concatenate(after.scores) - np.concatenate(before.scores)).max())
+    if FORMATS[name].exact and difference > TOLERANCE:
+        raise DecantError(
+            f"{name}: scores differ from the student's by up to {difference:.3g}, and rounding explains {TOLERANCE:g}",
+            "leave it out of `export`'s formats, and report this with the name of the student's model",
+        )
+    whole, reached = before.means()["map"], after.means()["map"]
+    loss = round((whole - reached) / whole, 6) if whole else 0.0
+    return {"map": reached, "loss": loss, "difference": round(difference, 6), "kept": loss <= max_loss}
+
+
+def _told(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
+    reached = f"{name}: MAP {entry['map']:.4f} on dev, {100 * entry['loss']:+.2f} % lost"
+    return reached if entry["kept"] else f"{reached}: not kept, since `max_loss` is {100 * max_loss:g} %"
+
+
+def _need_packages(settings: Export) -> None:
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+
+        if "openvino" in settings.formats:
+            import openvino  # noqa: F401
+    except ImportError as error:
+        raise DecantError(
+            f"the formats {', '.join(settings.formats)} need {error.name}, which is not installed",
+            "run `pip install 'decant[export]'`",
+        ) from error
+
+
+def _copy_all_but_weights(folder: Path, target: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in WEIGHTS:
+            (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target / path.relative_to(folder))
+
+
+def _bytes(folder: Path, suffixes: tuple[str, ...]) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in suffixes)

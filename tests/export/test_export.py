@@ -1,0 +1,130 @@
+"""A student's formats score as the student does, or are refused."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from decant.data.sets import Row, Split
+from decant.errors import DecantError
+from decant.export.formats import FORMATS
+from decant.export.run import Exported, export
+from decant.export.settings import Export
+from decant.kinds import kind_of
+from decant.models import cross_encoder
+from tests.support import tiny_architectures, tiny_models
+from tests.support.students import FRUIT
+from tests.support.students import cross_encoder as small_reranker
+
+# Words that the tiny tokenizers know, in texts of many lengths: some alone in their batch, most beside padding.
+ROWS = [
+    Row(
+        f"the colour of a {fruit}",
+        [f"a {fruit} is red" + " , as all know" * place],
+        [f"a {other} is heavy and big" + " and sweet" * (place % 4) for other in FRUIT if other != fruit][:4],
+    )
+    for place, fruit in enumerate(FRUIT)
+]
+DEV = Split(ROWS, "")
+FLOATS: dict[str, Any] = {"formats": ["onnx", "openvino"]}
+
+
+def exported(folder: Path, settings: dict[str, Any], target: Path) -> Exported:
+    kind = kind_of(folder)
+    target.mkdir()
+    return export(kind.models, lambda: kind.models.load(folder), folder, Export(**settings), DEV, 400, target, print)
+
+
+@pytest.mark.parametrize("name", tiny_architectures.BI_ENCODERS)
+def test_embeddings_are_the_students(name: str, tmp_path: Path) -> None:
+    check(tiny_architectures.bi_encoder(name, tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("name", tiny_architectures.CROSS_ENCODERS)
+def test_a_head_of_the_transformer_is_exported_with_it(name: str, tmp_path: Path) -> None:
+    check(tiny_architectures.cross_encoder(name, tmp_path), tmp_path)
+
+
+def test_a_head_in_modules_is_exported_with_the_transformer(tmp_path: Path) -> None:
+    check(tiny_models.modular_cross_encoder(tmp_path / "student", pooling="mean"), tmp_path)
+
+
+def check(student: Path, tmp_path: Path) -> None:
+    told, cost = exported(student, FLOATS, tmp_path / "exported")
+    assert [entry["difference"] < 1e-4 for entry in told["formats"].values()] == [True, True]
+    assert all(entry["kept"] and abs(entry["loss"]) < 1e-6 for entry in told["formats"].values())
+    assert set(cost) == {"student", "onnx", "openvino"}
+    for measured in cost.values():
+        assert measured["bytes"] > 1000
+        assert measured["speed"]["low"] > 0
+
+
+@pytest.fixture(scope="module")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A layer of the real MiniLM, with a head."""
+    folder = tmp_path_factory.mktemp("student") / "reranker"
+    small_reranker().save_pretrained(str(folder))
+    return folder
+
+
+def without_the_head(model: Any, inputs: Any) -> Any:
+    """The mean of the hidden states in place of the score."""
+    hidden = model[0].model.base_model(**inputs).last_hidden_state
+    return hidden.mean(dim=(1, 2))
+
+
+def test_an_export_that_loses_its_head_is_refused(
+    reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cross_encoder, "outputs", without_the_head)
+    with pytest.raises(DecantError, match=r"onnx: scores differ from the student's by up to"):
+        exported(reranker, {"formats": ["onnx"]}, tmp_path / "exported")
+
+
+def test_int8_is_smaller_and_close(reranker: Path, tmp_path: Path) -> None:
+    told, cost = exported(reranker, {"max_loss": 1.0}, tmp_path / "exported")
+    entry = told["formats"]["onnx_int8"]
+    assert entry["kept"]
+    assert 0 < entry["difference"] < 0.2
+    assert cost["onnx_int8"]["bytes"] < 0.3 * cost["onnx"]["bytes"]
+    assert {"tokenizer.json", "onnx", "openvino"} <= {path.name for path in (tmp_path / "exported").iterdir()}
+    assert not list((tmp_path / "exported").rglob("*.safetensors"))
+
+
+def test_a_format_that_loses_too_much_is_not_kept(
+    reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the real format of a student whose head was turned round, so that it ranks the other way."""
+    turned = tmp_path / "turned"
+    model = small_reranker()
+    for parameter in model[0].model.classifier.parameters():
+        nn.init.constant_(parameter, 0) if parameter.ndim == 1 else parameter.data.neg_()
+    model.save_pretrained(str(turned))
+    told, _ = exported(turned, {"formats": ["onnx"]}, tmp_path / "of the other")
+    best, worst = (reranker, turned) if told["map"] < 0.5 else (turned, reranker)
+    graph = tmp_path / "graph" / "onnx" / "model.onnx"
+    exported(worst, {"formats": ["onnx"]}, tmp_path / "graph")
+
+    def write_the_other(_: Path, path: Path) -> None:
+        path.write_bytes(graph.read_bytes())
+
+    other = replace(FORMATS["onnx_int8"], write=write_the_other)
+    monkeypatch.setitem(FORMATS, "onnx_int8", other)
+    told, cost = exported(best, {"formats": ["onnx", "onnx_int8"], "max_loss": 0.01}, tmp_path / "exported")
+    assert told["formats"]["onnx_int8"]["loss"] > 0.01
+    assert [entry["kept"] for entry in told["formats"].values()] == [True, False]
+    assert list(cost) == ["student", "onnx"]
+    assert [path.name for path in (tmp_path / "exported/onnx").iterdir()] == ["model.onnx"]
+    assert "% lost: not kept, since `max_loss` is 1 %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "onnxscript", "openvino"])
+def test_a_missing_package_is_told_with_the_extra(
+    package: str, reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DecantError, match=rf"need {package}, .*\n.*pip install 'decant\[export\]'"):
+        exported(reranker, {}, tmp_path / "exported")
