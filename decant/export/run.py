@@ -1,5 +1,6 @@
 """Export a student, and measure each format as the student itself is measured."""
 
+import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -127,17 +128,15 @@ def _told(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
 
 
 def _need_packages(settings: Export) -> None:
-    try:
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-
-        if "openvino" in settings.formats:
-            import openvino  # noqa: F401
-    except ImportError as error:
-        raise DecantError(
-            f"the formats {', '.join(settings.formats)} need {error.name}, which is not installed",
-            "run `pip install 'decant[export]'`",
-        ) from error
+    packages = ["onnx", "onnxscript", "onnxruntime", *(["openvino"] if "openvino" in settings.formats else [])]
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise DecantError(
+                f"the formats {', '.join(settings.formats)} need {package}, which is not installed",
+                "run `pip install 'decant[export]'`",
+            ) from error
 
 
 def _copy_all_but_weights(folder: Path, target: Path) -> None:
