@@ -6,6 +6,7 @@ from decant.evaluate.told import read_told
 from decant.files import atomic_folder, read_json, write_json
 from decant.params import Params
 from decant.report.build import TrackResults, build, read_plots
+from decant.report.cards import read_cards
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
 from decant.report.exported import read_exported
@@ -37,6 +38,7 @@ def read(params: Params, track: str) -> TrackResults:
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
         searched=read_searched(paths.RETRIEVED / track) if track in params.retrieve else NOT_SEARCHED,
+        sets=read_cards(paths.SETS, {**block.test_sets, "guard": block.guard}),
         exported=read_exported(paths.EXPORTED / track) if track in params.export else {},
         **read_plots(paths.PLOTS / track),
         cost={name: read_json(paths.COST / track / f"{name}.json") for name in ("teacher", "train", "speed")},

@@ -25,6 +25,7 @@ class TrackResults:
 
     runs: Mapping[str, Mapping[str, Mapping[str, Metrics]]]  # model → domain → data set → metric → value of each query
     searched: Searched  # what models find in the corpora
+    sets: Mapping[str, Any]  # the cards of the track's sets
     exported: Mapping[str, Any]  # what the stage `export` has measured; empty where it did not run
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     needed: Mapping[str, Any]  # what `decant curve` wrote; empty where it did not run
@@ -105,6 +106,7 @@ def _compare(track: TrackResults, settings: ReportSettings, seed: int) -> dict[s
         **({"corpora": compare_corpora(track.searched.found, settings, seed)} if track.searched.found else {}),
         "baseline": track.baseline,
         "guard": {**track.guard, "points": points, "alpha": track.cost["train"]["alpha"]},
+        "sets": track.sets,
         "overlap": track.overlap,
         **({"left_out": track.left_out} if track.left_out else {}),
         **({"cut": cut} if (cut := list(_cut(track))) else {}),

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from decant.report.cards import cards_table
 from decant.report.corpora import CORPORA_NOTES, corpora_tables
 from decant.report.exported import exported_table
 from decant.report.figures import percent
 from decant.report.needed import needed_table
 
-MATCHES, EXPORTED, NEEDED = "No good match", "Exported", "How many queries are needed"
+MATCHES, EXPORTED, NEEDED, DATA = "No good match", "Exported", "How many queries are needed", "Data"
 FURTHER_NOTES = {
     **CORPORA_NOTES,
     MATCHES: (
@@ -21,6 +22,11 @@ FURTHER_NOTES = {
         "The student in other runtimes, beside itself in PyTorch. MAP and its loss are of the in-domain dev split, on "
         "which a format is kept or refused; size is of the weights. Speed: about 1,000 pairs of that split in turns, "
         "in one process, on this machine's CPU; the median of several rounds, and its ratio to the student's."
+    ),
+    DATA: (
+        "As the cards in data/sets/ say. Left out: rows and texts with faults, where faults: drop says so. Near "
+        "duplicates: negatives that almost repeat a positive of their query, which are kept. SHA-256 is of the split, "
+        "its first digits. What splits share stands under the texts that splits share."
     ),
     NEEDED: (
         "Students trained on a part of the train queries, by `decant curve`. Interval: over seeds and queries; of one "
@@ -38,6 +44,7 @@ def further_tables(
         MATCHES: matches_table(comparison),
         EXPORTED: exported_table(comparison, cost),
         NEEDED: needed_table(comparison),
+        DATA: cards_table(comparison),
     }
 
 

@@ -166,6 +166,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         runs={name: {"in_domain": {"own-set": metrics}} for name, metrics in values.items()},
         searched=NOT_SEARCHED,
         exported={},
+        sets={},
         **read_plots(tmp_path),
         cost={
             "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
