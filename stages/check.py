@@ -13,6 +13,11 @@ def main() -> None:
         from decant.train.trackers import check_trackers
 
         check_trackers(trackers)
+    for exported in params.export.values():
+        from decant.export.packages import load, needed
+
+        for package in needed(exported.formats):
+            load(package)
     print("params.yaml is valid")
 
 

@@ -1,5 +1,7 @@
 """Export a track's student to other runtimes, each format measured on the dev split: `python -m stages.export NAME`."""
 
+from typing import Any
+
 from decant import paths
 from decant.data.sets import read_split
 from decant.errors import DecantError
@@ -15,18 +17,13 @@ def main(track: str) -> None:
     if (settings := params.export.get(track)) is None:
         raise DecantError(f"params.yaml has no export.{track}", f"add it: `export: {{{track}: {{}}}}`")
     dev = read_split(paths.split(params.track(track).in_domain, "dev"))
+
+    def load() -> Any:
+        return cli.model_of(params, track, "after")[1].to("cpu")
+
     with atomic_folder(paths.EXPORTED / track) as partial:
         kind, folder = TRACKS[track].models, paths.MODELS / track
-        exported = export(
-            kind,
-            lambda: cli.model_of(params, track, "after")[1],
-            folder,
-            settings,
-            dev,
-            params.evaluate.batch_tokens,
-            partial,
-            print,
-        )
+        exported = export(kind, load, folder, settings, dev, params.evaluate.batch_tokens, partial, print)
         write_json(partial / "measured.json", exported._asdict())
     write_json(paths.METRICS / track / "exported.json", exported.metrics)
 

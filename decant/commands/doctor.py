@@ -34,7 +34,7 @@ EXTRAS = (
     ("vllm", "vllm", "the engine `vllm` of teachers"),
     ("ray", "ray", "`engine_pool: ray`"),
     ("faiss-cpu", "index", "`retrieve.TRACK.indexes`"),
-    ("onnxruntime", "export", "the stage `export`"),
+    ("onnxscript", "export", "the stage `export`"),
     ("mteb", "mteb", "`decant mteb`"),
     ("modelscope", "modelscope", "`modelscope:` models and sets"),
     ("dvc-s3", "s3", "remotes on S3"),

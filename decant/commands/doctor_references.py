@@ -60,7 +60,7 @@ def wanted(params: "Params") -> dict[str, str]:
     if any(searched.indexes for searched in params.retrieve.values()):
         found["faiss-cpu"] = "lacks"
     if params.export:
-        found["onnxruntime"] = "lacks"
+        found["onnxscript"] = "lacks"
     return found
 
 

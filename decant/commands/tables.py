@@ -2,9 +2,11 @@
 
 import os
 import re
+import sys
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,14 +17,17 @@ NUMBER = re.compile(r"[≤+-]?\s?\d.*|–")
 def show(markdown: str, console: Console | None = None) -> None:
     """Print Markdown: as it is into a pipe and in CI, else with its tables drawn.
 
-    Green is an interval above 0, red one below it. NO_COLOR and TERM=dumb leave colours out.
+    A table that is wider than the terminal stays as it is. Green is an interval above 0, red one below it. NO_COLOR and
+    TERM=dumb leave colours out.
     """
     console = console or Console(highlight=False)
     if not console.is_terminal or os.environ.get("CI"):
         console.file.write(f"{markdown}\n")
         return
     for block in markdown.strip("\n").split("\n\n"):
-        console.print(_drawn(block) if block.startswith("| ") else Text(block))
+        drawn = _drawn(block) if block.startswith("| ") else Text(block)
+        wide = Measurement.get(console, console.options.update(max_width=sys.maxsize), drawn).maximum > console.width
+        console.print(Text(block) if wide else drawn)  # a narrow terminal would cut the figures of a wide table
         console.print()
 
 

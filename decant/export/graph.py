@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from sentence_transformers.base.modules import Transformer
 from torch import Tensor, nn
 
 from decant.errors import DecantError
@@ -40,8 +41,13 @@ def write_onnx(kind: ModelKind, model: Model, path: Path) -> None:
         path: of the graph; above 2 GB, weights go into a second file beside it.
 
     Raises:
-        DecantError: torch cannot trace the model.
+        DecantError: torch cannot trace the model, or it has no transformer.
     """
+    if not isinstance(model[0], Transformer):
+        raise DecantError(
+            f"the student begins with a {type(model[0]).__name__}, and only a transformer can be exported",
+            "take its track out of `export`",
+        )
     unpack(transformer_of(model))
     tokens = model.preprocess(list(kind.EXAMPLES))
     taken = model[0].model_forward_params
@@ -63,7 +69,7 @@ def write_onnx(kind: ModelKind, model: Model, path: Path) -> None:
         except torch.onnx.OnnxExporterError as error:
             name = type(transformer_of(model)).__name__
             raise DecantError(
-                f"torch cannot write {name} as an ONNX graph: {error}", "set `export` to {}, or take another student"
+                f"torch cannot write {name} as an ONNX graph: {error}", "take its track out of `export`"
             ) from error
     assert program is not None
     program.save(path)

@@ -1,6 +1,6 @@
 """Export a student, and measure each format as the student itself is measured."""
 
-import importlib
+import copy
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,11 +18,18 @@ from decant.evaluate.run import evaluate
 from decant.evaluate.speed import in_turns, spread
 from decant.export.formats import FORMATS, Run
 from decant.export.graph import write_onnx
+from decant.export.packages import load as load_package
+from decant.export.packages import needed
 from decant.export.settings import Export, Format
 from decant.models.kind import Model, ModelKind
 from decant.models.scorer import Scorer
 
 WEIGHTS = (".safetensors", ".bin", ".pt")
+CARD = """## Exported
+
+This folder has the model as graphs for ONNX Runtime and OpenVINO, from token ids to what it gives: embeddings of length
+1 (`sentence_embedding`) or raw scores (`scores`). The library's own `backend="onnx"` reads graphs of another form.
+"""
 TOLERANCE = 1e-3  # of a float32 score: what runtimes round otherwise is a hundredth of it, a lost layer is far above
 
 
@@ -47,7 +54,7 @@ def export(
 
     Args:
         kind: of the student.
-        load: the student in memory, anew at each call.
+        load: the student in memory, on the CPU, anew at each call.
         folder: of the student.
         settings: which formats, and what they may lose.
         dev: the in-domain dev split: a format is chosen, and nothing is chosen on test splits.
@@ -63,14 +70,16 @@ def export(
     Raises:
         DecantError: a package is missing, torch cannot trace the student, or a float32 format scores otherwise.
     """
-    _need_packages(settings)
-    student = kind.make_scorer(load(), tokens)
+    for package in needed(settings.formats):
+        load_package(package)
+    model = load()
+    student = kind.make_scorer(model, tokens)
     before = evaluate(student, dev)
     scorers: dict[str, Scorer] = {"student": student}
     sizes = {"student": _bytes(folder, WEIGHTS)}
     told: dict[str, Any] = {"map": before.means()["map"], "formats": {}}
-    _copy_all_but_weights(folder, target)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    _copy_what_reads_texts(folder, target)
+    with tempfile.TemporaryDirectory(dir=target) as scratch:
         graph = Path(scratch) / "model.onnx"
         write_onnx(kind, load(), graph)
         for name in settings.formats:
@@ -78,15 +87,13 @@ def export(
             path.parent.mkdir(exist_ok=True)
             already = set(path.parent.iterdir())
             runtime.write(graph, path)
-            scorer = kind.make_scorer(run_by(load(), runtime.open(path), kind.OUTPUT), tokens)
+            scorer = kind.make_scorer(run_by(model, runtime.open(path), kind.OUTPUT), tokens)
             told["formats"][name] = entry = _compare(name, before, evaluate(scorer, dev), settings.max_loss)
             written = set(path.parent.iterdir()) - already
             if entry["kept"]:
                 scorers[name], sizes[name] = scorer, sum(part.stat().st_size for part in written)
-            else:
-                del scorer  # which may hold the file
-                for part in written:
-                    part.unlink()
+            for part in written if not entry["kept"] else ():
+                part.unlink()
             tell(_told(name, entry, settings.max_loss))
     speeds = in_turns(scorers, dev)
     ratios = {
@@ -100,14 +107,15 @@ def export(
 
 
 def run_by(model: Model, run: Run, output: str) -> Model:
-    """A model with its own tokenizer and prompts, whose outputs, by this name, come from an exported file."""
+    """A model with its tokenizer and prompts, whose outputs, by this name, come from an exported file."""
 
     def forward(features: Mapping[str, Tensor], **_: Any) -> dict[str, Tensor]:
         arrays = {name: each.numpy() for name, each in features.items() if isinstance(each, Tensor)}
         return {**features, output: torch.from_numpy(run(arrays)).reshape(len(arrays["input_ids"]), -1)}
 
-    model.forward = forward
-    return model
+    other = copy.copy(model)  # it shares all modules: the weights are in memory once
+    other.forward = forward
+    return other
 
 
 def _compare(name: Format, before: Evaluated, after: Evaluated, max_loss: float) -> dict[str, Any]:
@@ -119,7 +127,12 @@ def _compare(name: Format, before: Evaluated, after: Evaluated, max_loss: float)
         )
     whole, reached = before.means()["map"], after.means()["map"]
     loss = round((whole - reached) / whole, 6) if whole else 0.0
-    return {"map": reached, "loss": loss, "difference": round(difference, 6), "kept": loss <= max_loss}
+    return {
+        "map": reached,
+        "loss": loss,
+        "difference": round(difference, 6),
+        "kept": FORMATS[name].exact or loss <= max_loss,
+    }
 
 
 def _told(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
@@ -127,23 +140,14 @@ def _told(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
     return reached if entry["kept"] else f"{reached}: not kept, since `max_loss` is {100 * max_loss:g} %"
 
 
-def _need_packages(settings: Export) -> None:
-    packages = ["onnx", "onnxscript", "onnxruntime", *(["openvino"] if "openvino" in settings.formats else [])]
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise DecantError(
-                f"the formats {', '.join(settings.formats)} need {package}, which is not installed",
-                "run `pip install 'decant[export]'`",
-            ) from error
-
-
-def _copy_all_but_weights(folder: Path, target: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in WEIGHTS:
-            (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target / path.relative_to(folder))
+def _copy_what_reads_texts(folder: Path, target: Path) -> None:
+    """The tokenizer, the prompts with the threshold, and the card, with what stands here in place of the weights."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(("tokenizer", "vocab", "special_tokens", "merges", "config_sentence_transformers")):
+            shutil.copy2(path, target / path.name)
+    if (card := folder / "README.md").is_file():
+        text = card.read_text(encoding="utf-8").rstrip()
+        (target / "README.md").write_text(f"{text}\n\n{CARD}", encoding="utf-8")
 
 
 def _bytes(folder: Path, suffixes: tuple[str, ...]) -> int:

@@ -29,6 +29,7 @@ def published_card(
     compared: Mapping[str, Any],
     licences: Sequence[tuple[Source, str | None]],
     chosen: str | None,
+    trained_on: Sequence[str],
     measured: Sequence[EvalResult],
 ) -> str:
     """Complete the card that `train` wrote.
@@ -39,6 +40,7 @@ def published_card(
         compared: the track's block of metrics/comparison.json.
         licences: of what the student was made of.
         chosen: the student's own licence.
+        trained_on: the sets that training saw.
         measured: what `decant mteb` found of the student.
 
     Returns:
@@ -57,7 +59,7 @@ def published_card(
         _on_the_test_splits(compared),
         _made_of(licences, chosen),
         f"## Serving\n\n{SERVED[known['pipeline_tag']].format(name=name)}",
-        _limits(compared),
+        _limits(compared, trained_on),
     ]
     text = content.text.rstrip().replace(f'"models/{known["tags"][-1]}"', f'"{name}"')
     content.text = "\n\n".join([text, *sections]) + "\n"
@@ -120,9 +122,9 @@ def _made_of(licences: Sequence[tuple[Source, str | None]], chosen: str | None) 
     return f"## Licences\n\n{own} It was made of:\n\n{table(['what', 'of', 'revision', 'licence'], rows)}"
 
 
-def _limits(compared: Mapping[str, Any]) -> str:
-    trained = ", ".join(compared["domains"].get("in_domain", {})) or "one set"
+def _limits(compared: Mapping[str, Any], trained_on: Sequence[str]) -> str:
+    shown = " The out-of-domain rows above show such texts." if compared["domains"].get("out_of_domain") else ""
     return f"""## Limits
 
-Trained on {trained} alone: on other texts it may be worse than the model that it was made of. The out-of-domain rows
-above show one such set. The figures are of lists of candidates, not of a whole corpus."""
+Trained on {" and ".join(trained_on)} alone: on other texts it may be worse than the model that it was made of.{shown}
+The figures are of lists of candidates, not of a whole corpus."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx2
 from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -52,6 +53,9 @@ def sources(params: Params, track: str) -> list[Source]:
             found += (Source("data", f"package:{name}", None, "dataset") for name in dataset.packages)
         else:
             found.append(Source("data", dataset.source, dataset.revision, "dataset"))
+    if block.mine and (corpus := block.mine.corpus):
+        named = corpus if corpus.startswith(("path:", "package:")) else f"path:{paths.OWN / corpus}"
+        found.append(Source("data", named, None, "dataset"))
     return list(dict.fromkeys(found))
 
 
@@ -111,6 +115,6 @@ def _of_repository(name: str, source: Source) -> str | None:
     ask = hub.dataset_info if source.kind == "dataset" else hub.model_info
     try:
         card: Any = ask(name, revision=source.revision, timeout=ASKED).card_data
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError):
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL, OSError):
         return None
     return _named(card.to_dict().get("license")) if card else None

@@ -6,9 +6,20 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
 
 from decant.errors import DecantError
 from decant.sources import Kind
+
+
+def check_name(repository: str) -> None:
+    """Raise a DecantError where that is not a repository's name, with its owner's."""
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise DecantError(f"{repository} is not a repository's name", "write owner/name") from error
+    if "/" not in repository:
+        raise DecantError(f"{repository} has no owner", "write owner/name")
 
 
 def files_of(folder: Path, replaced: Mapping[str, str]) -> dict[str, Path | bytes]:
@@ -35,7 +46,8 @@ def upload(repository: str, kind: Kind, files: Mapping[str, Path | bytes], messa
         the commit's address.
 
     Raises:
-        DecantError: there is no token, it may not write there, or the hub cannot be reached. Nothing is committed then.
+        DecantError: there is no token, it may not write there, or the hub refuses the card or cannot be reached. Nothing
+            is committed then.
     """
     hub = HfApi()
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]
@@ -46,13 +58,15 @@ def upload(repository: str, kind: Kind, files: Mapping[str, Path | bytes], messa
         )
     except LocalTokenNotFoundError as error:
         raise DecantError("there is no token for the hub", "`hf auth login`, or set HF_TOKEN") from error
-    except HFValidationError as error:
-        raise DecantError(f"{repository} is not a repository's name", "write owner/name") from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no answer"
         remedy = "take a token that may write there" if status in (401, 403) else "look at the hub's answer"
         raise DecantError(
             f"{repository}: the hub refuses ({status}): {error.server_message or error}", remedy
+        ) from error
+    except ValueError as error:  # of the card's metadata, which the hub looks at before it takes a file
+        raise DecantError(
+            f"{repository}: the hub refuses the card ({error})", "name the licence as the hub does, such as apache-2.0"
         ) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, OSError) as error:
         raise DecantError(

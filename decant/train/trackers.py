@@ -1,7 +1,8 @@
 """Trackers that show a training while it runs: its loss, its rate, and what dev says."""
 
-import importlib.util
+import importlib.metadata
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ FOLDER = Path("tracking")
 def check_trackers(names: Iterable[str]) -> None:
     """Raise a DecantError where a tracker's package, which has the tracker's name, is not installed."""
     for name in names:
-        if importlib.util.find_spec(name) is None:
-            raise DecantError(f"trackers names {name}, which is not installed", f"pip install {name}")
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise DecantError(f"trackers names {name}, which is not installed", f"pip install {name}") from error
 
 
 def callbacks(names: Iterable[str], run: str, *, resume: bool) -> list[TrainerCallback]:
@@ -57,13 +60,24 @@ def _dvclive(run: str, resume: bool) -> TrainerCallback:
 def _tensorboard(run: str, resume: bool) -> TrainerCallback:
     from torch.utils.tensorboard import SummaryWriter
 
-    del resume  # a writer adds to what is there
-    return TensorBoardCallback(tb_writer=SummaryWriter(FOLDER / "tensorboard" / run))
+    folder = FOLDER / "tensorboard" / run
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)  # a writer adds to what is there
+    return TensorBoardCallback(tb_writer=SummaryWriter(folder))
+
+
+class _Finished(WandbCallback):  # type: ignore[misc]
+    """Ends its run with the training: another one in this process has a run of its own."""
+
+    def on_train_end(self, *arguments: Any, **options: Any) -> None:
+        super().on_train_end(*arguments, **options)
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
 def _wandb(run: str, resume: bool) -> TrainerCallback:
     del run, resume  # the trainer's arguments have the name
-    return WandbCallback()
+    return _Finished()
 
 
 def _mlflow(run: str, resume: bool) -> TrainerCallback:

@@ -47,6 +47,18 @@ def test_a_terminal_gets_columns_and_colours_for_what_an_interval_tells_from_0(m
     assert [line.index("(") for line in lines] == [lines[0].index("(")] * 2  # in columns
 
 
+def test_a_table_that_is_wider_than_the_terminal_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    summary = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")
+    table = next(block for block in summary if block.startswith("| track | test set"))
+    for width, kept in ((80, True), (200, False)):
+        file = io.StringIO()
+        show(table, Console(file=file, width=width, highlight=False, force_terminal=True, no_color=True))
+        assert ("| --- |" in file.getvalue()) == kept
+        assert "…" not in file.getvalue().replace(" … ", "")
+        assert "0.4428" in file.getvalue()
+
+
 def test_a_pipe_and_ci_get_the_markdown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(force_terminal=False) == f"{TEXT}\n"
     monkeypatch.setenv("CI", "true")

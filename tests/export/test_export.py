@@ -90,8 +90,10 @@ def test_int8_is_smaller_and_close(reranker: Path, tmp_path: Path) -> None:
     assert entry["kept"]
     assert 0 < entry["difference"] < 0.2
     assert cost["onnx_int8"]["bytes"] < 0.3 * cost["onnx"]["bytes"]
-    assert {"tokenizer.json", "onnx", "openvino"} <= {path.name for path in (tmp_path / "exported").iterdir()}
-    assert not list((tmp_path / "exported").rglob("*.safetensors"))
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {
+        *("tokenizer.json", "tokenizer_config.json", "config_sentence_transformers.json", "README.md"),
+        *("onnx", "openvino"),
+    }
 
 
 def test_a_format_that_loses_too_much_is_not_kept(
@@ -126,5 +128,33 @@ def test_a_missing_package_is_told_with_the_extra(
     package: str, reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DecantError, match=rf"need {package}, .*\n.*pip install 'decant\[export\]'"):
+    with pytest.raises(DecantError, match=rf"needs {package}, .*\n.*pip install 'decant\[export\]'"):
         exported(reranker, {}, tmp_path / "exported")
+
+
+def test_weights_above_what_one_file_holds_lie_beside_the_graph(
+    reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every graph is large here; that of 8 bits is refused, with all its files."""
+    monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 0)
+    monkeypatch.setattr("decant.export.formats.LARGE", 0)
+    settings: dict[str, Any] = {"formats": ["onnx", "onnx_int8"]}
+    told, cost = exported(reranker, {**settings, "max_loss": 1.0}, tmp_path / "kept")
+    kept = {path.name for path in (tmp_path / "kept/onnx").iterdir()}
+    assert kept == {"model.onnx", "model.onnx.data", "model_int8.onnx", "model_int8.onnx.data"}
+    assert told["formats"]["onnx"]["difference"] < 1e-4
+    assert cost["onnx"]["bytes"] > 40e6
+    monkeypatch.setattr("decant.export.run._compare", lambda *_: {"map": 0.1, "loss": 0.5, "kept": False})
+    exported(reranker, settings, tmp_path / "refused")
+    assert [path.name for path in (tmp_path / "refused").iterdir() if path.is_dir()] == ["onnx"]
+    assert list((tmp_path / "refused/onnx").iterdir()) == []
+
+
+def test_openvino_does_not_report_home(reranker: Path, tmp_path: Path) -> None:
+    exported(reranker, {"formats": ["openvino"]}, tmp_path / "exported")
+    assert sys.modules["openvino_telemetry"] is None
+
+
+def test_a_format_is_named_once() -> None:
+    with pytest.raises(ValueError, match="each format once"):
+        Export(formats=["onnx", "onnx"])

@@ -48,7 +48,7 @@ def test_the_pages_script_scores_as_the_student_does(exported: tuple[Project, se
     project, _ = exported
     match = SCRIPT.search((ROOT / "docs/publishing.md").read_text(encoding="utf-8"))
     assert match is not None
-    (project.folder / "rerank.py").write_text(match[1].replace("model_int8.onnx", "model.onnx"), encoding="utf-8")
+    (project.folder / "rerank.py").write_text(match[1], encoding="utf-8")
     row = read_split(project.folder / "data/sets/pydocs/test.parquet").rows[0]
     student = cross_encoder.load(project.folder / "models/reranker", max_length=128)
     expected = student.predict([(row.query, document) for document in row.candidates]).tolist()

@@ -45,6 +45,16 @@ def test_a_packages_licence_and_a_folders_are_read(tmp_path: Path) -> None:
 def test_a_hub_that_cannot_be_asked_leaves_the_licence_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert licence_of(Source("student", "hub:owner/name", "0" * 40, "model")) is None
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert licence_of(Source("data", "hub:owner/name", "0" * 40, "dataset")) is None
+
+
+def test_a_corpus_that_was_mined_is_data_too() -> None:
+    mined = content()
+    mined["embedding"]["mine"] = {"corpus": "texts.txt", "candidates": 5}  # type: ignore[index]
+    found = sources(check_params(mined, "params.yaml"), "embedding")
+    assert found[-1] == Source("data", "path:data/own/texts.txt", None, "dataset")
 
 
 @pytest.mark.parametrize(

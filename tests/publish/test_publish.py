@@ -155,3 +155,72 @@ def test_a_hub_that_does_not_answer_and_a_student_that_is_not_there(
     assert "is not a repository's name" in publish(project, "--to", "me/a/b", "--upload").stderr
     shutil.rmtree(project / "models")
     assert "`dvc repro train@embedding` makes it" in publish(project, "--to", "me/student").stderr
+
+
+def test_a_licence_that_the_hub_does_not_know_is_told_so(
+    project: Path, hub: WritableHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    done = publish(project, "--to", "me/student", "--licence", "No-Such", "--upload")
+    assert done.returncode == 1
+    assert 'the hub refuses the card (Invalid metadata in README.md.\n- "license" must be one of)' in done.stderr
+    assert "Traceback" not in done.stderr
+    assert hub.files == {("model", "me/student"): {}}
+
+
+def test_a_name_without_an_owner_is_refused_before_anything_is_sent(project: Path, hub: WritableHub) -> None:
+    done = publish(project, "--to", "student", "--upload")
+    assert (done.returncode, hub.requests) == (1, [])
+    assert "student has no owner" in done.stderr
+
+
+def test_a_card_says_what_training_saw_and_no_more(project: Path, hub: WritableHub) -> None:
+    assert "Trained on icd10 and cwe alone" in publish(project, "--to", "me/student").stdout
+    compared = json.loads((project / "metrics/comparison.json").read_text())
+    entry = compared["embedding"]["domains"].pop("out_of_domain")["pydocs"]
+    compared["embedding"]["domains"]["in_domain"]["icd10@128"] = entry
+    (project / "metrics/comparison.json").write_text(json.dumps(compared))
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(params.replace("  replay: 0.25", "  replay: 0.0"))
+    card = publish(project, "--to", "me/student").stdout
+    assert "Trained on icd10 alone: on other texts" in card
+    assert "out-of-domain rows" not in card
+
+
+def test_public_results_are_the_students_own(project: Path, hub: WritableHub) -> None:
+    card = """---
+model-index:
+- name: embedding
+  results:
+  - task: {type: retrieval}
+    dataset: {name: SciFact, type: mteb/scifact}
+    metrics: [{type: ndcg_at_10, value: 0.5}]
+---
+"""
+    (project / "metrics/public").mkdir()
+    (project / "metrics/public/embedding.md").write_text(card)
+    for model, shown in (("models/embedding", True), ("hub:acme/embedding", False)):
+        (project / "metrics/public/embedding.json").write_text(json.dumps({"model": model}))
+        assert ("mteb/scifact" in publish(project, "--to", "me/student").stdout) == shown
+
+
+LOCK = """
+schema: '2.0'
+stages:
+  train@embedding: {outs: [{path: models/embedding, md5: NEW.dir}]}
+  evaluate_after@embedding: {deps: [{path: models/embedding, md5: OLD.dir}]}
+"""
+
+
+def test_results_of_an_earlier_student_are_not_published(project: Path, hub: WritableHub) -> None:
+    (project / "dvc.lock").write_text(LOCK.replace("OLD", "NEW"))
+    (project / "metrics/embedding").mkdir()
+    shutil.copy(ROOT / "metrics/embedding/after.json", project / "metrics/embedding")
+    assert publish(project, "--to", "me/student").returncode == 0
+    (project / "dvc.lock").write_text(LOCK)
+    assert "models/embedding has been trained anew since" in publish(project, "--to", "me/student").stderr
+    (project / "dvc.lock").unlink()
+    means = json.loads((project / "metrics/embedding/after.json").read_text())
+    means["in_domain"]["icd10"]["map"] += 0.01
+    (project / "metrics/embedding/after.json").write_text(json.dumps(means))
+    assert "is not of metrics/embedding/after.json, on icd10" in publish(project, "--to", "me/student").stderr

@@ -59,7 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.files.setdefault(key, {})
             self._answer({"url": self._address(key), "error": "exists"}, 409 if there else 200)
         elif path == "/api/validate-yaml":
-            self._answer({"errors": [], "warnings": []})
+            errors = [{"message": '"license" must be one of'}] if b"license: no-such" in body else []
+            self._answer({"errors": errors, "warnings": []}, 400 if errors else 200)
         elif path.endswith(".git/info/lfs/objects/batch"):
             objects = json.loads(body)["objects"]
             at = f"{self.hub.endpoint}/large"

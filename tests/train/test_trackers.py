@@ -1,6 +1,7 @@
 """Trackers show a training while it runs, with the figures that it keeps."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,23 @@ def test_dvclive_and_tensorboard_have_the_curves_by_their_steps(
     events = EventAccumulator(str(tmp_path / "tracking/tensorboard/train-embedding"))
     events.Reload()
     assert [(of.step, pytest.approx(of.value, abs=1e-4)) for of in events.Scalars("train/loss")] == kept
+    students.train_on(
+        students.bi_encoder(), students.loss_of(model), students.tuples(), training, tmp_path / "b", **watched
+    )
+    events = EventAccumulator(str(tmp_path / "tracking/tensorboard/train-embedding"))
+    events.Reload()
+    assert [of.step for of in events.Scalars("train/loss")] == [step for step, _ in kept]  # of the second alone
+    shutil.rmtree(tmp_path / "b")
     found = {path.name for path in tmp_path.iterdir()}
     assert found == {"student", "tracking"}  # neither a dvc.yaml nor an experiment
     assert not list((tmp_path / "tracking").rglob("dvc.yaml"))
 
 
-def test_a_tracker_that_is_not_installed_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_is_not_installed_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_trackers(["dvclive", "tensorboard"])
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (tmp_path / "wandb").mkdir()  # what W&B writes into the working folder is no package
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(DecantError, match="trackers names wandb") as raised:
         check_trackers(["wandb"])
     assert raised.value.remedy == "pip install wandb"
