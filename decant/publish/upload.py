@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from decant.errors import DecantError
 from decant.sources import Kind
@@ -46,8 +46,8 @@ def upload(repository: str, kind: Kind, files: Mapping[str, Path | bytes], messa
         the commit's address.
 
     Raises:
-        DecantError: there is no token, it may not write there, or the hub refuses the card or cannot be reached. Nothing
-            is committed then.
+        DecantError: there is no token, it may not write there, or the hub refuses the card or cannot be reached. Then
+            nothing is committed.
     """
     hub = HfApi()
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]

@@ -35,7 +35,7 @@ def _origin(card: Mapping[str, Any]) -> str:
     """The source, with the commit or the packages that define it."""
     packages = [f"{name} {version}" for name, version in (card.get("packages") or {}).items()]
     pinned = ", ".join(packages) or (card.get("revision") or "")[:12]
-    return card["source"] + (f" ({pinned})" if pinned else "")
+    return f"{card['source']} ({pinned})" if pinned else str(card["source"])
 
 
 def cards_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

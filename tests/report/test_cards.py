@@ -34,9 +34,8 @@ def test_each_split_is_a_row_with_its_counts(tmp_path: Path) -> None:
 
 
 def test_of_a_union_each_set_is_told(tmp_path: Path) -> None:
-    cards = {
-        name: {**CARD, "splits": {"train": {**SPLIT, "queries": queries}}} for name, queries in (("a", 5), ("b", 6))
-    }
+    sizes = {"a": 5, "b": 6}
+    cards = {name: {**CARD, "splits": {"train": {**SPLIT, "queries": size}}} for name, size in sizes.items()}
     write_json(tmp_path / "both/card.json", {"union": sizes, "sets": cards, "splits": {}})
     _, rows = cards_table({"embedding": {"sets": read_cards(tmp_path, {"in_domain": "both"})}})
     assert [row[:3] for row in rows] == [["a", "train", "5"], ["b", "train", "6"]]

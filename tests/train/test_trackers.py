@@ -32,9 +32,8 @@ def test_dvclive_and_tensorboard_have_the_curves_by_their_steps(
     events = EventAccumulator(str(tmp_path / "tracking/tensorboard/train-embedding"))
     events.Reload()
     assert [(of.step, pytest.approx(of.value, abs=1e-4)) for of in events.Scalars("train/loss")] == kept
-    students.train_on(
-        students.bi_encoder(), students.loss_of(model), students.tuples(), training, tmp_path / "b", **watched
-    )
+    again = students.bi_encoder()
+    students.train_on(again, students.loss_of(again), students.tuples(), training, tmp_path / "b", **watched)
     events = EventAccumulator(str(tmp_path / "tracking/tensorboard/train-embedding"))
     events.Reload()
     assert [of.step for of in events.Scalars("train/loss")] == [step for step, _ in kept]  # of the second alone
