@@ -39,7 +39,7 @@ def _origin(card: Mapping[str, Any]) -> str:
 
 
 def cards_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The headers and the rows, a row a split, from metrics/comparison.json."""
+    """The headers and the rows, a row a split, the first with role and source, from metrics/comparison.json."""
     roles: dict[str, list[str]] = {}
     cards: dict[str, Any] = {}
     for track, block in comparison.items():
@@ -53,6 +53,7 @@ def cards_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str
             figures = [f"{counts[key]:,}" if key in counts else "–" for key in COUNTS[:4]]
             near = f"{counts['near_duplicates']:,}" if "near_duplicates" in counts else "–"
             checksum = counts.get("sha256", "–")[:12]
-            rows.append([name, split, *figures, left_out, near, checksum, "; ".join(roles[name]), card["origin"]])
+            said = ["; ".join(roles[name]), card["origin"]] if split == next(iter(card["splits"])) else ["", ""]
+            rows.append([name, split, *figures, left_out, near, checksum, *said])
     headers = ["set", "split", *COUNTS[:4], "left out: rows / texts", "near duplicates", "SHA-256", "role", "source"]
     return headers, rows

@@ -27,7 +27,7 @@ def test_each_split_is_a_row_with_its_counts(tmp_path: Path) -> None:
     roles = "embedding: in-domain; reranker: in-domain"
     assert rows == [
         ["own", "train", "1,200", *figures, roles, "hub:a/set (0123456789ab)"],
-        ["own", "test", "7", *figures, roles, "hub:a/set (0123456789ab)"],
+        ["own", "test", "7", *figures, "", ""],
     ]
     assert len(headers) == len(rows[0])
     assert told["embedded"]["origin"] == "hub:a/set (cwe2 3.0.0)"
