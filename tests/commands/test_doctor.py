@@ -29,6 +29,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     made.git("init", "--quiet")
     monkeypatch.chdir(made.folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # what the command sets, put back after the test
+    # In this process the hub's client has been imported without it, and would try to reach the hub.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "no hub"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 10**12))  # type: ignore[attr-defined]
     return made

@@ -10,7 +10,9 @@ from torch import nn
 
 from decant.data.sets import Row, Split
 from decant.errors import DecantError
+from decant.evaluate.run import evaluate
 from decant.export.formats import FORMATS
+from decant.export.graph import write_onnx
 from decant.export.run import Exported, export
 from decant.export.settings import Export
 from decant.kinds import kind_of
@@ -38,14 +40,15 @@ def exported(folder: Path, settings: dict[str, Any], target: Path) -> Exported:
     return export(kind.models, lambda: kind.models.load(folder), folder, Export(**settings), DEV, 400, target, print)
 
 
-@pytest.mark.parametrize("name", tiny_architectures.BI_ENCODERS)
+# Positions from behind the padding token's number, relative ones, those of a decoder that reads its last token, rotary
+# ones within windows; MiniLM's, from 0, below.
+@pytest.mark.parametrize("name", ["MPNet", "Qwen3"])
 def test_embeddings_are_the_students(name: str, tmp_path: Path) -> None:
     check(tiny_architectures.bi_encoder(name, tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("name", tiny_architectures.CROSS_ENCODERS)
-def test_a_head_of_the_transformer_is_exported_with_it(name: str, tmp_path: Path) -> None:
-    check(tiny_architectures.cross_encoder(name, tmp_path), tmp_path)
+def test_a_head_of_the_transformer_is_exported_with_it(tmp_path: Path) -> None:
+    check(tiny_architectures.cross_encoder("XLM-R", tmp_path), tmp_path)
 
 
 def test_a_head_in_modules_is_exported_with_the_transformer(tmp_path: Path) -> None:
@@ -94,6 +97,7 @@ def test_int8_is_smaller_and_close(reranker: Path, tmp_path: Path) -> None:
         *("tokenizer.json", "tokenizer_config.json", "config_sentence_transformers.json", "README.md"),
         *("onnx", "openvino"),
     }
+    assert sys.modules["openvino_telemetry"] is None  # OpenVINO tells nobody
 
 
 def test_a_format_that_loses_too_much_is_not_kept(
@@ -105,13 +109,14 @@ def test_a_format_that_loses_too_much_is_not_kept(
     for parameter in model[0].model.classifier.parameters():
         nn.init.constant_(parameter, 0) if parameter.ndim == 1 else parameter.data.neg_()
     model.save_pretrained(str(turned))
-    told, _ = exported(turned, {"formats": ["onnx"]}, tmp_path / "of the other")
-    best, worst = (reranker, turned) if told["map"] < 0.5 else (turned, reranker)
-    graph = tmp_path / "graph" / "onnx" / "model.onnx"
-    exported(worst, {"formats": ["onnx"]}, tmp_path / "graph")
+    kind, means = kind_of(turned), {}
+    for folder in (reranker, turned):
+        means[evaluate(kind.scorer(folder, 400), DEV).means()["map"]] = folder
+    best, worst = means[max(means)], means[min(means)]
+    write_onnx(kind.models, kind.models.load(worst), tmp_path / "worst.onnx")
 
     def write_the_other(_: Path, path: Path) -> None:
-        path.write_bytes(graph.read_bytes())
+        path.write_bytes((tmp_path / "worst.onnx").read_bytes())
 
     other = replace(FORMATS["onnx_int8"], write=write_the_other)
     monkeypatch.setitem(FORMATS, "onnx_int8", other)
@@ -148,11 +153,6 @@ def test_weights_above_what_one_file_holds_lie_beside_the_graph(
     exported(reranker, settings, tmp_path / "refused")
     assert [path.name for path in (tmp_path / "refused").iterdir() if path.is_dir()] == ["onnx"]
     assert list((tmp_path / "refused/onnx").iterdir()) == []
-
-
-def test_openvino_does_not_report_home(reranker: Path, tmp_path: Path) -> None:
-    exported(reranker, {"formats": ["openvino"]}, tmp_path / "exported")
-    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_a_format_is_named_once() -> None:

@@ -52,7 +52,7 @@ def test_a_hub_that_cannot_be_asked_leaves_the_licence_unknown(monkeypatch: pyte
 
 def test_a_corpus_that_was_mined_is_data_too() -> None:
     mined = content()
-    mined["embedding"]["mine"] = {"corpus": "texts.txt", "candidates": 5}  # type: ignore[index]
+    mined["embedding"]["mine"] = {"method": "bm25", "corpus": "texts.txt", "candidates": 5}  # type: ignore[index]
     found = sources(check_params(mined, "params.yaml"), "embedding")
     assert found[-1] == Source("data", "path:data/own/texts.txt", None, "dataset")
 
