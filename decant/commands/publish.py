@@ -34,7 +34,7 @@ def publish(
         from decant.params import load_params
         from decant.publish.card import licensed, published_card
         from decant.publish.current import check_current
-        from decant.publish.licences import conflicts, licence_of, sources
+        from decant.publish.licences import conflicts, licence_of, sources, trained_on
         from decant.publish.upload import check_name, files_of, size_of
         from decant.publish.upload import upload as send
         from decant.sources import Kind
@@ -61,10 +61,8 @@ def publish(
             own = of_mteb.is_file() and read_json(of_mteb)["model"] in (str(folder), f"path:{folder}")
             measured: Any = ModelCard.load(of_mteb.with_suffix(".md")) if own else None
             results = (measured.data.eval_results or []) if measured else []
-            block = params.track(track)
-            sets = [block.in_domain, *([block.guard] if block.guard and block.replay else [])]
-            trained_on = [member for name in sets for member in params.members(name)]
-            replaced["README.md"] = published_card(card, to, compared, licences, chosen, trained_on, results)
+            learnt = trained_on(params, track)
+            replaced["README.md"] = published_card(card, to, compared, licences, chosen, learnt, results)
         files = files_of(folder, replaced)
         kind: Kind = "dataset" if scores else "model"
         print(f"{kind} {to}, {'public' if public else 'private'} where it is new: {len(files)} files of {folder}")

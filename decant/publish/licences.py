@@ -47,8 +47,7 @@ def sources(params: Params, track: str) -> list[Source]:
             found.append(Source(role, at.model, at.revision, "model"))
     if block.adapt:
         found += (Source("teacher", each.model, each.revision, "model") for each in block.adapt.teacher.members)
-    learnt = [block.in_domain, *([block.guard] if block.guard and block.replay else [])]
-    for dataset in (params.datasets[member] for name in learnt for member in params.members(name)):
+    for dataset in (params.datasets[name] for name in trained_on(params, track)):
         if dataset.packages:
             found += (Source("data", f"package:{name}", None, "dataset") for name in dataset.packages)
         else:
@@ -57,6 +56,13 @@ def sources(params: Params, track: str) -> list[Source]:
         named = corpus if corpus.startswith(("path:", "package:")) else f"path:{paths.OWN / corpus}"
         found.append(Source("data", named, None, "dataset"))
     return list(dict.fromkeys(found))
+
+
+def trained_on(params: Params, track: str) -> list[str]:
+    """The data sets that a track's training sees, of a union its members."""
+    block = params.track(track)
+    learnt = [block.in_domain, *([block.guard] if block.guard and block.replay else [])]
+    return [member for name in learnt for member in params.members(name)]
 
 
 def licence_of(source: Source) -> str | None:
