@@ -10,7 +10,8 @@ UNIT_PYTHON ?= python3.13
 UNIT_TESTS = tests/ground tests/data tests/sources tests/fetch tests/triplets tests/evaluate tests/report
 # A file's tests stay in one process, with the fixtures that they share.
 SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-PIP = python -m pip install --quiet --disable-pip-version-check
+# Modules are compiled when they are first imported: most never are, and compiling all takes a minute.
+PIP = python -m pip install --quiet --disable-pip-version-check --no-compile
 SITE = import sysconfig; print(sysconfig.get_path("purelib"))
 # An environment that sees the packages of .venv, as --system-site-packages lets one see the system's.
 on_top = .venv/bin/python -m venv $(1) && .venv/bin/python -c '$(SITE)' | sed 's/.*/import site; site.addsitedir("&")/' \
@@ -25,7 +26,7 @@ help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 demo: install  ## run the whole pipeline and print the comparison of all tracks
-	@dvc repro
+	@decant repro
 	@decant report
 
 ablations: install  ## run what docs/ablations.md has no result of yet, two at a time, and write its tables

@@ -19,6 +19,7 @@ from decant.commands import (
     plan,
     publish,
     report,
+    repro,
     store,
 )
 
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.command("repro", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(repro.repro)
 app.command("doctor")(doctor.doctor)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)

@@ -1,5 +1,6 @@
 """Run a grid of ablations as queued DVC experiments, and collect what comes out as it comes."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from decant.experiments.revisions import Revision
 from decant.experiments.tables import between_marks, render
 from decant.files import atomic_file
 from decant.params import load_params, parse_params, read_yaml
+from decant.preloaded import LIBRARIES, STAGES, preloaded_python
 from decant.processes import Interrupted
 from decant.progress import progress
 
@@ -77,20 +79,26 @@ class Ablations:
         results, failed = read_results(self.results), list[Job]()
         missing = [job for job in self._all_seeds(only or self.grid.cells) if not self._is_done(job, results)]
         if missing:
-            queue = ExperimentQueue(self.jobs)
-            try:
-                self._fill(queue, missing)
-                failed = self._collect(queue, missing)
-            except Interrupted:
-                self.tell("\nstopping the experiment under way; the same command goes on with it")
-                queue.stop()
-                raise
+            # DVC starts the stages' interpreter by name. A worker that outlives this command goes on without the forks.
+            with preloaded_python(STAGES, LIBRARIES) as os.environ["PATH"]:
+                failed = self._run(missing)
         self.show()
         if failed:
             raise DecantError(
                 f"{len(failed)} of {len(missing)} experiments failed: {', '.join(map(str, failed))}",
                 f"{self.results} says why; the same command tries them anew",
             )
+
+    def _run(self, missing: Sequence[Job]) -> list[Job]:
+        """Run jobs; those that failed."""
+        queue = ExperimentQueue(self.jobs)
+        try:
+            self._fill(queue, missing)
+            return self._collect(queue, missing)
+        except Interrupted:
+            self.tell("\nstopping the experiment under way; the same command goes on with it")
+            queue.stop()
+            raise
 
     def show(self) -> None:
         """Write the tables of what there is into docs/ablations.md."""

@@ -69,8 +69,6 @@ class ExperimentQueue:
     def __init__(self, jobs: int = 1) -> None:
         from dvc.repo import Repo  # slow to import
 
-        # DVC starts its worker, and the stages their interpreter, by name.
-        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         if jobs > 1:  # each would take all cores
             os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
         self._jobs = jobs

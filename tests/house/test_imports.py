@@ -9,7 +9,7 @@ import yaml
 from tests.support.imports import imports_of, modules, room_of
 from tests.support.project import ROOT
 
-FLOOR = {"errors", "files", "progress", "processes", "paths", "blocks"}
+FLOOR = {"errors", "files", "progress", "processes", "paths", "blocks", "preloaded"}
 MAY_IMPORT = {
     "data": set(),
     "sources": set(),

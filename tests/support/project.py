@@ -1,11 +1,13 @@
 """A checkout of the project in which tests type what a user types."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,19 @@ import pytest
 from filelock import FileLock
 from ruamel.yaml import YAML
 
-from tests.support.preloaded import python_folder
+from decant.preloaded import LIBRARIES, STAGES, preloaded_python
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+
+
+@cache
+def path() -> str:
+    """The PATH of what tests run: DVC and the stages start in forks, of a server that ends with this process."""
+    libraries = (*LIBRARIES, "dvc.cli.parser", "dvc.repo.experiments.queue.celery", "networkx")
+    context = preloaded_python(modules=(*STAGES, "dvc", "tests.support."), libraries=libraries)
+    atexit.register(lambda: context.__exit__(None, None, None))
+    return context.__enter__()
 
 
 class Project:
@@ -29,7 +40,7 @@ class Project:
         """The environment of what runs in the project."""
         return {
             **os.environ,
-            "PATH": os.pathsep.join([str(python_folder()), str(BIN), os.environ["PATH"]]),
+            "PATH": path(),
             "CI": "true",
             "XDG_CACHE_HOME": str(self.folder.parent / "cache"),  # a score store of its own
             "DVC_NO_ANALYTICS": "true",
