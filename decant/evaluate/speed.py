@@ -12,12 +12,12 @@ from decant.errors import DecantError
 from decant.evaluate.run import score_rows
 from decant.models.scorer import Scorer
 
-SAMPLE_PAIRS = 1000
+SAMPLE_PAIRS = 500
 ROUNDS = 5
 
 
 def measure_speed(teacher: AbstractContextManager[Scorer] | str, student: Scorer, split: Split) -> dict[str, Any]:
-    """Time the reranking of a set by both models in turns in this process, about 1,000 pairs a round.
+    """Time the reranking of a set by both models in turns in this process, about 500 pairs a round.
 
     Each model scores one query before the first round. A bi-encoder encodes each distinct text once, queries included;
     a cross-encoder reads every pair. The student may be untrained: the weights' values do not change its speed.

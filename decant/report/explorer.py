@@ -24,7 +24,8 @@ def pack(sets: Sequence[RankedSet], names: Sequence[str] = RANKING) -> dict[str,
     """
     longest = max((len(text) for of in sets for row in of.candidates for text in row), default=0)
     shares = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
-    tries = [(length, 1.0) for length in LENGTHS] + [(LENGTHS[-1], share) for share in shares[1:]]
+    lengths = [LENGTHS[0], *(length for length in LENGTHS[1:] if length < longest)]  # the others cut nothing
+    tries = [(length, 1.0) for length in lengths] + [(LENGTHS[-1], share) for share in shares[1:]]
     for length, share in tries:
         content = {"names": names, **_content(sets, length, share)}
         data = base64.b64encode(zlib.compress(json.dumps(content, ensure_ascii=False).encode(), 9)).decode()

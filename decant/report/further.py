@@ -20,7 +20,7 @@ FURTHER_NOTES = {
     ),
     EXPORTED: (
         "The student in other runtimes, beside itself in PyTorch. MAP and its loss are of the in-domain dev split, on "
-        "which a format is kept or refused; size is of the weights. Speed: about 1,000 pairs of that split in turns, "
+        "which a format is kept or refused; size is of the weights. Speed: about 500 pairs of that split in turns, "
         "in one process, on this machine's CPU; the median of several rounds, and its ratio to the student's."
     ),
     DATA: (

@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.large_project import large
 from tests.support.project import Project
 
 pytestmark = pytest.mark.slow
@@ -117,3 +119,20 @@ def test_a_phone_and_a_dark_page(chromium: Any, pipeline: Project) -> None:
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
     assert colours == ["rgb(22, 27, 33)", "rgb(228, 233, 238)"]
+
+
+def test_four_thousand_queries_of_thirty_candidates_fit_into_five_megabytes(
+    chromium: Any, pipeline: Project, tmp_path: Path
+) -> None:
+    project = large(pipeline, tmp_path / "large", queries=4000, candidates=30)
+    project.run("python", "-m", "stages.report")
+    assert (project.folder / "report/index.html").stat().st_size < 5_000_000
+    opened = Opened(chromium, project)
+    every = opened.count()
+    assert every >= 400  # the rest is left out, and the page says so
+    assert f"{4000 + 30 - every} queries that changed least are left out" in opened.page.inner_text("body")
+    opened.page.select_option("#kind", "lost")
+    assert 0 < opened.count() < every
+    opened.page.locator("#queries summary").first.click()
+    assert opened.page.locator("#queries details[open] tbody tr").count() in (7, 30)
+    assert opened.said == []
