@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help install install-dev demo ablations test test-all test-unit test-vllm test-ray lint docs lock clean
+.PHONY: help install install-dev demo ablations test test-all test-unit test-first-hour test-vllm test-ray lint docs lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -74,14 +74,17 @@ install-dev: .venv/.installed-dev  ## the same, with what the tests need
 	@touch .venv-ray/.installed
 
 test: install-dev  ## the tests, in three processes (`make test WORKERS=5` takes more)
-	@OMP_NUM_THREADS=1 python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray'
+	@OMP_NUM_THREADS=1 python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray and not first_hour'
 
 test-all: install-dev  ## the tests, with kills and the browser (needs chromium)
-	@python -m pytest -m 'not vllm and not ray'
+	@python -m pytest -m 'not vllm and not ray and not first_hour'
 
 # What hypothesis draws does not hang on the Python: `make test` draws it.
 test-unit: .venv-unit/.installed  ## the tests of single rooms on another Python: make test-unit UNIT_PYTHON=python3.13
 	@OMP_NUM_THREADS=1 .venv-unit/bin/python -m pytest $(SPREAD) -m 'not slow and not vllm and not ray and not hypothesis' $(UNIT_TESTS)
+
+test-first-hour: install-dev  ## follow README and docs/first-run.md to the letter, in new environments: two hours
+	@python -m pytest -m first_hour
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm

@@ -124,7 +124,7 @@ def _train(folder: Path, params: dict[str, Any], queries: int, name: str) -> tup
 
 
 def _values(folder: Path, model: str) -> np.ndarray:
-    return read_metrics(folder / f"data/runs/embedding/{model}.parquet")["in_domain"]["map"]
+    return read_metrics(folder / f"data/runs/embedding/{model}.parquet")["in_domain"]["headings"]["map"]
 
 
 def _stages(folder: Path, params: dict[str, Any], *commands: str) -> None:

@@ -20,6 +20,7 @@ def large(pipeline: Project, folder: Path, queries: int, candidates: int) -> Pro
 
     No track has a set out of its domain.
     """
+
     def in_domain_alone(params: Any) -> None:
         params["retrieve"] = {}
         for track in ("embedding", "reranker"):
