@@ -32,6 +32,7 @@ LIBRARIES = (
 )
 PREFIX = "decant-python-"  # of the script's folder
 GPU = Path("/dev/nvidiactl")  # CUDA does not go on in a fork of a process that has looked at it
+LONGEST = 60  # of the folder for temporary files; the system takes 107 bytes as a socket's address
 
 # It imports nothing but what starts in a few milliseconds.
 CLIENT = """#!{python} -ISE
@@ -67,19 +68,20 @@ sys.exit(code)
 def preloaded_python(modules: Sequence[str], libraries: Sequence[str]) -> Iterator[str]:
     """A PATH whose first `python` runs modules in forks; the server ends with this context, or with this process.
 
-    This interpreter's own is the first where forks do not serve: beside a GPU, or on a system other than Linux.
-    Within another such context it is that one's.
+    This interpreter's own is the first where forks do not serve: beside a GPU, on a system other than Linux,
+    or where temporary files lie too deep. Within another such context it is that one's.
 
     Args:
         modules: what the names of the modules begin with.
         libraries: that the server imports.
     """
     path = os.environ["PATH"]
-    if Path(path.split(os.pathsep)[0]).name.startswith(PREFIX):
+    first = Path(path.split(os.pathsep)[0])
+    if first.name.startswith(PREFIX) and first.exists():
         yield path
         return
     path = f"{Path(sys.executable).parent}{os.pathsep}{path}"
-    if sys.platform != "linux" or GPU.exists():
+    if sys.platform != "linux" or GPU.exists() or len(tempfile.gettempdir()) > LONGEST:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, socket.socket(socket.AF_UNIX) as listener:

@@ -122,6 +122,13 @@ def test_within_another_it_is_that_one(path: str, monkeypatch: pytest.MonkeyPatc
         assert inner == path
 
 
+def test_where_the_address_would_be_too_long_there_are_no_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preloaded.tempfile, "gettempdir", lambda: f"/{'x' * 80}")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    with preloaded_python(STAGES, ()) as path:
+        assert path == f"{Path(sys.executable).parent}{os.pathsep}/usr/bin"
+
+
 def test_beside_a_gpu_there_are_no_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preloaded, "GPU", tmp_path)
     monkeypatch.setenv("PATH", "/usr/bin")
