@@ -23,6 +23,7 @@ COMMANDS = (
     "plan",
     "publish",
     "report",
+    "repro",
     "store",
 )
 SLOW = ("torch", "transformers", "sentence_transformers", "datasets", "scipy", "dvc", "matplotlib")
