@@ -1,4 +1,4 @@
-"""The sets of the tracks as `fetch` describes them on their cards, as a table."""
+"""The sets of the tracks as `fetch` describes them on their cards, as tables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,22 +38,29 @@ def _origin(card: Mapping[str, Any]) -> str:
     return f"{card['source']} ({pinned})" if pinned else str(card["source"])
 
 
-def cards_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The headers and the rows, a row a split, the first with role and source, from metrics/comparison.json."""
+def sets_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows, a row a set with its roles and its source, from metrics/comparison.json."""
     roles: dict[str, list[str]] = {}
-    cards: dict[str, Any] = {}
     for track, block in comparison.items():
         for name, card in block.get("sets", {}).items():
-            roles.setdefault(name, []).append(f"{track}: {card['role'].replace('_', '-')}")
-            cards[name] = card
+            roles.setdefault(name, []).append(f"{track}'s {card['role'].replace('_', '-')}")
+    rows = [[name, f"{', '.join(roles[name])}; {card['origin']}"] for name, card in _cards(comparison).items()]
+    return ["set", "what for, and its source"], rows
+
+
+def splits_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows, a row a split of a set, from metrics/comparison.json."""
     rows = []
-    for name, card in cards.items():
+    for name, card in _cards(comparison).items():
         for split, counts in card["splits"].items():
             left_out = f"{counts.get('rows_left_out', 0):,} / {counts.get('texts_left_out', 0):,}"
             figures = [f"{counts[key]:,}" if key in counts else "–" for key in COUNTS[:4]]
             near = f"{counts['near_duplicates']:,}" if "near_duplicates" in counts else "–"
             checksum = counts.get("sha256", "–")[:12]
-            said = ["; ".join(roles[name]), card["origin"]] if split == next(iter(card["splits"])) else ["", ""]
-            rows.append([name, split, *figures, left_out, near, checksum, *said])
-    headers = ["set", "split", *COUNTS[:4], "left out: rows / texts", "near duplicates", "SHA-256", "role", "source"]
-    return headers, rows
+            rows.append([name, split, *figures, left_out, near, checksum])
+    return ["set", "split", *COUNTS[:4], "left out: rows / texts", "near duplicates", "SHA-256"], rows
+
+
+def _cards(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """The cards of all tracks' sets, each once."""
+    return {name: card for block in comparison.values() for name, card in block.get("sets", {}).items()}

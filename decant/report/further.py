@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from decant.report.cards import cards_table
+from decant.report.cards import sets_table, splits_table
 from decant.report.corpora import CORPORA_NOTES, corpora_tables
 from decant.report.exported import exported_table
 from decant.report.figures import percent
 from decant.report.needed import needed_table
 
-MATCHES, EXPORTED, NEEDED, DATA = "No good match", "Exported", "How many queries are needed", "Data"
+MATCHES, EXPORTED, NEEDED = "No good match", "Exported", "How many queries are needed"
+SETS, SPLITS = "Data sets", "Their splits"
 FURTHER_NOTES = {
     **CORPORA_NOTES,
     MATCHES: (
@@ -23,8 +24,9 @@ FURTHER_NOTES = {
         "which a format is kept or refused; size is of the weights. Speed: about 500 pairs of that split in turns, "
         "in one process, on this machine's CPU; the median of several rounds, and its ratio to the student's."
     ),
-    DATA: (
-        "As the cards in data/sets/ say. Left out: rows and texts with faults, where faults: drop says so. Near "
+    SETS: "As the cards in data/sets/ say, which have more.",
+    SPLITS: (
+        "Left out: rows and texts with faults, where faults: drop says so. Near "
         "duplicates: negatives that almost repeat a positive of their query, which are kept. SHA-256 is of the split, "
         "its first digits. What splits share stands under the texts that splits share."
     ),
@@ -44,7 +46,8 @@ def further_tables(
         MATCHES: matches_table(comparison),
         EXPORTED: exported_table(comparison, cost),
         NEEDED: needed_table(comparison),
-        DATA: cards_table(comparison),
+        SETS: sets_table(comparison),
+        SPLITS: splits_table(comparison),
     }
 
 

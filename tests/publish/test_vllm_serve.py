@@ -16,7 +16,7 @@ from tests.support.vllm_server import KEY, Served, serve
 pytestmark = pytest.mark.vllm
 
 QUERY = "the colour of a plum"
-DOCUMENTS = ["a plum is red", "a melon is heavy", "what a plum weighs and how heavy a grape is", "急性"]
+DOCUMENTS = ["a plum is red", "a melon is heavy", "what a plum weighs", "急性"]
 
 
 def answer(served: Served, path: str, **content: Any) -> dict[str, Any]:
