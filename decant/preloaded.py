@@ -19,6 +19,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 STAGES = ("stages.",)
 LIBRARIES = (
@@ -35,7 +36,7 @@ GPU = Path("/dev/nvidiactl")  # CUDA does not go on in a fork of a process that 
 LONGEST = 60  # of the folder for temporary files; the system takes 107 bytes as a socket's address
 
 # It imports nothing but what starts in a few milliseconds.
-CLIENT = """#!{python} -ISE
+CLIENT = """
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
 if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith({modules!r}):
@@ -89,7 +90,9 @@ def preloaded_python(modules: Sequence[str], libraries: Sequence[str]) -> Iterat
         listener.bind(address)
         listener.listen(64)  # a module that comes before the libraries are there waits
         script = Path(folder) / "python"
-        script.write_text(CLIENT.format(python=sys.executable, address=address, modules=tuple(modules)))
+        code = CLIENT.format(python=sys.executable, address=address, modules=tuple(modules))
+        # By a shell, since an interpreter's path with a space cannot stand in a script's first line.
+        script.write_text(f'#!/bin/sh\nexec {quote(sys.executable)} -ISE -c {quote(code)} "$@"\n')
         script.chmod(0o755)
         # As a file: its forks import the `decant` of the folder that they work in, which may be another copy.
         command = [sys.executable, "-P", __file__, str(listener.fileno()), *libraries]

@@ -62,6 +62,17 @@ def test_it_gets_arguments_folder_environment_and_exit_code(path: str, tmp_path:
     assert Path(output.strip()) == tmp_path / "decant/__init__.py"
 
 
+def test_the_interpreter_may_lie_in_a_folder_with_a_space(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a space").symlink_to(Path(sys.executable).parent)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "a space/python"))
+    monkeypatch.setenv("PATH", path.partition(os.pathsep)[2])
+    with preloaded_python(STAGES, ()) as spaced:
+        assert started(spaced, "-m", "stages.says", "3").wait() == 3
+        assert started(spaced, "-c", "raise SystemExit(4)").wait() == 4
+
+
 def test_what_is_no_stage_runs_in_the_interpreter(path: str) -> None:
     process = started(path, "-c", "import os, sys; print(os.getpid(), sys.executable)")
     assert process.communicate()[0].split() == [str(process.pid), sys.executable]
