@@ -45,7 +45,7 @@ def figures(ranked: RankedSet, kind: str) -> dict[str, dict[str, float]]:
     run, qrels = dict[str, dict[str, float]](), dict[str, dict[str, int]]()
     for (query, documents), row, scores in zip(identified(ranked.rows), ranked.rows, ranked.scores, strict=True):
         run[query] = dict(zip(documents, map(float, scores), strict=True))
-        qrels[query] = dict(zip(documents, row.labels, strict=True))
+        qrels[query] = {name: int(label or 0) for name, label in zip(documents, row.labels, strict=True)}
     labels = [np.array(row.labels) for row in ranked.rows]
     scored = [np.array(scores, np.float32) for scores in ranked.scores]
     own = [

@@ -130,7 +130,7 @@ def estimate(size: str) -> list[tuple[str, float, float, float]]:
         flops += reranker.forward_flops(head, s.unique_queries - s.pairs) + reranker.forward_flops(head + tail, s.pairs)
     stages.append((f"({reranker.name}, shared prefixes cached)", sum(count for count, _ in pairs), tokens, flops))
     # Students' tokens: 2 special ones a text, 4 a pair. A step on an n-tuple reads every text, the query included.
-    tuples = TRAININGS * (SCIDOCS.queries - SCIDOCS_DEV) * 5
+    tuples: float = TRAININGS * (SCIDOCS.queries - SCIDOCS_DEV) * 5
     stage(
         f"train, {student.name}, texts", student, [(tuples, SCIDOCS.query + 2), (6 * tuples, SCIDOCS.document + 2)], 3
     )
@@ -161,8 +161,8 @@ def print_estimate(arguments: argparse.Namespace) -> int:
         stages = estimate(size)
         summed = [*stages[:2], *stages[3:]]  # without the line in brackets
         what = size if size in PRESETS else f"teachers of {size.upper()}"
-        total = (f"**all, {what}**", *(sum(each[index] for each in summed) for index in (1, 2, 3)))
-        for name, texts, tokens, flops in (*stages, total):
+        total = tuple(sum(each) for each in zip(*(figures for _, *figures in summed), strict=True))
+        for name, texts, tokens, flops in (*stages, (f"**all, {what}**", total[0], total[1], total[2])):
             if name in shown:
                 continue
             shown.add(name)

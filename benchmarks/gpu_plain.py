@@ -153,10 +153,10 @@ def train_work(row: Row, device: torch.device) -> Callable[[], object]:
             loss = functional.mse_loss(margins, target)
         else:
             texts = functional.normalize(output.last_hidden_state[:, 0].float(), dim=-1)
-            query, candidates = texts.view(row.tuples, row.texts, -1).split([1, row.texts - 1], dim=1)
+            query, candidates = texts.view(row.tuples, row.texts, -1).split([1, row.texts - 1], dim=1)  # type: ignore[no-untyped-call]
             logits = (query * candidates).sum(-1) / TEMPERATURE
             loss = functional.kl_div(logits.log_softmax(-1), scores.softmax(-1), reduction="batchmean")
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

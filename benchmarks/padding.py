@@ -15,7 +15,7 @@ import torch
 
 from decant import paths
 from decant.kinds import TRACKS
-from decant.models import load
+from decant.models import load, packing
 from decant.models.load import transformer_of
 from decant.params import load_params
 from decant.sources.references import model_folder
@@ -36,7 +36,7 @@ def main() -> None:
         folder = model_folder(student.model, student.revision, student.sha256, code=student.trust_remote_code)
         baseline = 0.0
         for way in WAYS:
-            with patch.object(load, "pack", load.pack if way == "without padding" else lambda _: False):
+            with patch.object(load, "pack", packing.pack if way == "without padding" else lambda _: False):
                 model = kind.models.make_student(student, folder, params.seed)
             model.train()
             transformer_of(model).get_input_embeddings().requires_grad_(False)

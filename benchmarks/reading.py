@@ -83,8 +83,8 @@ def main() -> None:
             importlib.import_module(module)  # which is not timed; pyarrow imports pandas
         start = time.perf_counter()
         rows = STEPS[arguments.step](arguments.file)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps([time.perf_counter() - start, peak, rows]))
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps([time.perf_counter() - start, most, rows]))
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.into or Path(temporary)

@@ -90,7 +90,7 @@ def score(folder: Path) -> int:
     with Store(folder / "store", print).open({"made": "up"}, "made:up") as stored:
         split = SplitScores(path, NoPrompts(), stored)
         split.complete(teacher, SHARD, "float32", {"engine": "none"})
-        described = write_scores(split, folder / "scores" / "train.parquet")
+        described = write_scores(split, split.scores(), folder / "scores" / "train.parquet")
     write_json(folder / "scores" / "manifest.json", {"files": {"train.parquet": described}})
     pairs: int = described["pairs"]
     return pairs

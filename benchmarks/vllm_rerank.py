@@ -91,6 +91,7 @@ def main() -> None:
         teacher = tiny.teacher("causal_lm", "vllm", folder, 400, dtype=dtype)
         made = make_prompts(teacher, folder)
         assert isinstance(made, RerankerPrompts)
+        assert made.no is not None
         ways = {"published": published(folder, made.yes, made.no, dtype), "decant": load_forward(teacher, folder)}
         best = dict.fromkeys(ways, float("inf"))
         difference = 0.0
