@@ -25,7 +25,7 @@ def main() -> None:
     model = load(Path("models/embedding"))
     samples = [{"query": row.query, "positive": row.positive, "negative": row.negative} for row in split.rows]
     evaluator = RerankingEvaluator(samples, batch_size=BATCH_SIZE, write_csv=False)
-    scorer = make_scorer(model, BATCH_SIZE)
+    scorer = make_scorer(model, None)
     texts = [text for row in split.rows for text in (row.query, *row.candidates)]
     repeats = len(texts) / len(set(texts))
 

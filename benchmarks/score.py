@@ -46,8 +46,8 @@ def main() -> None:
         queries = [row.query for row in rows for _ in row.candidates]
         candidates = [text for row in rows for text in row.candidates]
         for name, scorer, naive in (
-            ("bi_encoder", bi_encoders.make_scorer(bi_encoder, BATCH_SIZE), embed_both),
-            ("cross_encoder", cross_encoders.make_scorer(cross_encoder, BATCH_SIZE), read_both),
+            ("bi_encoder", bi_encoders.make_scorer(bi_encoder, None), embed_both),
+            ("cross_encoder", cross_encoders.make_scorer(cross_encoder, None), read_both),
         ):
             compare(f"{name}, {dataset}", scorer.score, naive, queries, candidates)
 
