@@ -129,9 +129,9 @@ def _attend(connection: socket.socket) -> None:
     """Fork once more, and tell the client the module's process and its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, output, _, _ = socket.recv_fds(connection, 8, 2)
-    content = b""
-    while len(content) < int.from_bytes(size, "big"):
-        content += connection.recv(1 << 16)
+    content = connection.makefile("rb").read(int.from_bytes(size, "big"))
+    if len(content) < int.from_bytes(size, "big"):  # the client is gone
+        os._exit(1)
     arguments, folder, environment = json.loads(content)
     child = os.fork()
     if child == 0:
@@ -167,6 +167,8 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], output:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            sys.stderr.write(f"{ended.code}\n")
     except BaseException:
         traceback.print_exc()
         code = 1
