@@ -32,7 +32,8 @@ def test_it_alone_runs_and_the_report_shows_each_format(exported: tuple[Project,
     assert f"| reranker | student, PyTorch | {told['map']:.4f} | – |" in table
     for name in ("onnx", "onnx_int8"):
         assert f"| reranker | {name} | {told['formats'][name]['map']:.4f} |" in table
-    assert re.search(r"^\| icd10 \| train \| 48 \| .* \| embedding: in-domain; reranker: out-of-domain \|", table, re.M)
+    assert re.search(r"^\| icd10 \| embedding's in-domain, reranker's out-of-domain; ", table, re.M)
+    assert re.search(r"^\| icd10 \| train \| 48 \| ", table, re.M)
     assert "onnx_int8" in (project.folder / "report/index.html").read_text()
 
 
