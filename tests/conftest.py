@@ -10,15 +10,19 @@ import pytest
 from tests.support.project import Project, built_once, check_out
 from tests.support.remotes import SSHD, BucketRemote, FolderRemote, Remote, s3_server, sshd
 
-# Folders of tests that run the real `dvc`, for minutes: first, so that no process is left with them at the end.
-# Those of experiments have a small pipeline of their own; the others wait for the one below to be built.
-LONG = ("experiments", "pipeline")
+# Tests that run the real `dvc`, for minutes: first, so that no process is left with them at the end. The first file has
+# the pipeline below built; those of experiments, which have small ones of their own, take that time in other processes.
+LONG = ("pipeline/test_dvc.py", "experiments/", "pipeline/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the folders of `LONG` first; all else keeps its order."""
-    places = {folder: place for place, folder in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(LONG)))
+    """Put the tests of `LONG` first; all else keeps its order."""
+
+    def place(item: pytest.Item) -> int:
+        name = f"{item.path.parent.name}/{item.path.name}"
+        return next((place for place, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

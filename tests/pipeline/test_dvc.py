@@ -176,7 +176,7 @@ def test_a_misspelt_key_never_passes_as_up_to_date(project: Project) -> None:
 
 
 def test_the_labels_only_baseline_adds_its_row(project: Project) -> None:
-    output = project.dvc("exp", "run", "-S", "baselines.labels_only=true", "-S", "train.epochs=0.5")
+    output = project.dvc("exp", "run", "-S", "baselines.labels_only=true")
     assert "evaluate_labels_only@reranker" in ran(output)
     comparison = json.loads((project.folder / "metrics/comparison.json").read_text())
     entry = comparison["reranker"]["domains"]["in_domain"]["pydocs"]["map"]

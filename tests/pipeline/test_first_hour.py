@@ -26,11 +26,12 @@ def test_readme_on_a_small_scale(pipeline: Project, tmp_path: Path) -> None:
     assert any((tmp_path / "remote").rglob("*.dir"))
 
 
-def test_the_first_run_on_a_small_scale(checkout: Project, tmp_path: Path) -> None:
-    project = checkout.copy(tmp_path / "a project")
+def test_the_first_run_on_a_small_scale(pipeline: Project, tmp_path: Path) -> None:
+    """Its first command finds all done, and shows it."""
+    project = pipeline.copy(tmp_path / "a project")
     put_environment(project)
     output = follow(project, "docs/first-run.md", project.variables())
-    assert "Running stage 'train@embedding'" in output
+    assert output.split("dvc exp run")[0].count("icd10, in-domain") > 1  # `make demo` and `decant report` both show it
     assert "reranker/after.json" in output.split("dvc metrics diff untrained")[1].split("dvc exp show")[0]
 
 
