@@ -87,10 +87,10 @@ test-first-hour: install-dev  ## follow README and docs/first-run.md to the lett
 	@python -m pytest -m first_hour
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
-	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m vllm
+	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -n 2 --dist loadfile -m vllm tests/publish tests/score
 
 test-ray: .venv-ray/.installed  ## the tests on Ray clusters, on this machine, in .venv-ray
-	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m ray
+	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m ray tests/score
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .

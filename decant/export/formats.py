@@ -1,6 +1,7 @@
 """The formats that a student is exported to. Another one is another entry of `FORMATS`, and its name in `Format`."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,14 @@ def _write_openvino(graph: Path, path: Path) -> None:
     openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
 
 
+def _write_openvino_int8(graph: Path, path: Path) -> None:
+    """OpenVINO reads the operations of a rounded ONNX graph."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        rounded = Path(scratch) / "model_int8.onnx"
+        _write_int8(graph, rounded)
+        _write_openvino(rounded, path)
+
+
 def _open_onnx(path: Path) -> Run:
     onnxruntime: Any = load("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -87,4 +96,5 @@ FORMATS: dict[Format, Runtime] = {
     "onnx": Runtime("onnx/model.onnx", True, _copy, _open_onnx),
     "onnx_int8": Runtime("onnx/model_int8.onnx", False, _write_int8, _open_onnx),
     "openvino": Runtime("openvino/openvino_model.xml", True, _write_openvino, _open_openvino),
+    "openvino_int8": Runtime("openvino/openvino_model_int8.xml", False, _write_openvino_int8, _open_openvino),
 }

@@ -14,7 +14,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 def needed(formats: Iterable[Format]) -> list[str]:
     """The packages of formats: all are made of the ONNX graph."""
-    return ["onnx", "onnxscript", "onnxruntime", *(["openvino"] if "openvino" in formats else [])]
+    openvino = any(name.startswith("openvino") for name in formats)
+    return ["onnx", "onnxscript", "onnxruntime", *(["openvino"] if openvino else [])]
 
 
 def load(package: str) -> ModuleType:
