@@ -23,7 +23,8 @@ def main(track: str) -> None:
 
     with atomic_folder(paths.EXPORTED / track) as partial:
         kind, folder = TRACKS[track].models, paths.MODELS / track
-        exported = export(kind, load, folder, settings, dev, params.evaluate.batch_tokens, partial, print)
+        dimensions, tokens = params.dimensions(track, "after"), params.evaluate.batch_tokens
+        exported = export(kind, load, folder, settings, dev, dimensions, tokens, partial, print)
         write_json(partial / "measured.json", exported._asdict())
     write_json(paths.METRICS / track / "exported.json", exported.metrics)
 

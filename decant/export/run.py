@@ -3,7 +3,7 @@
 import copy
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ def export(
     folder: Path,
     settings: Export,
     dev: Split,
+    dimensions: Sequence[int],
     tokens: int | None,
     target: Path,
     tell: Callable[[str], None],
@@ -58,14 +59,16 @@ def export(
         folder: of the student.
         settings: which formats, and what they may lose.
         dev: the in-domain dev split: a format is chosen, and nothing is chosen on test splits.
+        dimensions: to which the student's embeddings are shortened for evaluations of their own.
         tokens: of a forward pass; see `decant.models.batches.token_budget`.
         target: an empty folder.
         tell: takes each line of progress.
 
     Returns:
         `metrics`: `map` of the student, and of each format `map`, `loss` (a share of the student's), `difference` (the
-        largest between its scores and the student's) and whether it is `kept`. `cost`: of the student and each kept
-        format `bytes`, pairs a second (`speed`), and `ratio`, that of the student's, taken in turns in this process.
+        largest between its scores and the student's) and whether it is `kept`; where there are dimensions, with
+        `shortened`: `map` and `loss` of each. `cost`: of the student and each kept format `bytes`, pairs a second
+        (`speed`), and `ratio`, that of the student's, taken in turns in this process.
 
     Raises:
         DecantError: a package is missing, torch cannot trace the student, or a float32 format scores otherwise.
@@ -74,10 +77,10 @@ def export(
         load_package(package)
     model = load()
     student = kind.make_scorer(model, tokens)
-    before = evaluate(student, dev)
+    before = evaluate(student, dev, dimensions)
     scorers: dict[str, Scorer] = {"student": student}
     sizes = {"student": _bytes(folder, WEIGHTS)}
-    told: dict[str, Any] = {"map": before.means()["map"], "formats": {}}
+    told: dict[str, Any] = {**_maps(before), "formats": {}}
     _copy_what_reads_texts(folder, target)
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         graph = Path(scratch) / "model.onnx"
@@ -88,7 +91,7 @@ def export(
             already = set(path.parent.iterdir())
             runtime.write(graph, path)
             scorer = kind.make_scorer(run_by(model, runtime.open(path), kind.OUTPUT), tokens)
-            told["formats"][name] = entry = _compare(name, before, evaluate(scorer, dev), settings.max_loss)
+            told["formats"][name] = entry = _compare(name, before, evaluate(scorer, dev, dimensions), settings.max_loss)
             written = set(path.parent.iterdir()) - already
             if entry["kept"]:
                 scorers[name], sizes[name] = scorer, sum(part.stat().st_size for part in written)
@@ -125,18 +128,26 @@ def _compare(name: Format, before: Evaluated, after: Evaluated, max_loss: float)
             f"{name}: scores differ from the student's by up to {difference:.3g}, and rounding explains {TOLERANCE:g}",
             "leave it out of `export`'s formats, and report this with the name of the student's model",
         )
-    whole, reached = before.means()["map"], after.means()["map"]
-    loss = round((whole - reached) / whole, 6) if whole else 0.0
-    return {
-        "map": reached,
-        "loss": loss,
-        "difference": round(difference, 6),
-        "kept": FORMATS[name].exact or loss <= max_loss,
-    }
+    told = _maps(after, before)
+    losses = [told["loss"], *(short["loss"] for short in told.get("shortened", {}).values())]
+    kept = FORMATS[name].exact or max(losses) <= max_loss
+    return {**told, "difference": round(difference, 6), "kept": kept}
+
+
+def _maps(run: Evaluated, before: Evaluated | None = None) -> dict[str, Any]:
+    """Its MAP, and what that loses; the same of shortened embeddings."""
+    told = {"map": run.means()["map"]}
+    if before is not None:
+        whole = before.means()["map"]
+        told["loss"] = round((whole - told["map"]) / whole, 6) if whole else 0.0
+    short = {str(n): _maps(each, before and before.shortened[n]) for n, each in run.shortened.items()}
+    return {**told, "shortened": short} if short else told
 
 
 def _told(name: str, entry: Mapping[str, Any], max_loss: float) -> str:
-    reached = f"{name}: MAP {entry['map']:.4f} on dev, {100 * entry['loss']:+.2f} % lost"
+    told = {"on dev": entry} | {f"of the first {n} numbers": short for n, short in entry.get("shortened", {}).items()}
+    figures = (f"MAP {of['map']:.4f} {where}, {100 * of['loss']:+.2f} % lost" for where, of in told.items())
+    reached = f"{name}: {'; '.join(figures)}"
     return reached if entry["kept"] else f"{reached}: not kept, since `max_loss` is {100 * max_loss:g} %"
 
 

@@ -21,11 +21,17 @@ def exported_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
         if "exported" not in block:
             continue
         told, measured = block["exported"], cost[track]["exported"]
-        rows.append([track, "student, PyTorch", f"{told['map']:.4f}", "–", *_measured(measured["student"])])
-        for name, entry in told["formats"].items():
+        for name, entry in {"student": {**told, "kept": True}, **told["formats"]}.items():
+            shown = "student, PyTorch" if name == "student" else name
             figures = _measured(measured[name]) if entry["kept"] else ["refused", "–", "–"]
-            rows.append([track, name, f"{entry['map']:.4f}", percent(entry["loss"], digits=2), *figures])
+            rows.append([track, shown, *_of_dev(entry), *figures])
+            for numbers, short in entry.get("shortened", {}).items():
+                rows.append([track, f"{shown}@{numbers}", *_of_dev(short), "–", "–", "–"])
     return ["track", "format", "MAP on dev", "MAP lost", "size", "pairs/s (range)", "× the student's"], rows
+
+
+def _of_dev(entry: Mapping[str, Any]) -> list[str]:
+    return [f"{entry['map']:.4f}", percent(entry["loss"], digits=2) if "loss" in entry else "–"]
 
 
 def _measured(entry: Mapping[str, Any]) -> list[str]:

@@ -21,8 +21,9 @@ FURTHER_NOTES = {
     ),
     EXPORTED: (
         "The student in other runtimes, beside itself in PyTorch. MAP and its loss are of the in-domain dev split, on "
-        "which a format is kept or refused; size is of the weights. Speed: about 500 pairs of that split in turns, "
-        "in one process, on this machine's CPU; the median of several rounds, and its ratio to the student's."
+        "which a format is kept or refused; @ is of embeddings shortened to so many numbers; size is of the weights. "
+        "Speed: about 500 pairs of that split in turns, in one process, on this machine's CPU; the median of several "
+        "rounds, and its ratio to the student's."
     ),
     SETS: "As the cards in data/sets/ say, which have more.",
     SPLITS: (

@@ -1,6 +1,7 @@
 """A student's formats score as the student does, or are refused."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from decant.export.run import Exported, export
 from decant.export.settings import Export
 from decant.kinds import kind_of
 from decant.models import cross_encoder
+from decant.report.exported import exported_table
 from tests.support import tiny_architectures, tiny_models
 from tests.support.students import FRUIT
 from tests.support.students import cross_encoder as small_reranker
@@ -34,10 +36,12 @@ DEV = Split(ROWS, "")
 FLOATS: dict[str, Any] = {"formats": ["onnx", "openvino"]}
 
 
-def exported(folder: Path, settings: dict[str, Any], target: Path) -> Exported:
+def exported(folder: Path, settings: dict[str, Any], target: Path, dimensions: Sequence[int] = ()) -> Exported:
     kind = kind_of(folder)
     target.mkdir()
-    return export(kind.models, lambda: kind.models.load(folder), folder, Export(**settings), DEV, 400, target, print)
+    return export(
+        kind.models, lambda: kind.models.load(folder), folder, Export(**settings), DEV, dimensions, 400, target, print
+    )
 
 
 # Positions from behind the padding token's number, relative ones, those of a decoder that reads its last token, rotary
@@ -45,6 +49,43 @@ def exported(folder: Path, settings: dict[str, Any], target: Path) -> Exported:
 @pytest.mark.parametrize("name", ["MPNet", "Qwen3"])
 def test_embeddings_are_the_students(name: str, tmp_path: Path) -> None:
     check(tiny_architectures.bi_encoder(name, tmp_path), tmp_path)
+
+
+def test_shortened_embeddings_have_their_own_figures_and_limit(tmp_path: Path) -> None:
+    student = tiny_architectures.bi_encoder("MPNet", tmp_path)
+    kind = kind_of(student)
+    settings: dict[str, Any] = {"formats": ["onnx", "onnx_int8"], "max_loss": 1.0}
+    told, cost = exported(student, settings, tmp_path / "exported", [8, 2])
+    run = evaluate(kind.scorer(student, 400), DEV, [8, 2])
+    assert told["shortened"] == {str(n): {"map": run.shortened[n].means()["map"]} for n in (8, 2)}
+    assert len({told["map"], *(short["map"] for short in told["shortened"].values())}) == 3
+    for entry in told["formats"].values():
+        for numbers, short in entry["shortened"].items():
+            own = told["shortened"][numbers]["map"]
+            assert short["loss"] == pytest.approx((own - short["map"]) / own, abs=1e-6)
+    assert all(abs(short["loss"]) < 1e-6 for short in told["formats"]["onnx"]["shortened"].values())
+    _, rows = exported_table({"embedding": {"exported": told}}, {"embedding": {"exported": cost}})
+    assert [row[1] for row in rows[3:6]] == ["onnx", "onnx@8", "onnx@2"]
+    assert rows[2] == ["embedding", "student, PyTorch@2", f"{told['shortened']['2']['map']:.4f}", "–", "–", "–", "–"]
+
+
+def test_a_format_whose_shortened_embeddings_lose_too_much_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its embeddings have their numbers the other way round: whole ones score as before."""
+    student = tiny_architectures.bi_encoder("MPNet", tmp_path)
+
+    def turned(path: Path) -> Any:
+        run = FORMATS["onnx"].open(path)
+        return lambda tokens: run(tokens)[:, ::-1].copy()
+
+    monkeypatch.setitem(FORMATS, "onnx_int8", replace(FORMATS["onnx"], exact=False, open=turned))
+    settings: dict[str, Any] = {"formats": ["onnx_int8"], "max_loss": 0.0}
+    told, _ = exported(student, settings, tmp_path / "exported", [4, 2, 1])
+    entry = told["formats"]["onnx_int8"]
+    assert (entry["loss"], entry["kept"]) == (0, False)
+    assert max(short["loss"] for short in entry["shortened"].values()) > 0
+    assert " of the first 2 numbers, " in capsys.readouterr().out
 
 
 def test_a_head_of_the_transformer_is_exported_with_it(tmp_path: Path) -> None:
