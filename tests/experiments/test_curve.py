@@ -73,6 +73,7 @@ def test_the_same_call_again_runs_nothing_and_another_size_alone_is_run(done: Pr
     assert [point["queries"] for point in points[:4]] == [2, 4, 8, 16]
 
 
+@pytest.mark.slow
 def test_without_labels_alone_is_a_curve_of_its_own(fresh: Project, tmp_path: Path) -> None:
     project = copy(fresh, tmp_path)
     assert "1 experiments to run" in curve(project, "--sizes", "6", "--seeds", "0", "--no-labels-only")

@@ -50,6 +50,7 @@ def test_nothing_runs_again_until_the_recipe_of_the_adaptation_changes(project: 
     assert read_json(project.folder / "data/scores/reranker/manifest.json")["identity"]["model"] != before
 
 
+@pytest.mark.slow
 def test_two_processes_adapt_a_teacher_with_adapters(project: Project, tmp_path: Path) -> None:
     """The second one reads what the stage has scored and drawn into a folder of its own.
 

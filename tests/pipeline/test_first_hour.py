@@ -17,6 +17,7 @@ def test_the_pages_have_commands() -> None:
     assert "make demo" in commands_of("docs/first-run.md")
 
 
+@pytest.mark.slow
 def test_readme_on_a_small_scale(pipeline: Project, tmp_path: Path) -> None:
     project = pipeline.copy(tmp_path / "a project")
     put_environment(project)

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.project import Project, ran
 
 NAME = "titles"
@@ -26,6 +28,7 @@ def add_to_dvc_yaml(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_third_track_runs_to_the_report(pipeline: Project, tmp_path: Path) -> None:
     project = pipeline.copy(tmp_path / "a project")
     kinds = project.folder / "decant/kinds.py"
