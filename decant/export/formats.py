@@ -1,7 +1,6 @@
 """The formats that a student is exported to. Another one is another entry of `FORMATS`, and its name in `Format`."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,18 +39,26 @@ def _copy(graph: Path, path: Path) -> None:
         shutil.copy2(part, path.parent / part.name)
 
 
+def _rounded(graph: Path) -> Path:
+    """The graph in int8, beside it: rounded once for all formats that are made of it."""
+    path = graph.with_name("model_int8.onnx")
+    if not path.exists():
+        quantization: Any = load("onnxruntime.quantization")
+        size = sum(part.stat().st_size for part in graph.parent.glob(f"{graph.name}*"))
+        quantization.quantize_dynamic(
+            graph,
+            path,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,  # 7 bits: the products of 8 overflow where a CPU has no VNNI
+            use_external_data_format=size > LARGE,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    return path
+
+
 def _write_int8(graph: Path, path: Path) -> None:
-    quantization: Any = load("onnxruntime.quantization")
-    size = sum(part.stat().st_size for part in graph.parent.glob(f"{graph.name}*"))
-    quantization.quantize_dynamic(
-        graph,
-        path,
-        weight_type=quantization.QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,  # 7 bits: the products of 8 overflow where a CPU has no VNNI
-        use_external_data_format=size > LARGE,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    _copy(_rounded(graph), path)
 
 
 def _write_openvino(graph: Path, path: Path) -> None:
@@ -60,11 +67,7 @@ def _write_openvino(graph: Path, path: Path) -> None:
 
 
 def _write_openvino_int8(graph: Path, path: Path) -> None:
-    """OpenVINO reads the operations of a rounded ONNX graph."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        rounded = Path(scratch) / "model_int8.onnx"
-        _write_int8(graph, rounded)
-        _write_openvino(rounded, path)
+    _write_openvino(_rounded(graph), path)  # it reads what rounding puts into an ONNX graph
 
 
 def _open_onnx(path: Path) -> Run:

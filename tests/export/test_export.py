@@ -51,7 +51,7 @@ def test_embeddings_are_the_students(name: str, tmp_path: Path) -> None:
     check(tiny_architectures.bi_encoder(name, tmp_path), tmp_path)
 
 
-def test_shortened_embeddings_have_their_own_figures_and_limit(tmp_path: Path) -> None:
+def test_shortened_embeddings_have_figures_of_their_own(tmp_path: Path) -> None:
     student = tiny_architectures.bi_encoder("MPNet", tmp_path)
     kind = kind_of(student)
     settings: dict[str, Any] = {"formats": ["onnx", "onnx_int8"], "max_loss": 1.0}
