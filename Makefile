@@ -2,6 +2,8 @@
 JOBS ?= 2
 # One more than the cores: some tests wait for servers, queues and locks.
 WORKERS ?= 3
+# Of the tests on vLLM and on Ray: `make test-vllm test-ray QUICK=` runs all.
+QUICK ?= and not slow
 # The first Python that will do: named, on the PATH, or pyenv's. 3.11 comes first, with which the locks were made.
 CANDIDATES = $(foreach v,3.11 3.12 3.13,python$(v) $(wildcard $(HOME)/.pyenv/versions/$(v).*/bin/python)) python3
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -89,10 +91,10 @@ test-first-hour: install-dev  ## follow README and docs/first-run.md to the lett
 	@python -m pytest -m first_hour
 
 test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its build for the CPU, in .venv-vllm
-	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -n 2 --dist loadfile -m vllm tests/publish tests/score
+	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -n 2 --dist loadfile -m 'vllm $(QUICK)' tests/publish tests/score
 
 test-ray: .venv-ray/.installed  ## the tests on Ray clusters, on this machine, in .venv-ray
-	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m ray tests/score
+	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m 'ray $(QUICK)' tests/score
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .

@@ -50,6 +50,7 @@ def test_two_forced_runs_give_the_same_metrics_and_models_to_the_byte(project: P
     assert set(project.git("diff", "--name-only").split()) <= {"dvc.lock", "metrics/cost.json"}
 
 
+@pytest.mark.slow
 def test_earlier_params_bring_their_models_back_without_training(project: Project) -> None:
     """DVC's run cache holds every stage but the report, which is of all of them."""
     before = outputs(project)
@@ -84,6 +85,7 @@ def test_a_lower_rate_retrains_evaluates_and_reports_and_nothing_else(project: P
     assert "slow" in project.dvc("exp", "show", "--csv")
 
 
+@pytest.mark.slow
 def test_before_is_the_experiment_without_epochs(project: Project) -> None:
     output = project.dvc("exp", "run", "--name", "before", "-S", "train.epochs=0")
     assert "train@embedding" in ran(output)
@@ -124,6 +126,7 @@ def test_one_track_runs_alone(checkout: Project, tmp_path: Path) -> None:
     assert "reranker" not in dag
 
 
+@pytest.mark.slow
 def test_a_track_without_an_out_of_domain_set_runs(project: Project) -> None:
     def edit(params: dict[str, dict[str, None]]) -> None:
         params["embedding"]["out_of_domain"] = None
@@ -175,6 +178,7 @@ def test_a_misspelt_key_never_passes_as_up_to_date(project: Project) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_the_labels_only_baseline_adds_its_row(project: Project) -> None:
     output = project.dvc("exp", "run", "-S", "baselines.labels_only=true")
     assert "evaluate_labels_only@reranker" in ran(output)

@@ -17,6 +17,11 @@ NEVER = {"DECANT_TEACHER": "never"}
 NOT_HERE = "dvc.lock records this teacher's scores, and they are not here"
 
 
+def in_full(quick: str) -> list[object]:
+    """All kinds of remote, of which `make test` tries one."""
+    return [kind if kind == quick else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
 @pytest.fixture
 def share(pipeline: Project, make_remote: Callable[[str], Remote], tmp_path: Path) -> Share:
     """The owner pushes the scores, and nothing else, to a remote of a kind; a colleague elsewhere clones."""
@@ -63,7 +68,7 @@ def in_cache(project: Project) -> set[str]:
     return {path.parent.name + path.name for path in (project.folder / CACHE).glob("??/*")}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", in_full("s3"))
 def test_a_colleague_pulls_the_scores_alone_and_goes_on_without_the_teacher(kind: str, share: Share) -> None:
     owner, colleague, remote = share(kind)
     scores = objects(owner, "data/scores")
@@ -79,14 +84,14 @@ def test_a_colleague_pulls_the_scores_alone_and_goes_on_without_the_teacher(kind
     assert {path.parent.name for path in (colleague.folder / "models").glob("*/*")} == {"None"}  # which git holds
     assert not list((colleague.folder / "data").glob("triplets/*.parquet"))
 
-    if kind != "ssh":
+    if kind != "s3":
         lay_sets(owner, colleague)
-    target = "evaluate_after@embedding" if kind == "ssh" else "triplets@embedding"
+    target = "evaluate_after@embedding" if kind == "s3" else "triplets@embedding"
     output = colleague.dvc("repro", "--pull", target, **NEVER)
     assert "triplets@embedding" in ran(output)
     assert not any(stage.startswith("score") for stage in ran(output))
     assert outputs(colleague) == outputs(owner)
-    if kind == "ssh":
+    if kind == "s3":
         assert {"fetch@icd10", "train@embedding", "evaluate_after@embedding"} <= ran(output)
         assert json.loads(colleague.dvc("metrics", "diff", "--json")) == {}
         after = Path("metrics/embedding/after.json")
@@ -100,7 +105,7 @@ def test_metrics_diff_would_show_another_result(pipeline: Project, tmp_path: Pat
     assert "metrics/embedding/after.json" in json.loads(project.dvc("metrics", "diff", "--json"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", in_full("s3"))
 def test_a_corrupted_object_is_refused_by_the_pull(kind: str, share: Share) -> None:
     owner, colleague, remote = share(kind)
     spoiled = max(objects(owner, "data/scores/embedding") - set(outputs(owner).values()))
@@ -152,7 +157,10 @@ def nowhere(_: Remote) -> str:
     return f"ssh://127.0.0.1:{free_port()}/team/decant"
 
 
-@pytest.mark.parametrize(("kind", "address"), [("directory", unused), ("s3", unused), ("ssh", nowhere)])
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [("directory", unused), ("s3", unused), pytest.param("ssh", nowhere, marks=pytest.mark.slow)],
+)
 def test_a_wrong_remote_never_falls_through_to_the_teacher(
     kind: str, address: Callable[[Remote], str], share: Share
 ) -> None:

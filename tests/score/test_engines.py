@@ -18,9 +18,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import decant.score.teacher
 from decant.errors import DecantError
-from decant.score.engines import transformers
+from decant.score.engines import transformers, vllm
 from decant.score.engines.pool import Pool, count_engines, visible_gpus
-from decant.score.engines.vllm import installed_version
 from decant.score.prompts import make_prompts
 from decant.sources.references import resolve
 from tests.support import tiny_models as tiny
@@ -153,7 +152,7 @@ def test_a_score_does_not_depend_on_what_else_is_in_other_shards(
     assert at_work.score(*PAIRS, TASK)[:8].tobytes() == alone.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["bi_encoder", "causal_lm"])
+@pytest.mark.parametrize("kind", [pytest.param("bi_encoder", marks=pytest.mark.slow), "causal_lm"])
 def test_two_engines_give_the_bytes_of_one(kind: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decant.score.teacher, "SHARD", 8)
     engine = "transformers" if kind == "causal_lm" else "sentence-transformers"
@@ -272,23 +271,22 @@ def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_pa
         ("1.0.0", None),
     ],
 )
-def test_vllm_below_018_is_refused_with_the_reason(version: str | None, fault: str | None, tmp_path: Path) -> None:
-    """In a process of its own, whose only vLLM is one that the metadata in `tmp_path` describes."""
+def test_vllm_below_018_is_refused_with_the_reason(
+    version: str | None, fault: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a distribution that the metadata in `tmp_path` describes."""
     if version is not None:
-        described = tmp_path / "vllm-0.dist-info"
+        described = tmp_path / "vllm_described-0.dist-info"
         described.mkdir()
-        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}\n")
-    script = (
-        "import decant.score.engines.vllm as v, decant.errors\n"
-        "v.DISTRIBUTIONS = ('vllm',)\n"
-        "try: print(v.installed_version())\n"
-        "except decant.errors.DecantError as e: print(e)"
-    )
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert (fault or version or "") in said.stdout
-    assert "pip install '.[vllm]'" in said.stdout or fault is None
-    assert installed_version.__doc__
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm-described\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(vllm, "DISTRIBUTIONS", ("vllm-described",))
+    if fault is None:
+        assert vllm.installed_version() == version
+        return
+    with pytest.raises(DecantError, match=fault) as caught:
+        vllm.installed_version()
+    assert "pip install '.[vllm]'" in caught.value.remedy
 
 
 def test_half_precision_stays_within_the_self_tests_tolerance(models: dict[str, Path]) -> None:

@@ -69,7 +69,7 @@ def test_the_weighted_shares_average_to_the_batchs_mean(size: int, processes: in
     ("case", "error", "words"),
     [
         ("error", DecantError, "the second process: it failed\n  → mend it"),
-        ("bug", RuntimeError, "training process 1: KeyError"),
+        pytest.param("bug", RuntimeError, "training process 1: KeyError", marks=pytest.mark.slow),
         ("kill", DecantError, "process 1 was killed by SIGKILL"),
     ],
 )
