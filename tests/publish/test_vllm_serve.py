@@ -27,6 +27,7 @@ def answer(served: Served, path: str, **content: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_an_embedding_student(tmp_path: Path) -> None:
     student = students.bi_encoder()
     student.save(str(tmp_path / "student"))

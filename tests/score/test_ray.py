@@ -177,7 +177,7 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(model: Path, monk
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
+@pytest.mark.parametrize("how", ["Ctrl-C", pytest.param("SIGKILL", marks=pytest.mark.slow)])
 def test_nothing_outlives_a_stage_that_is_stopped(how: str, model: Path, tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from tests.support.ray_shards import shards, teacher_of; from stages import cli\n"
@@ -216,6 +216,7 @@ def test_nothing_outlives_a_stage_that_is_stopped(how: str, model: Path, tmp_pat
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
     model: Path, expected: dict, tmp_path: Path
 ) -> None:

@@ -44,6 +44,10 @@ CASES = {
     "minilm-cross-encoder": ("cross_encoder", tiny.minilm_cross_encoder, 1e-4),
 }
 TEMPLATES = {"gemma", "mxbai"}  # cases of the template of their name
+QUICK = {"qwen3-embedding", "qwen3-reranker", "minilm-cross-encoder"}  # one of each kind
+every_case = pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 
 
 class Engines:
@@ -70,7 +74,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
     return Engines(tmp_path_factory.mktemp("models"))
 
 
-@pytest.mark.parametrize("case", CASES)
+@every_case
 def test_vllm_gives_the_plain_librarys_scores(case: str, engines: Engines) -> None:
     plain, vllm = engines.score(case, "plain", *PAIRS), engines.score(case, "vllm", *PAIRS)
     assert vllm.dtype == np.float32
@@ -82,7 +86,7 @@ def test_vllm_gives_the_plain_librarys_scores(case: str, engines: Engines) -> No
     assert len(np.unique(plain.round(4))) > len(plain) / 2
 
 
-@pytest.mark.parametrize("case", CASES)
+@every_case
 def test_vllm_keeps_the_order_of_many_pairs(case: str, engines: Engines) -> None:
     """More than fit into one of its batches, of all lengths, so that they finish out of order."""
     texts = [f"wart {'fever ' * (number * 7 % 90)}{number}" for number in range(300)]

@@ -18,7 +18,11 @@ pytestmark = pytest.mark.vllm
 
 
 @pytest.mark.parametrize(
-    ("kind", "plain", "bar"), [("causal_lm", "transformers", 1e-4), ("bi_encoder", "sentence-transformers", 1e-5)]
+    ("kind", "plain", "bar"),
+    [
+        ("causal_lm", "transformers", 1e-4),
+        pytest.param("bi_encoder", "sentence-transformers", 1e-5, marks=pytest.mark.slow),
+    ],
 )
 def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str, bar: float, tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", kind, "vllm")
@@ -48,12 +52,14 @@ def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str
         assert np.abs(table["score"].to_numpy() - other["score"].to_numpy()).max() < bar
 
 
+@pytest.mark.slow
 def test_two_vllm_engines_in_processes_of_their_own(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "causal_lm", "vllm", lambda p: p["reranker"]["teacher"].update(engines=2))
     stage_anew(project, "score", "reranker")
     assert read_scores(project.folder / "data/scores/reranker", "train").num_rows > 100
 
 
+@pytest.mark.slow
 def test_a_flipped_teacher_stops_before_the_full_run(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", "causal_lm", "vllm")
     path = project.folder / "teacher/model.safetensors"

@@ -71,6 +71,7 @@ def test_log_odds(reranker: Served) -> None:
     assert served.min() < -1  # raw
 
 
+@pytest.mark.slow
 def test_logits_of_a_cross_encoder(cross_encoder: Served) -> None:
     served = cross_encoder.scorer("cross_encoder").score(*PAIRS)
     assert np.abs(served - cross_encoder.plain("cross_encoder").score(*PAIRS)).max() < 1e-4
