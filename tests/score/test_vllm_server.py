@@ -65,6 +65,7 @@ def test_embeddings(api: str, embedding: Served) -> None:
     assert np.abs(served - embedding.plain("bi_encoder").score(*PAIRS, TASK)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_log_odds(reranker: Served) -> None:
     served = reranker.scorer("causal_lm").score(*PAIRS, TASK)
     assert np.abs(served - reranker.plain("causal_lm").score(*PAIRS, TASK)).max() < 1e-4
@@ -117,6 +118,7 @@ def test_a_wrong_name_is_told(embedding: Served) -> None:
     assert "`name`" in caught.value.remedy
 
 
+@pytest.mark.slow
 def test_a_text_that_the_server_will_not_take_is_told(reranker: Served) -> None:
     too_long = "acute fever " * 2000
     scorer = reranker.scorer("causal_lm", 100_000)
