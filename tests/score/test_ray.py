@@ -135,10 +135,11 @@ def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(model: Path,
     from decant.score.engines.ray_pool import RayPool
 
     pool.close(kill=False)  # which no test after this one uses
-    headless = teacher_of(model).model_copy(update={"kind": "cross_encoder"})
+    alone = teacher_of(model, engines=1)
+    headless = alone.model_copy(update={"kind": "cross_encoder"})
     for teacher, folder, fault in (
         (headless, model, "Qwen3ForCausalLM has no classification head to keep"),
-        (teacher_of(model), model / "none", "the teacher's folder is not there on the node "),
+        (alone, model / "none", "the teacher's folder is not there on the node "),
     ):
         broken = RayPool(teacher, folder)
         before = psutil.Process().children(recursive=True)
@@ -151,6 +152,7 @@ def test_a_fault_of_the_engine_is_told_as_it_is_and_nothing_is_left(model: Path,
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from decant.score.engines.ray_pool import TRIES, RayPool
 
@@ -177,7 +179,8 @@ def test_a_shard_that_kills_its_engine_does_not_do_so_for_ever(model: Path, monk
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("how", ["Ctrl-C", pytest.param("SIGKILL", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
 def test_nothing_outlives_a_stage_that_is_stopped(how: str, model: Path, tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from tests.support.ray_shards import shards, teacher_of; from stages import cli\n"
@@ -236,6 +239,7 @@ def test_a_lost_node_costs_nothing_but_time_though_none_takes_its_place(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_an_actor_has_its_share_of_the_clusters_gpus(model: Path, tmp_path: Path) -> None:
     script = (
         "import pytest, ray\n"
