@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from decant.evaluate.run import read_metrics
 from decant.experiments.ablations import FOLDER, PAGE
 from decant.experiments.results import read_queries, read_results
-from tests.support.ablation_project import COMMAND, GRID, ablate, copy, edit_grid, make, trained
-from tests.support.project import Project, ran
+from tests.support.ablation_project import GRID, ablate, copy, edit_grid, make, trained
+from tests.support.project import Project, path_of_the_queue, ran
 
 GRID_NAME = GRID.stem
 
@@ -166,7 +166,7 @@ def test_the_pipeline_itself_trains_one_track_and_scores_nothing_again(pipeline:
     (project.folder / RESULTS).unlink(missing_ok=True)
     edit_grid(project, grid)
     project.commit()
-    output = project.run(*COMMAND)
+    output = project.decant("ablate", PATH=path_of_the_queue())
     assert "4 experiments to run, 0 of them in the queue already" in output
     logs = [path.read_text() for path in (project.folder / ".dvc/tmp/exps/run").rglob("*.out")]
     assert len(logs) == 4

@@ -16,7 +16,7 @@ from decant.experiments.queue import ExperimentQueue
 from decant.experiments.results import read_results
 from decant.files import read_json
 from tests.support.ablation_project import COMMAND, GRID, ablate, copy, edit_grid, make, trained, variables
-from tests.support.project import Project
+from tests.support.project import Project, path_of_the_queue
 
 RESULTS = FOLDER / f"{GRID.stem}.csv"
 
@@ -45,7 +45,7 @@ def test_an_experiment_that_an_ending_worker_lost_is_queued_once_more(
                     path.rename(broker / "processed" / path.name)
 
     monkeypatch.chdir(project.folder)
-    for name, value in {**variables(project), "DVC_NO_ANALYTICS": "true"}.items():
+    for name, value in {**project.variables(), **variables(project), "PATH": path_of_the_queue()}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("decant.experiments.ablations.ExperimentQueue", Losing)
     if times == 1:

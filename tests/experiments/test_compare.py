@@ -48,8 +48,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Compare:
 
 def command(project: Project, *arguments: str, code: int = 0) -> str:
     """The same as its user types it."""
-    program = "import typer; from decant.commands.compare import compare; typer.run(compare)"
-    return project.run("python", "-c", program, *arguments, code=code, **PATHS)
+    return project.decant("compare", *arguments, code=code)
 
 
 def rows(output: str) -> list[dict[str, str]]:

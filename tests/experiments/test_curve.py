@@ -11,7 +11,7 @@ from decant.experiments.curve import doublings, next_doubling
 from decant.report.charts import needed_chart
 from decant.report.needed import needed_notes, needed_table
 from tests.support.ablation_project import copy, make, trained, variables
-from tests.support.project import Project
+from tests.support.project import Project, path_of_the_queue
 from tests.support.scored_rows import scored, write_scores_file
 
 CURVE = Path("plots/embedding/curve.json")
@@ -19,8 +19,8 @@ SIZES = "4,8,16"
 
 
 def curve(project: Project, *arguments: str, code: int = 0) -> str:
-    command = ("decant", "curve", "--track", "embedding", *arguments)
-    output = project.run(*command, code=code, **variables(project))
+    more = {**variables(project), "PATH": path_of_the_queue()}
+    output = project.decant("curve", "--track", "embedding", *arguments, code=code, **more)
     assert "Traceback" not in output
     return output
 

@@ -14,9 +14,7 @@ import pytest
 
 from decant.report.ranked import ranks
 from tests.support.project import Project
-from tests.support.revised_project import PATHS, begun, make
-
-PROGRAM = "import typer; from decant.commands.compare import compare; typer.run(compare)"
+from tests.support.revised_project import begun, make
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def compare(project: Project, *arguments: str, code: int = 0) -> str:
-    return project.run("python", "-c", PROGRAM, *arguments, code=code, **PATHS)
+    return project.decant("compare", *arguments, code=code)
 
 
 def content(page: Path) -> Any:

@@ -167,7 +167,7 @@ def test_the_pages_script_answers_queries_with_both_students(pipeline: Project, 
 
 def planned(project: Project, **environment: str) -> dict[str, list[int]]:
     """The lines of `decant plan --corpus`, by set: texts, texts to read, tokens."""
-    output = project.run("decant", "plan", "embedding", "--corpus", **environment)
+    output = project.decant("plan", "embedding", "--corpus", **environment)
     found = re.findall(r"^(icd10|pydocs) +(\d+) +(\d+) +(\d+)$", output, re.MULTILINE)
     assert ("every text is embedded already" in output) == all(read == "0" for _, _, read, _ in found)
     return {name: [int(number) for number in numbers] for name, *numbers in found}

@@ -106,8 +106,7 @@ def test_a_missing_input_is_named(project: Project) -> None:
 
 def evaluate(project: Project, model: str, dataset: str, code: int = 0) -> str:
     """Run `decant evaluate`."""
-    program = "import typer; from decant.commands.evaluate import evaluate; typer.run(evaluate)"
-    return project.run("python", "-c", program, "--model", model, "--dataset", dataset, code=code, PYTHONPATH=str(ROOT))
+    return project.decant("evaluate", "--model", model, "--dataset", dataset, code=code)
 
 
 def test_any_checkpoint_is_evaluated_by_path_or_reference(project: Project) -> None:

@@ -23,7 +23,7 @@ from decant.experiments.queue import is_worker
 from decant.files import read_json, write_json
 from decant.params import load_params
 from stages import cli
-from tests.support.project import ROOT, Project, shrink
+from tests.support.project import ROOT, Project, path_of_the_queue, shrink
 
 GRID = Path("ablations/parts.yaml")
 PATHS = {"PYTHONPATH": str(ROOT)}
@@ -146,7 +146,7 @@ def variables(project: Project) -> dict[str, str]:
 
 def ablate(project: Project, *arguments: str, code: int = 0) -> str:
     """Run `decant ablate`; return what it printed."""
-    output = project.run(*COMMAND, *arguments, code=code, **variables(project))
+    output = project.decant("ablate", *arguments, code=code, **variables(project), PATH=path_of_the_queue())
     assert "Traceback" not in output
     return output
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,17 @@ def path() -> str:
     context = preloaded_python(modules=(*STAGES, "dvc", "tests.support."), libraries=libraries)
     atexit.register(lambda: context.__exit__(None, None, None))
     return context.__enter__()
+
+
+@cache
+def path_of_the_queue() -> str:
+    """The same with a `dvc` that starts in forks too, for DVC's queue; who kills it leaves what it has started."""
+    folder = Path(tempfile.mkdtemp(prefix="decant-dvc-"))
+    atexit.register(shutil.rmtree, folder)
+    (folder / "dvc").write_text('#!/bin/sh\nexec python -m dvc "$@"\n')
+    (folder / "dvc").chmod(0o755)
+    first, others = path().split(os.pathsep, 1)
+    return os.pathsep.join((first, str(folder), others))
 
 
 class Project:
@@ -64,6 +76,11 @@ class Project:
 
     def dvc(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
         return self.run("python", "-m", "dvc", *arguments, code=code, **environment)
+
+    def decant(self, *arguments: str, code: int | None = 0, **environment: str) -> str:
+        """Run a command of Decant's, of the folder's own code or else of this one's."""
+        variables = {"PYTHONPATH": str(ROOT), **environment}
+        return self.run("python", "-m", "tests.support.command", *arguments, code=code, **variables)
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)
