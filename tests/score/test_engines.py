@@ -178,6 +178,7 @@ def test_an_engine_that_dies_is_told_and_nothing_hangs(models: dict[str, Path]) 
             at_work.score(["a"], ["c"])
 
 
+@pytest.mark.slow
 def test_engines_that_are_killed_take_no_other_child_with_them(models: dict[str, Path]) -> None:
     context = multiprocessing.get_context("spawn")
     other = context.Process(target=time.sleep, args=(600,))
@@ -234,6 +235,7 @@ def test_the_gpus_that_may_be_used(
     assert visible_gpus() == names
 
 
+@pytest.mark.slow
 def test_engines_end_with_a_stage_that_is_killed(models: dict[str, Path], tmp_path: Path) -> None:
     script = (
         "import multiprocessing, os, signal\n"

@@ -70,7 +70,7 @@ def test_the_weighted_shares_average_to_the_batchs_mean(size: int, processes: in
     [
         ("error", DecantError, "the second process: it failed\n  → mend it"),
         pytest.param("bug", RuntimeError, "training process 1: KeyError", marks=pytest.mark.slow),
-        ("kill", DecantError, "process 1 was killed by SIGKILL"),
+        pytest.param("kill", DecantError, "process 1 was killed by SIGKILL", marks=pytest.mark.slow),
     ],
 )
 def test_a_failure_in_one_process_ends_all_and_is_the_one_told(
