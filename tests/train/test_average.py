@@ -109,7 +109,7 @@ def test_what_is_no_floating_point_number_is_the_lasts(tmp_path: Path) -> None:
     assert (model.weight.tolist(), int(model.count)) == ([1.5, 1.5], 5)
 
 
-@pytest.mark.parametrize(("killed_at", "sums"), [(7, False), (14, True)])
+@pytest.mark.parametrize(("killed_at", "sums"), [pytest.param(7, False, marks=pytest.mark.slow), (14, True)])
 def test_a_killed_training_has_the_same_mean(killed_at: int, sums: bool, tmp_path: Path) -> None:
     """Evaluations after steps 3, 6, 9, 12 and 15: the mean is of the last three, of which one was before the kill."""
     project = TrainingProject(tmp_path, 0.1, epochs=5, evaluations=5, average=3, lr=3e-5)

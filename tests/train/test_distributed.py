@@ -112,6 +112,7 @@ def test_a_signal_ends_all_processes_of_a_stage(sent: signal.Signals, tmp_path: 
         assert not list((tmp_path / "models").iterdir())
 
 
+@pytest.mark.slow
 def test_a_projection_is_trained_in_one_process_alone(tmp_path: Path) -> None:
     """The gradients that processes share are the model's; the projection is the loss's own."""
     project = TrainingProject(tmp_path, 0.0, processes=2)

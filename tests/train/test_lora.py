@@ -233,6 +233,7 @@ def test_the_guards_points_lie_between_the_untouched_and_the_merged_weights(
         assert torch.equal(value, torch.lerp(before[name], after[name], 0.5)), name
 
 
+@pytest.mark.slow
 def test_two_processes_train_adapters_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = TrainingProject(tmp_path, 0.0, lora={"rank": 4}, evaluations=1)
     project.train_here("reranker", monkeypatch)
