@@ -27,14 +27,8 @@ from tests.support.project import ROOT, Project, path_of_the_queue, shrink
 
 GRID = Path("ablations/parts.yaml")
 PATHS = {"PYTHONPATH": str(ROOT)}
-ABLATE = """
-import typer
-from decant.commands.ablate import ablate
-from decant.experiments import ablations
-ablations.POLL = 0.5
-typer.run(ablate)
-"""
-COMMAND = (sys.executable, "-u", "-c", ABLATE)
+# By an interpreter of its own, for tests that kill it.
+COMMAND = (sys.executable, "-u", "-m", "tests.support.command", "ablate")
 SETS = {"in_domain": "icd10", "out_of_domain": "pydocs"}
 PIPELINE = """
 stages:
