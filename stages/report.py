@@ -10,6 +10,7 @@ from decant.report.cards import read_cards
 from decant.report.comparison import NAMES
 from decant.report.corpora import NOT_SEARCHED, read_searched
 from decant.report.exported import read_exported
+from decant.report.provenance import provenance
 from decant.report.ranked import read_ranked_sets
 from stages import cli
 
@@ -17,8 +18,9 @@ from stages import cli
 def main() -> None:
     """Write the four files."""
     params = cli.params()
-    shown = params.model_dump(mode="json", exclude_defaults=True, exclude={"evaluate", "store"})
-    report = build({track: read(params, track) for track in params.tracks}, params.report, params.seed, shown)
+    changed = params.model_dump(mode="json", exclude_defaults=True, exclude={"evaluate", "store"})
+    origin = provenance(params.model_dump(mode="json"), changed)
+    report = build({track: read(params, track) for track in params.tracks}, params.report, params.seed, origin)
     with atomic_folder(paths.REPORT) as partial:
         (partial / "table.md").write_text(report.table, encoding="utf-8")
         (partial / "index.html").write_text(report.page, encoding="utf-8")

@@ -14,7 +14,7 @@ def export_run(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="after, before, teacher, labels_only, baseline, bm25.")],
     domain: Annotated[str, typer.Option(help="The track's test set: in_domain or out_of_domain.")] = "in_domain",
     qrels: Annotated[bool, typer.Option("--qrels", help="Write the set's qrels in place of the run.")] = False,
-    corpus: Annotated[bool, typer.Option("--corpus", help="Write the ranking of the set's whole corpus.")] = False,
+    corpus: Annotated[bool, typer.Option("--corpus", help="Of the search of the set's corpus.")] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A file; without it, print.", dir_okay=False)
     ] = None,
@@ -34,7 +34,7 @@ def _lines(track: str, model: str, domain: str, qrels: bool, corpus: bool) -> li
     from decant.data.sets import read_split
     from decant.errors import DecantError
     from decant.evaluate.run import DOMAINS
-    from decant.evaluate.trec import qrels_lines, read_ranked, retrieved_lines, run_lines
+    from decant.evaluate.trec import qrels_lines, read_ranked, retrieved_lines, retrieved_qrels, run_lines
     from decant.params import load_params
     from decant.report.comparison import NAMES
 
@@ -46,10 +46,14 @@ def _lines(track: str, model: str, domain: str, qrels: bool, corpus: bool) -> li
     dataset = getattr(params.track(track), domain)
     if dataset is None:
         raise DecantError(f"{track} has no {domain} set", "choose another --domain")
+    tag, retrieved = f"{track}-{model}", paths.RETRIEVED / track / f"{model}.parquet"
     if corpus and not qrels:
-        return list(retrieved_lines(paths.RETRIEVED / track / f"{model}.parquet", domain, f"{track}-{model}"))
-    ranked = read_ranked(paths.RUNS / track / f"{model}.parquet", domain, read_split(paths.split(dataset, "test")).rows)
-    return list(qrels_lines(ranked.rows) if qrels else run_lines(ranked, f"{track}-{model}"))
+        return list(retrieved_lines(retrieved, domain, tag))
+    rows = read_split(paths.split(dataset, "test")).rows
+    if corpus:
+        return list(retrieved_qrels(retrieved, domain, rows))
+    ranked = read_ranked(paths.RUNS / track / f"{model}.parquet", domain, rows)
+    return list(qrels_lines(ranked.rows) if qrels else run_lines(ranked, tag))
 
 
 def _write(lines: Iterable[str], output: Path | None) -> None:

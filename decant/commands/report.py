@@ -1,5 +1,8 @@
 """`decant report`: the comparison that was written last."""
 
+import os
+from pathlib import Path
+
 import typer
 
 from decant import paths
@@ -8,9 +11,10 @@ from decant.processes import run_main
 from decant.progress import durations
 
 TABLE = paths.REPORT / "table.md"
+ACTIVATE = Path(".venv/bin/activate")
 NEXT = """\
-Next: open the report in a browser. `dvc exp run -S train.lr=2e-5` trains both students anew, at another rate;
-`decant inspect FILE` shows what Decant understands of a file of yours; `decant doctor`, which presets fit here."""
+Next: open the report in a browser. `dvc exp run --temp -n slow -S train.lr=2e-5` trains both students anew, at another
+rate; `decant inspect FILE` shows what Decant understands of your file; `decant doctor`, which presets fit here."""
 
 
 def report() -> None:
@@ -31,6 +35,8 @@ def report() -> None:
             typer.echo("\n".join(f"  {stage:<28}{_time(seconds):>9}" for stage, seconds in longest) + "\n")
         typer.echo(f"Report: {TABLE.with_name('index.html').absolute()}\n")
         typer.echo(NEXT)
+        if ACTIVATE.is_file() and "VIRTUAL_ENV" not in os.environ:
+            typer.echo(f"They need the environment: `source {ACTIVATE}`.")
 
     run_main("decant report", main)
 

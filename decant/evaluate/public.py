@@ -28,7 +28,7 @@ def load_mteb() -> Any:
     try:
         return import_module("mteb")
     except ImportError as error:
-        raise DecantError("mteb is not installed", "pip install 'decant[mteb]'") from error
+        raise DecantError("mteb is not installed", "`pip install '.[mteb]'`") from error
 
 
 def is_causal_lm(folder: Path) -> bool:

@@ -7,7 +7,7 @@ A run has six columns: query id, `Q0`, document id, rank, score, tag. The judgem
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -78,17 +78,35 @@ def retrieved_lines(path: Path, domain: str, tag: str) -> Iterator[str]:
     """The lines of a run over a whole corpus, from the rankings that the stage `retrieve` wrote; see `run_lines`.
 
     Raises:
-        DecantError: the file is not there, or has nothing of this domain.
+        DecantError: the file is not there, or has nothing of this domain; a ranking has two documents of one id.
     """
+    for row in _retrieved(path, domain):
+        if twice := _repeated(row["documents"]):
+            raise _two_documents(twice, row["query"])
+        yield from _query_lines(row["query_id"], row["documents"], row["scores"], tag)
+
+
+def retrieved_qrels(path: Path, domain: str, rows: Sequence[Row]) -> Iterator[str]:
+    """The judgements of the queries that were searched with, which may be some of a test split's; see `qrels_lines`.
+
+    Raises:
+        DecantError: as `retrieved_lines`; or a query is none of the split's.
+    """
+    asked = {row["query_id"] for row in _retrieved(path, domain)}
+    judged = [row for row in rows if trec_id(row.query_id, row.query) in asked]
+    if len(judged) < len(asked):
+        raise _stale(path, f"{len(asked) - len(judged)} of its queries are not there")
+    return qrels_lines(judged)
+
+
+def _retrieved(path: Path, domain: str) -> list[dict[str, Any]]:
     if not path.is_file():
         remedy = f"name {path.parent.name} in `retrieve`, and `dvc repro retrieve@{path.parent.name}`"
         raise DecantError(f"{path} is not there: no corpus was searched with this model", remedy)
     ranked = [row for row in pq.read_table(path).to_pylist() if row["domain"] == domain]
     if not ranked:
         raise DecantError(f"{path} has no ranking on the {domain.replace('_', '-')} set", "choose another --domain")
-    for row in ranked:
-        if row["dataset"] == ranked[0]["dataset"]:  # those of shortened embeddings stand behind it
-            yield from _query_lines(row["query_id"], row["documents"], row["scores"], tag)
+    return [row for row in ranked if row["dataset"] == ranked[0]["dataset"]]  # shortened embeddings' stand behind it
 
 
 def _query_lines(query: str, documents: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
@@ -126,11 +144,15 @@ def identified(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
 def _documents(row: Row) -> list[str]:
     documents = [trec_id(*pair) for pair in zip(row.ids or [""] * len(row.candidates), row.candidates, strict=True)]
     if twice := _repeated(documents):
-        raise DecantError(
-            f"{twice} is the id of two candidates of the query {row.query[:60]!r}",
-            "give each document of the source an id of its own",
-        )
+        raise _two_documents(twice, row.query)
     return documents
+
+
+def _two_documents(identifier: str, query: str) -> DecantError:
+    return DecantError(
+        f"{identifier} is the id of two candidates of the query {query[:60]!r}",
+        "give each document of the source an id of its own",
+    )
 
 
 def _repeated(ids: Sequence[str]) -> str | None:

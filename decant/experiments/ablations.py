@@ -23,8 +23,8 @@ from decant.experiments.results import (
     write_results,
 )
 from decant.experiments.revisions import Revision
-from decant.experiments.tables import between_marks, render
-from decant.files import atomic_file
+from decant.experiments.tables import between_marks, render, tabulate
+from decant.files import atomic_file, read_json, write_json
 from decant.params import load_params, parse_params, read_yaml
 from decant.preloaded import LIBRARIES, STAGES, preloaded_python
 from decant.processes import Interrupted
@@ -32,6 +32,7 @@ from decant.progress import progress
 
 FOLDER = Path("ablations")
 PAGE = Path("docs/ablations.md")
+TABLES = "ablations.json"  # in plots/<track>/, for the report
 POLL = 5.0  # seconds from one look at the queue to the next
 TEND = 30.0  # seconds from one look at the queue's worker to the next
 
@@ -101,16 +102,20 @@ class Ablations:
             raise
 
     def show(self) -> None:
-        """Write the tables of what there is into docs/ablations.md."""
+        """Write the tables of what there is into docs/ablations.md, and for the report into plots/<track>/."""
 
         def read(result: Result) -> Mapping[str, Queries]:
             return read_queries(self.queries(Job(result.cell, result.seed)))
 
         results, settings = read_results(self.results), self.params.report
-        tables = render(self.grid, results, self.digests, read, settings, self.params.seed)
-        page = between_marks(PAGE.read_text(encoding="utf-8"), tables, self.name, str(PAGE))
+        tables = tabulate(self.grid, results, self.digests, read, settings, self.params.seed)
+        page = between_marks(PAGE.read_text(encoding="utf-8"), render(tables), self.name, str(PAGE))
         with atomic_file(PAGE) as partial:
             partial.write_text(page, encoding="utf-8")
+        for track, of_track in tables.items():
+            path = paths.PLOTS / track / TABLES
+            written = read_json(path) if path.is_file() else {}
+            write_json(path, {**written, self.name: of_track._asdict()})
 
     def list_all(self) -> None:
         """Tell what is done and what is not."""

@@ -1,7 +1,8 @@
-"""The tables of docs/ablations.md: what each cell reaches, and how it differs from the whole recipe."""
+"""The tables of a grid: what each cell reaches, and how it differs from the whole recipe."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,10 +35,18 @@ class _Row:
         return np.stack(values) if values and len(values) == len(seeds) else None
 
 
-def render(
+class Tabulated(NamedTuple):
+    """A track's table, and the notes below it."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def tabulate(
     grid: Grid, results: Sequence[Result], digests: Mapping[str, str], read: Reader, settings: ReportSettings, seed: int
-) -> str:
-    """The table of each track, and its notes, as Markdown.
+) -> dict[str, Tabulated]:
+    """The table of each track.
 
     Results of other params than those of `digests` are not shown. `read` finds the values of a result's queries.
 
@@ -45,11 +54,19 @@ def render(
         DecantError: seeds of one cell were tested on different splits.
     """
     shown = current(grid, results, digests)
-    tables = []
+    tables = {}
     for track in dict.fromkeys(cell.track for cell in grid.cells.values()):
         rows = [_row(name, grid.seeds, shown, read) for name in grid.of_track(track)]
-        tables.append(f"### {track}\n\n{_table(grid, rows, settings, seed)}")
-    return "\n\n".join(tables) + "\n"
+        tables[track] = _table(grid, rows, settings, seed)
+    return tables
+
+
+def render(tables: Mapping[str, Tabulated]) -> str:
+    """The tables as Markdown, for docs/ablations.md."""
+    parts = []
+    for track, of in tables.items():
+        parts += [f"### {track}", table(of.headers, of.rows), "\n".join(f"- {note}" for note in of.notes)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def between_marks(page: str, content: str, grid: str, name: str) -> str:
@@ -81,8 +98,8 @@ def _row(name: str, seeds: Sequence[int], results: Mapping[tuple[str, int], Resu
     return _Row(name, of_cell, queries)
 
 
-def _table(grid: Grid, rows: Sequence[_Row], settings: ReportSettings, seed: int) -> str:
-    """A track's table and its notes; the first row is that of the whole recipe."""
+def _table(grid: Grid, rows: Sequence[_Row], settings: ReportSettings, seed: int) -> Tabulated:
+    """A track's table; the first row is that of the whole recipe."""
     whole, *others = rows
     pairs = {
         (row.name, domain): _difference(row, whole, domain, settings, seed) for row in others for domain in DOMAINS
@@ -116,8 +133,7 @@ def _table(grid: Grid, rows: Sequence[_Row], settings: ReportSettings, seed: int
         headers += [f"{domain} MAP ({sure})", f"{domain}, × the teacher's ({sure})"]
     for domain in domains:
         headers += [f"{domain}, cell − {whole.name} ({sure})", "p (Holm)"]
-    notes = "\n".join(f"- {note}" for note in _notes(rows, list(differences.values())))
-    return "\n\n".join([table([*headers, "training"], lines), *([notes] if notes else [])])
+    return Tabulated([*headers, "training"], lines, _notes(rows, list(differences.values())))
 
 
 def _difference(row: _Row, whole: _Row, domain: str, settings: ReportSettings, seed: int) -> SeedDifference | None:

@@ -28,5 +28,5 @@ def load(package: str) -> ModuleType:
         return importlib.import_module(package)
     except ImportError as error:
         raise DecantError(
-            f"`export` needs {package}, which is not installed", "run `pip install 'decant[export]'`"
+            f"`export` needs {package}, which is not installed", "run `pip install '.[export]'`"
         ) from error

@@ -11,7 +11,6 @@ from decant.report.comparison import Metrics, adjust, compare
 from decant.report.corpora import Searched, adjust_corpora, compare_corpora
 from decant.report.opening import opening
 from decant.report.page import render
-from decant.report.provenance import provenance
 from decant.report.ranked import RankedSet
 from decant.report.settings import ReportSettings
 from decant.report.table import markdown
@@ -29,6 +28,7 @@ class TrackResults:
     exported: Mapping[str, Any]  # what the stage `export` has measured; empty where it did not run
     curves: Mapping[str, Curve]  # `loss`, `dev` and `guard` → points; empty where nothing was trained
     needed: Mapping[str, Any]  # what `decant curve` wrote; empty where it did not run
+    ablations: Mapping[str, Any]  # grid → the table that `decant ablate` wrote; empty where none ran
     cost: Mapping[str, Any]  # `teacher`, `train` and `speed` → the content of data/cost/<track>/
     overlap: Mapping[str, Any]  # the content of metrics/<track>/overlap.json
     cut: Mapping[str, Any]  # data set → `test` → what the student cuts of the test splits; see `decant.evaluate.cuts`
@@ -50,14 +50,16 @@ class Report(NamedTuple):
     page: str
 
 
-def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int, params: Mapping[str, Any]) -> Report:
+def build(
+    tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: int, origin: Sequence[tuple[str, str]]
+) -> Report:
     """Compare the models of all tracks.
 
     Args:
         tracks: by name.
         settings: of the tests.
         seed: of their resamples.
-        params: those that differ from their defaults, to be shown.
+        origin: what `decant.report.provenance.provenance` gives.
     """
     comparison = {name: _compare(track, settings, seed) for name, track in tracks.items()}
     adjust(comparison)
@@ -65,7 +67,7 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     cost = {
         name: {
             **_cost(track.cost),
-            **{key: value for key in ("systems", "indexes") if (value := getattr(track.searched, key))},
+            **track.searched.timed(),
             **({"exported": track.exported["cost"]} if track.exported else {}),
         }
         for name, track in tracks.items()
@@ -74,15 +76,18 @@ def build(tracks: Mapping[str, TrackResults], settings: ReportSettings, seed: in
     ranked = [of for track in tracks.values() for of in track.ranked]
     models = {name: track.models for name, track in tracks.items()}
     sentences = opening(comparison, cost, models, {name for name in tracks if curves[name]["loss"]})
-    page = render(comparison, cost, curves, ranked, sentences, provenance(params))
+    ablations = {
+        f"Ablations: {grid}, {name}": table for name, track in tracks.items() for grid, table in track.ablations.items()
+    }
+    page = render(comparison, cost, curves, ranked, sentences, ablations, origin)
     return Report(comparison, cost, markdown(comparison, cost), page)
 
 
 def read_plots(folder: Path) -> dict[str, Any]:
-    """`curves` and `needed` of a track, from its folder in plots/."""
-    needed = folder / "curve.json"
+    """`curves`, `needed` and `ablations` of a track, from its folder in plots/."""
+    files = {"needed": folder / "curve.json", "ablations": folder / "ablations.json"}
     curves = {name: _read_curve(folder / f"{name}.csv") for name in ("loss", "dev", "guard")}
-    return {"curves": curves, "needed": read_json(needed) if needed.is_file() else {}}
+    return {"curves": curves, **{name: read_json(path) if path.is_file() else {} for name, path in files.items()}}
 
 
 def _read_curve(path: Path) -> list[dict[str, float]]:
@@ -130,4 +135,10 @@ def _cut(track: TrackResults) -> Iterator[dict[str, Any]]:
 def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
     teacher, student = ({key: cost[name][key] for key in ("parameters", "bytes")} for name in ("teacher", "train"))
     seconds, speed = cost["train"]["seconds"], cost["speed"]
-    return {"teacher": teacher, "student": student, "training_seconds": seconds, "speed": speed}
+    scoring = dict[str, dict[str, float]]()
+    for engine_and_host, figures in cost["teacher"].get("engines", {}).items():
+        of_engine = scoring.setdefault(engine_and_host.partition(" on ")[0], {})
+        for name in ("prompts", "tokens", "seconds"):
+            of_engine[name] = of_engine.get(name, 0) + figures.get(name, 0)
+    passes = {"scoring": scoring} if scoring else {}
+    return {"teacher": teacher, "student": student, **passes, "training_seconds": seconds, "speed": speed}

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import matplotlib
@@ -14,14 +15,25 @@ matplotlib.rcParams.update(
     {"svg.hashsalt": "decant", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
 )
 
-AFTER, BEFORE, TEACHER = "#0b6e4f", "#9aa5b1", "#3d5a80"
+AFTER, BEFORE, TEACHER, LOST = "#0b6e4f", "#7b8794", "#3d5a80", "#b42318"
+LABELS_ONLY, BASELINE, BM25 = "#b45f06", "#8d5fd3", "#1f2933"
+VARIABLES = {  # of the page's style sheet, which has lighter values for a dark page
+    AFTER: "after",
+    BEFORE: "before",
+    TEACHER: "teacher",
+    LOST: "lost",
+    LABELS_ONLY: "labels",
+    BASELINE: "baseline",
+    BM25: "bm25",
+}
+TERMS = (AFTER, "--"), (LABELS_ONLY, ":"), (BASELINE, "-.")  # of a loss
 MARKS = {  # colour and marker of each model
     "before": (BEFORE, "o"),
     "after": (AFTER, "o"),
     "teacher": (TEACHER, "D"),
-    "labels_only": ("#d97706", "s"),
-    "baseline": ("#8d5fd3", "^"),
-    "bm25": ("#1f2933", "x"),
+    "labels_only": (LABELS_ONLY, "s"),
+    "baseline": (BASELINE, "^"),
+    "bm25": (BM25, "x"),
 }
 
 
@@ -45,14 +57,21 @@ def change_chart(comparison: Mapping[str, Any]) -> str:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.22), ncols=len(MARKS), frameon=False)
-    return svg(figure)
+    return svg(figure, "MAP of every model on every test set; the table of metrics has the figures")
 
 
 def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[str, float]]) -> str:
-    """A track's training: the loss, and MAP on dev with the kept checkpoint marked; either may be empty."""
+    """A track's training: the loss and its terms, and MAP on dev with the kept checkpoint; either may be empty."""
     figure = Figure(figsize=(7.6, 2.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([point["step"] for point in loss], [point["loss"] for point in loss], color=TEACHER)
+    terms = [name for name in (loss[0] if loss else ()) if name not in ("step", "loss")]
+    drawn = {"loss": (TEACHER, "-"), **dict(zip(terms, TERMS, strict=False))}
+    for name, (colour, line) in drawn.items():
+        points = [point for point in loss if name in point]
+        steps, values = ([point[key] for point in points] for key in ("step", name))
+        left.plot(steps, values, line, color=colour, label=name.replace("_", " "))
+    if len(terms) > 1:
+        left.legend(frameon=False, fontsize=8)
     left.set(xlabel="step", ylabel="loss (train)")
     right.plot([point["step"] for point in dev], [point["map"] for point in dev], color=AFTER, marker="o")
     if dev:
@@ -64,7 +83,7 @@ def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[st
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    return svg(figure)
+    return svg(figure, "The loss of each step, and MAP on the dev split at each evaluation")
 
 
 def guard_chart(guard: Mapping[str, Any]) -> str:
@@ -83,7 +102,12 @@ def guard_chart(guard: Mapping[str, Any]) -> str:
     on_guard, below = [point["guard"] for point in guard["points"]], guard.get("max_below_best")
     limit = max(on_guard[0] - guard["max_loss"], max(on_guard) - (1 if below is None else below))
     axes[1].axhline(limit, color=BEFORE, ls="--", lw=1)
-    return svg(figure)
+    kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
+    return svg(
+        figure,
+        f"In-domain MAP and MAP of {guard['dataset']} at each point between before and after; kept is "
+        f"{guard['alpha']:g}, with {kept['in_domain']:.4f} and {kept['guard']:.4f}",
+    )
 
 
 def systems_chart(track: str, found: Mapping[str, float], systems: Mapping[str, Any]) -> str:
@@ -108,7 +132,7 @@ def systems_chart(track: str, found: Mapping[str, float], systems: Mapping[str, 
         part.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("nDCG@10, in-domain")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    return svg(figure)
+    return svg(figure, "nDCG@10 of each search against its time and memory; the table of searches in a row has them")
 
 
 def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
@@ -134,12 +158,14 @@ def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
         part.grid(alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
-    return svg(figure)
+    return svg(figure, "MAP by the number of train queries; the table of how many queries are needed has the figures")
 
 
-def svg(figure: Figure) -> str:
-    """A figure as SVG without a background, so that it stands on a dark page too."""
+def svg(figure: Figure, says: str) -> str:
+    """A figure as SVG without a background, in the page's colours; `says` is read out in its place."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(says, quote=True)}"', 1)

@@ -157,7 +157,7 @@ def in_a_row_table(comparison: Mapping[str, Any], cost: Mapping[str, Any]) -> tu
                 shown = taken and "in-domain" in named
                 times = [f"{taken[share]:.1f}" if shown else "–" for share in ("p50", "p95")]
                 changed = "–" if over is None else interval(**over)
-                memory = millions(taken["bytes"], "MB", digits=int(taken["bytes"] < 1e7)) if taken else "–"
+                memory = millions(taken["bytes"], "MB", digits=int(taken["bytes"] < 1e7)) if shown else "–"
                 rows.append([named, system_words(system, track), *means, changed, *times, memory])
     labels = [MEASURES[measure][0] for measure in SHOWN]
     headers = ["test set", "system", *labels, "nDCG@10 − BM25's", "ms, p50", "ms, p95", "memory"]

@@ -10,6 +10,7 @@ from decant.report.figures import percent
 from decant.report.needed import needed_table
 
 MATCHES, EXPORTED, NEEDED = "No good match", "Exported", "How many queries are needed"
+COST = "Cost"
 SETS, SPLITS = "Data sets", "Their splits"
 FURTHER_NOTES = {
     **CORPORA_NOTES,
@@ -24,6 +25,10 @@ FURTHER_NOTES = {
         "which a format is kept or refused; @ is of embeddings shortened to so many numbers; size is of the weights. "
         "Speed: about 500 pairs of that split in turns, in one process, on this machine's CPU; the median of several "
         "rounds, and its ratio to the student's."
+    ),
+    COST: (
+        "What the teacher has read into the score store so far, for this run and earlier ones, and how long its "
+        "engines were busy with it. Training is the student's."
     ),
     SETS: "As the cards in data/sets/ say, which have more.",
     SPLITS: (
@@ -47,9 +52,22 @@ def further_tables(
         MATCHES: matches_table(comparison),
         EXPORTED: exported_table(comparison, cost),
         NEEDED: needed_table(comparison),
+        COST: cost_table(cost),
         SETS: sets_table(comparison),
         SPLITS: splits_table(comparison),
     }
+
+
+def cost_table(cost: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The headers and the rows of what was computed, from metrics/cost.json; no rows where no engine has counted."""
+    rows = []
+    for track, of in cost.items():
+        for engine, figures in of.get("scoring", {}).items():
+            read = [f"{figures[name]:,.0f}" for name in ("prompts", "tokens")]
+            rows.append([track, f"teacher's scores, {engine}", *read, f"{figures['seconds']:,.0f} s"])
+        if "scoring" in of:
+            rows.append([track, "training", "–", "–", f"{of['training_seconds']:,.0f} s"])
+    return ["track", "what", "texts or pairs", "tokens", "time"], rows
 
 
 def matches_table(comparison: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

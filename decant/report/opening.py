@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from decant.report.comparison import compared_sets
 from decant.report.figures import millions, percent
+from decant.report.statistics import holm
 
 
 def opening(
@@ -20,13 +22,18 @@ def opening(
         models: track → `teacher` and `student` → the name of the model.
         trained: the tracks whose training made a step.
     """
-    told = {}
+    told, compared = {}, compared_sets(comparison)
+    teachers = holm([of.entry["map"]["over_teacher"]["p_value"] for of in compared])
+    beside = {(of.track, of.domain, of.dataset): p for of, p in zip(compared, teachers, strict=True)}
     for track, block in comparison.items():
         # The whole set stands before its parts and before shortened embeddings, which the tables have.
         sets = {domain: next(iter(entries.items())) for domain, entries in block["domains"].items()}
         told[track] = [
             _distilled(cost[track], models[track], block["fresh_head"], sets["in_domain"][0], track in trained),
-            *(_gained(domain, dataset, entry["map"], block) for domain, (dataset, entry) in sets.items()),
+            *(
+                _gained(domain, dataset, entry["map"], block, beside[track, domain.replace("_", "-"), dataset])
+                for domain, (dataset, entry) in sets.items()
+            ),
             _cost(cost[track], track in trained),
         ]
     return told
@@ -45,18 +52,20 @@ def _distilled(
     return f"{teacher} {done} {student}{head} on {dataset}{left}."
 
 
-def _gained(domain: str, dataset: str, values: Mapping[str, Any], block: Mapping[str, Any]) -> str:
-    """Of one test set: the change, by its adjusted p-value, and the place beside the teacher."""
+def _gained(
+    domain: str, dataset: str, values: Mapping[str, Any], block: Mapping[str, Any], beside_teacher: float
+) -> str:
+    """Of one test set: the change, and the place beside the teacher, each by a p-value adjusted for all test sets."""
     change, limit = values["change"], 1 - block["confidence"]
     moved = f"from {values['before']:.4f} to {values['after']:.4f}"
     if change["p_holm"] < limit:
         moved = f"MAP {'rose' if change['mean'] > 0 else 'fell'} {moved}"
     else:
         moved = f"MAP went {moved}, which is no significant change"
-    over, teacher = values["over_teacher"], f"its teacher's {values['teacher']:.4f}"
+    teacher = f"its teacher's {values['teacher']:.4f}"
     beside = f"no significant difference from {teacher}"
-    if over["p_value"] < limit:
-        beside = f"that is {'above' if over['mean'] > 0 else 'below'} {teacher}"
+    if beside_teacher < limit:
+        beside = f"that is {'above' if values['over_teacher']['mean'] > 0 else 'below'} {teacher}"
     where = "its own domain" if domain == "in_domain" else "out of its domain"
     return f"On {dataset}, {where}, {moved}; {beside}."
 

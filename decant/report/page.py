@@ -26,6 +26,7 @@ def render(
     curves: Mapping[str, Mapping[str, Curve]],
     ranked: Sequence[RankedSet],
     sentences: Mapping[str, Sequence[str]],
+    ablations: Mapping[str, Any],
     origin: Sequence[tuple[str, str]],
 ) -> str:
     """Render the page.
@@ -36,6 +37,7 @@ def render(
         curves: track → `loss` and `dev` → points.
         ranked: the test sets, query by query.
         sentences: track → those with which the page opens.
+        ablations: title → `headers`, `rows` and `notes` of a table.
         origin: what `decant.report.provenance.provenance` gives.
     """
     confidence = next(iter(comparison.values()))["confidence"]
@@ -57,12 +59,14 @@ def render(
         confidence=percent(confidence, digits=0),
         opening=sentences,
         trained={track for track, points in curves.items() if points["loss"]},
+        ablations=ablations,
         provenance=origin,
         packed=pack(ranked),
         agreements=agreements,
         agreement_chart=agreement_chart(ranked, [after for _, after in agreements.values()]),
         change_chart=change_chart(comparison),
-        **{chart.__name__: chart(ranked) for chart in (changes_chart, scores_chart)},
+        changes_chart=changes_chart(ranked),
+        scores_chart=scores_chart(ranked),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
         systems_charts={
@@ -73,10 +77,13 @@ def render(
         needed_charts={
             track: needed_chart(block["needed"]["points"]) for track, block in comparison.items() if "needed" in block
         },
-        **{
-            function.__name__: function
-            for function in (signed, percent, millions, spread, p_value, shared, correlation)
-        },
+        signed=signed,
+        percent=percent,
+        millions=millions,
+        spread=spread,
+        p_value=p_value,
+        shared=shared,
+        correlation=correlation,
     )
 
 

@@ -1,31 +1,77 @@
-"""Where a report comes from: versions, the machine of the stage `report`, and the params that are no defaults."""
+"""Where a report comes from: commit, checksums, revisions, versions, machine, and the params that are no defaults."""
 
 import importlib.metadata
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
+LOCK = Path("dvc.lock")
+SOURCES = ("params.yaml", "dvc.yaml", "decant", "stages")  # what git has of all that a result hangs on
+KEPT = ("data/sets/", "data/scores/", "data/teachers/", "models/")  # the outputs whose checksums are shown
 PACKAGES = ("decant", "torch", "transformers", "sentence-transformers", "dvc", "numpy", "pyarrow")
 
 
-def provenance(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+def provenance(params: Mapping[str, Any], changed: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What stands in the page's last section, as pairs of a name and a text.
 
     Args:
-        params: those that differ from their defaults, as nested mappings. Names and passwords in addresses are left
-            out: the page is sent around.
+        params: all of them, as nested mappings.
+        changed: those that differ from their defaults. Names and passwords in addresses are left out: the page is sent
+            around.
     """
-    shown = yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)
-    return [
+    shown = yaml.safe_dump(dict(changed), sort_keys=False, allow_unicode=True)
+    rows = [
+        ("commit", _commit()),
+        ("checksums of sets, scores and models (MD5, as in dvc.lock)", "".join(f"{line}\n" for line in _checksums())),
+        ("revisions and checksums that params.yaml asks for", "".join(f"{line}\n" for line in _revisions(params))),
         ("Python and packages", f"Python {platform.python_version()}, {', '.join(_versions())}"),
         ("machine of the stage report", _machine()),
         ("params that are not their defaults", re.sub("//[^/@\\s]*@", "//", shown)),
     ]
+    return [(name, text) for name, text in rows if text]
+
+
+def _commit() -> str:
+    """What git has checked out, and whether code or params differ from it."""
+    try:
+        head, changes = (
+            subprocess.run(["git", *command], check=True, capture_output=True, text=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *SOURCES])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: this is no git repository with a commit"
+    return f"{head}, with changes in {_names(changes)}" if changes else head
+
+
+def _names(status: str) -> str:
+    return ", ".join(sorted({line.split()[-1] for line in status.splitlines()}))
+
+
+def _checksums() -> Iterator[str]:
+    if not LOCK.is_file():
+        return
+    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8")).get("stages", {})
+    for stage in stages.values():
+        for out in stage.get("outs", ()):
+            if out["path"].startswith(KEPT):
+                yield f"{out['md5']}  {out['path']}"
+
+
+def _revisions(params: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    for key, value in params.items():
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        if isinstance(value, Mapping):
+            yield from _revisions(value, f"{place}{key}.")
+        elif key in ("revision", "sha256") and value is not None:
+            yield f"{place}{key}: {value}"
 
 
 def _versions() -> Iterator[str]:

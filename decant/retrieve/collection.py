@@ -18,12 +18,12 @@ class Collection:
 
     Attributes:
         split: labelled rows, whose candidates are in the corpus.
-        ids: of the documents, those of candidates as the split has them; "" for one whose source gives none.
+        ids: of the documents, as the corpus has them or else the split; "" for one whose source gives none.
         texts: of the documents, in the same order.
         gains: of each row, place in the corpus → gain above 0. A document that is not judged has none.
         relevant: of each row, the places of its positives.
-        own: of each row, the places of what is the query itself but for case, punctuation and white space. It is no
-            answer, and is passed over, as in ArguAna, whose queries are documents.
+        own: of each row, the places of what is the query itself but for case, punctuation and white space. Unless it
+            is judged to be one, it is no answer, and is passed over, as in ArguAna, whose queries are documents.
     """
 
     split: Split
@@ -68,7 +68,6 @@ def read_collection(test: Path, corpus: Path | None, queries: int | None = None,
     for row in split.rows:
         for identifier, text in zip(row.ids or [""] * len(row.candidates), row.candidates, strict=True):
             add(identifier, text)
-            ids[place[text]] = identifier  # so that a run names it as the split's qrels do
     if queries is not None and queries < len(split.rows):
         drawn = sorted(Random(seed).sample(range(len(split.rows)), queries))
         split = replace(split, rows=[split.rows[number] for number in drawn])
@@ -83,7 +82,7 @@ def _judged(rows: Sequence[Row], place: dict[str, int]) -> tuple[list[dict[int, 
 
 
 def _own(rows: Sequence[Row], texts: Sequence[str]) -> list[set[int]]:
-    """The places of the texts that are the query itself, and none of its positives."""
+    """The places of the texts that are the query itself."""
     asked = {normalise(row.query) for row in rows}
     found: dict[str, set[int]] = {}
     for number, text in enumerate(texts):

@@ -13,7 +13,7 @@ from decant.retrieve.encoders import Encoder, ModelEncoder, open_embedder
 from decant.retrieve.indexes import compare_indexes, load_faiss
 from decant.retrieve.rerank import WARM_UP, latencies, rerank
 from decant.retrieve.run import Found, Retrieved, retrieve, retrieve_bm25
-from decant.retrieve.search import nearest
+from decant.retrieve.search import kept_on_device, nearest
 from decant.retrieve.settings import Retrieve
 from decant.score.settings import StoreSettings
 from decant.score.store import Store, Tell
@@ -94,7 +94,7 @@ class Corpora:
             open_embedder(encoder, self._store, self._shard) as embedder,
             embedder.embedded("document", texts, part.task) as kept,
         ):
-            documents = np.array(kept)
+            documents = kept_on_device(np.array(kept))
         systems["after"] = lambda query: nearest(encoder.embed("query", [query], part.task), documents, most)[0].places
         sizes["after"] = encoder.weights + documents.nbytes
         for search in list(systems):

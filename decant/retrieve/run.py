@@ -40,13 +40,18 @@ class Retrieved:
         return {name: round(float(np.mean([query[name] for query in self.measures])), 6) for name in MEASURES}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Each query with its ranking, documents by their ids, how many were searched, and its measures."""
+        """Each query with its ranking, documents by their ids, how many were searched, and its measures.
+
+        A candidate of the query has the id that its row gives, since one text may have several.
+        """
         of = self.collection
         for row, ranking, measures in zip(of.split.rows, self.rankings, self.measures, strict=True):
+            own = dict(zip(row.candidates, row.ids or [""] * len(row.candidates), strict=True))
+            found = [(of.ids[place], of.texts[place]) for place in ranking.places]
             yield {
                 "query_id": trec_id(row.query_id, row.query),
                 "query": row.query,
-                "documents": [trec_id(of.ids[place], of.texts[place]) for place in ranking.places],
+                "documents": [trec_id(own.get(text, identifier), text) for identifier, text in found],
                 "scores": ranking.scores.tolist(),
                 "searched": len(of.texts),
                 **measures,
@@ -91,7 +96,7 @@ def measured(collection: Collection, rankings: Sequence[Ranking], top_k: int) ->
     kept, measures = list[Ranking](), list[dict[str, float]]()
     judged = zip(rankings, collection.own, collection.gains, collection.relevant, strict=True)
     for (places, scores), own, gains, relevant in judged:
-        answers = ~np.isin(places, list(own - relevant))
+        answers = ~np.isin(places, list(own - gains.keys()))
         kept.append(Ranking(places[answers][:top_k], scores[answers][:top_k]))
         measures.append(query_measures(kept[-1].places.tolist(), gains, relevant))
     return Retrieved(collection, kept, measures)

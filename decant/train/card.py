@@ -1,5 +1,6 @@
 """The model card that is written beside a student."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from decant.train.cuts import Cuts
@@ -15,6 +16,7 @@ def model_card(
     alpha: float,
     kept: Kept | None,
     cut: Cuts,
+    prompts: tuple[str, str],
 ) -> str:
     """Describe a student in Markdown with the hub's metadata block. Nothing in it varies from run to run.
 
@@ -25,6 +27,7 @@ def model_card(
         alpha: how far the student is on the way from before to after training; see `decant.train.guard`.
         kept: the threshold from which a best candidate counts as a match, and what it gets right on dev.
         cut: what the student cuts.
+        prompts: before a query and before a document.
     """
     params, kind = job.params, job.training
     student, loss = params.student, params.loss
@@ -69,6 +72,10 @@ from sentence_transformers import {kind.LOADER}
 model = {kind.LOADER}("models/{job.track}")
 ```
 {shortened}
+## Prompts
+
+{_prompts(prompts)}
+
 ## Settings
 
 {settings}
@@ -96,6 +103,13 @@ The student reads {student.max_length} tokens of a text or pair at most, or as m
 | --- | --- | --- | --- | --- |
 {cut_table}
 """
+
+
+def _prompts(prompts: tuple[str, str]) -> str:
+    """What goes before a text, in `config_sentence_transformers.json` too, from where the library takes it."""
+    query, document = (f"`{json.dumps(prompt, ensure_ascii=False)}`" if prompt else "nothing" for prompt in prompts)
+    task = " `{task}` stands for what the search is for, in one sentence." if "{task}" in "".join(prompts) else ""
+    return f"Before a query stands {query}, before a document {document}.{task}"
 
 
 def _threshold(kept: Kept | None, raw: str) -> str:

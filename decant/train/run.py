@@ -16,6 +16,7 @@ from decant.data.sets import read_split, read_task
 from decant.errors import DecantError
 from decant.files import atomic_file, atomic_folder, read_json, write_json
 from decant.models.cuts import described
+from decant.models.prompts import choose_prompts
 from decant.models.size import model_size
 from decant.train.card import model_card
 from decant.train.columns import arrow_file, tuples_info
@@ -70,7 +71,7 @@ def train_track(job: Job, labels_only: bool, outputs: Outputs, command: Sequence
             seconds = curves.earlier_seconds + time.perf_counter() - start
             points, chosen = keep_between(job, curves.best["map"], folder, tell)
             kept = keep_threshold(job, folder)
-            card = model_card(job, curves.dev, curves.average, chosen.alpha, kept, cut)
+            card = model_card(job, curves.dev, curves.average, chosen.alpha, kept, cut, _prompts(folder))
             (folder / "README.md").write_text(card, encoding="utf-8")
             size = model_size(folder)
         with atomic_folder(outputs.baseline) as folder:
@@ -169,6 +170,11 @@ def train_here(job: Job, labels_only: bool, tuples: Path, folder: Path, tell: Te
         left = [str(checkpoints.folder)] if checkpoints else []
         cut = {} if labels_only else count_cuts(job, model)
         write_json(folder / OUTCOME, {"curves": asdict(curves), "checkpoints": left, "cut": cut})
+
+
+def _prompts(student: Path) -> tuple[str, str]:
+    """Those that the library takes from a student's folder."""
+    return choose_prompts(read_json(student / "config_sentence_transformers.json").get("prompts", {}))
 
 
 def _write_curve(path: Path, points: Sequence[Mapping[str, float | None]], names: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from decant.data.sets import Row, Split, write_split
 from decant.evaluate.run import Run, run_from_scores, write_runs
 from decant.retrieve.collection import read_collection
 from decant.retrieve.run import Found, measured
-from decant.retrieve.search import nearest
+from decant.retrieve.search import Ranking, nearest
 from tests.support.processes import decant
 from tests.support.project import ROOT
 from tests.support.stored import quiet
@@ -89,15 +89,17 @@ def test_a_set_fetched_anew_is_not_exported_with_the_run_of_the_earlier_one(fold
     assert not (folder / "after.run").exists()
 
 
-def test_the_run_of_a_whole_corpus_gives_the_measures_that_the_stage_wrote(folder: Path) -> None:
+@pytest.mark.parametrize("asked", [None, 2])
+def test_the_run_of_a_whole_corpus_gives_the_measures_that_the_stage_wrote(folder: Path, asked: int | None) -> None:
+    """Also where it took some of the split's queries: those that were not asked are not judged."""
     write_corpus(folder / "corpus.parquet", [("own-0", "icd10 words of no query"), ("own-1", "p3"), ("own-2", "n m")])
-    collection = read_collection(folder / "data/sets/icd10/test.parquet", folder / "corpus.parquet")
-    queries = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)
+    collection = read_collection(folder / "data/sets/icd10/test.parquet", folder / "corpus.parquet", asked)
+    queries = np.random.default_rng(3).normal(size=(asked or 5, 3)).astype(np.float32)
     documents = np.random.default_rng(4).normal(size=(len(collection.texts), 3)).astype(np.float32)
     found = measured(collection, nearest(queries, documents, 100), 100)
     Found({"in_domain": {"icd10": found}}).write(folder / "data/retrieved/embedding/after.parquet", quiet)
     command(folder, "embedding", "after", "--corpus", "-o", "a.run")
-    command(folder, "embedding", "after", "--qrels", "-o", "a.qrels")
+    command(folder, "embedding", "after", "--corpus", "--qrels", "-o", "a.qrels")
     wanted = {"ndcg@10": nDCG @ 10, "mrr@10": RR(rel=2) @ 10, "recall@10": R(rel=2) @ 10, "map@100": AP(rel=2) @ 100}
     calculated = ir_measures.calc_aggregate(
         list(wanted.values()),
@@ -112,3 +114,15 @@ def test_the_run_of_a_whole_corpus_gives_the_measures_that_the_stage_wrote(folde
     assert "corpus was searched" in command(folder, "embedding", "before", "--corpus", code=1)
     said = command(folder, "embedding", "after", "--corpus", "--domain", "out_of_domain", code=1)
     assert "has no ranking on the out-of-domain set" in said
+    write_split(folder / "data/sets/icd10/test.parquet", Split(ROWS["icd10"][5:], ""))
+    assert "of its queries are not there" in command(folder, "embedding", "after", "--corpus", "--qrels", code=1)
+
+
+def test_a_ranking_with_two_documents_of_one_id_is_refused(folder: Path) -> None:
+    """trec_eval would take them for one."""
+    write_corpus(folder / "corpus.parquet", [("x", "one"), ("x", "two")])
+    collection = read_collection(folder / "data/sets/icd10/test.parquet", folder / "corpus.parquet")
+    ranking = Ranking(np.array([1, 0]), np.array([2, 1], np.float32))
+    found = measured(collection, [ranking] * 5, 100)
+    Found({"in_domain": {"icd10": found}}).write(folder / "data/retrieved/embedding/after.parquet", quiet)
+    assert "x is the id of two candidates" in command(folder, "embedding", "after", "--corpus", code=1)

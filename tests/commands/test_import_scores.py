@@ -34,7 +34,7 @@ def project(built: Project, tmp_path: Path) -> Project:
 
 
 def imported(project: Project, file: Path, *arguments: str, code: int = 0, **environment: str) -> str:
-    return command(project, "import_scores", "reranker", str(file), *arguments, code=code, **environment)
+    return command(project, "import", "reranker", str(file), *arguments, code=code, **environment)
 
 
 def scores(project: Project) -> list[float]:

@@ -8,8 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from decant.evaluate.run import read_metrics
-from decant.experiments.ablations import FOLDER, PAGE
+from decant.experiments.ablations import FOLDER, PAGE, TABLES
 from decant.experiments.results import read_queries, read_results
+from decant.files import read_json
 from tests.support.ablation_project import GRID, ablate, copy, edit_grid, make, trained
 from tests.support.project import Project, path_of_the_queue, ran
 
@@ -45,6 +46,8 @@ def test_every_cell_runs_once_with_every_seed(done: Project) -> None:
     assert trained(done) == [f"{weight:g} 0", f"{weight:g} 1", "1 0", "1 1"]
     assert all(result.seconds == 7.0 and not result.fault for result in results)
     assert done.git("rev-parse", "HEAD").startswith(results[0].revision)
+    table = read_json(done.folder / "plots/embedding" / TABLES)[GRID_NAME]
+    assert [row[0] for row in table["rows"]] == ["full", "labels-alone"]
     assert results[3].metrics["in_domain"]["map"] > results[1].metrics["in_domain"]["map"] + 0.2
 
 

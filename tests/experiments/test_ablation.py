@@ -24,7 +24,7 @@ from decant.experiments.results import (
     write_queries,
     write_results,
 )
-from decant.experiments.tables import between_marks, render
+from decant.experiments.tables import between_marks, render, tabulate
 from decant.params import read_yaml
 from decant.report.seeds import aggregate, ratio, seed_difference
 from decant.report.settings import ReportSettings
@@ -244,7 +244,7 @@ class Made:
     def render(self) -> dict[str, list[str]]:
         """The rows of the table, by cell."""
         self.page = render(
-            self.grid, self.results, self.digests, lambda one: self.values[one.cell, one.seed], *SETTINGS
+            tabulate(self.grid, self.results, self.digests, lambda one: self.values[one.cell, one.seed], *SETTINGS)
         )
         rows = [line.strip("| ").split(" | ") for line in self.page.splitlines() if line.startswith("|")]
         return {row[0]: row[1:] for row in rows[2:]}

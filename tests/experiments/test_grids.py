@@ -4,7 +4,7 @@ import pytest
 
 from decant.experiments.grids import changed, digest, read_grid
 from decant.experiments.results import read_queries, read_results
-from decant.experiments.tables import between_marks, render
+from decant.experiments.tables import between_marks, render, tabulate
 from decant.params import load_params, read_yaml
 from tests.support.project import ROOT
 
@@ -17,7 +17,7 @@ def test_the_committed_grids_are_sound_and_their_page_shows_the_committed_result
     grid, digests = read_grid(ROOT / f"ablations/{name}.yaml", COMMITTED)
     assert len(grid.seeds) >= 3
     params = load_params(ROOT / "params.yaml")
-    tables = render(
+    tables = tabulate(
         grid,
         read_results(ROOT / f"ablations/{name}.csv"),
         digests,
@@ -26,7 +26,7 @@ def test_the_committed_grids_are_sound_and_their_page_shows_the_committed_result
         params.seed,
     )
     page = (ROOT / "docs/ablations.md").read_text()
-    assert between_marks(page, tables, name, "page") == page
+    assert between_marks(page, render(tables), name, "page") == page
 
 
 def test_the_published_recipe_is_held_against_the_parts_whole_recipe() -> None:

@@ -42,11 +42,18 @@ def test_the_table_is_that_of_the_committed_metrics(name: str) -> None:
     assert len(cells) - 2 <= 6
 
 
-def test_the_figures_of_three_seeds_are_those_of_the_ablations() -> None:
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_figures_of_three_seeds_are_those_of_the_ablations(name: str) -> None:
     page = committed("docs/ablations.md")
-    cited = RATIO.findall(committed("README.md"))
+    cited = RATIO.findall(committed(name))
     assert cited
     assert [figure for figure in cited if figure not in page and figure.replace("×", "(").rstrip() not in page] == []
+
+
+def test_the_changelog_and_the_citation_are_of_the_version() -> None:
+    patterns = {"pyproject.toml": r'^version = "(.*)"', "CHANGELOG.md": r"^## (.*)", "CITATION.cff": r"^version: (.*)"}
+    named = {name: re.findall(pattern, committed(name), re.MULTILINE)[0] for name, pattern in patterns.items()}
+    assert len({*named.values()}) == 1, named
 
 
 @pytest.mark.parametrize("track", ["embedding", "reranker"])

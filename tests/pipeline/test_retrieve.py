@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sentence_transformers import SentenceTransformer, util
 
 from decant.data.corpus import read_corpus, write_corpus
 from decant.data.digests import text_id
@@ -33,7 +34,7 @@ SETTINGS = {
     "timed": 5,
     "indexes": True,
 }
-SCRIPT = re.compile(r"```python\n(# search\.py.*?)```", re.DOTALL)
+SCRIPTS = re.compile(r"```python\n# (search|index)\.py(.*?)```", re.DOTALL)
 HIT = re.compile(r" +-?\d+\.\d{3}  (.+)")
 
 
@@ -152,17 +153,23 @@ def test_without_it_nothing_is_searched_or_shown(pipeline: Project, searched: tu
         assert (project.folder / name).read_bytes() == (pipeline.folder / name).read_bytes()
 
 
-def test_the_pages_script_answers_queries_with_both_students(pipeline: Project, tmp_path: Path) -> None:
+def test_the_pages_scripts_answer_queries(pipeline: Project, tmp_path: Path) -> None:
+    """With both students, and with the first through an index."""
     project = pipeline.copy(tmp_path / "a project")
     keep(project, "icd10", 60)
-    match = SCRIPT.search((ROOT / "docs/search.md").read_text(encoding="utf-8"))
-    assert match is not None
-    assert len(match[1].splitlines()) <= 25
-    (project.folder / "search.py").write_text(match[1], encoding="utf-8")
-    answers = HIT.findall(project.run("python", "search.py", "typhoid fever"))
+    scripts = dict(SCRIPTS.findall((ROOT / "docs/search.md").read_text(encoding="utf-8")))
+    assert {*scripts} == {"search", "index"}
+    for name, script in scripts.items():
+        assert len(script.splitlines()) <= 25
+        (project.folder / f"{name}.py").write_text(script, encoding="utf-8")
     corpus = read_corpus(project.folder / "data/sets/icd10/corpus.parquet")["text"].to_pylist()
+    answers = HIT.findall(project.run("python", "search.py", "typhoid fever"))
     assert len(answers) == len(set(answers)) == 5
     assert set(answers) <= set(corpus)
+    model = SentenceTransformer(str(project.folder / "models/embedding"))
+    [hits] = util.semantic_search(model.encode_query(["typhoid fever"]), model.encode_document(corpus), top_k=5)
+    for _ in ("built", "read again"):
+        assert HIT.findall(project.run("python", "index.py", "typhoid fever")) == [corpus[h["corpus_id"]] for h in hits]
 
 
 def planned(project: Project, **environment: str) -> dict[str, list[int]]:

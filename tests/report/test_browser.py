@@ -136,3 +136,20 @@ def test_four_thousand_queries_of_thirty_candidates_fit_into_five_megabytes(
     opened.page.locator("#queries summary").first.click()
     assert opened.page.locator("#queries details[open] tbody tr").count() in (7, 30)
     assert opened.said == []
+
+
+def test_the_page_of_two_checkpoints_works_as_the_report_does(chromium: Any, pipeline: Project, tmp_path: Path) -> None:
+    project = pipeline.copy(tmp_path / "a project")
+    project.decant("compare", "HEAD", "workspace", "--html", "report/index.html")
+    opened = Opened(chromium, project)
+    assert opened.count() == 4 * 30
+    assert {*opened.changes()} == {0.0}
+    opened.page.locator("#queries summary").first.click()
+    assert opened.page.locator("#queries details[open] tbody tr").count() == 7
+    assert opened.said == []
+    assert len(opened.asked) == 1
+
+
+def test_an_address_of_no_query_is_told(chromium: Any, pipeline: Project) -> None:
+    opened = Opened(chromium, pipeline, "#query=embedding/icd10/99999")
+    assert "this page does not have" in opened.page.inner_text("#count")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from decant.evaluate.metrics import METRICS
+from decant.files import write_json
 from decant.report.build import TrackResults, build, read_plots
 from decant.report.comparison import adjust, compare
 from decant.report.corpora import NOT_SEARCHED
@@ -152,6 +153,7 @@ def test_the_summary_has_a_row_a_test_set_and_begins_the_page():
 WHOLE = {"distinct": 50, "cut": 0, "share": 0.0}
 DOCUMENTS = {"distinct": 40, "cut": 2, "share": 0.05}
 MATCHES = {"score": 0.65432, "match_precision": 0.75, "match_recall": 0.6, "shown_without_match": 0.125}
+ENGINES = {f"plain 1.0 on {host}": {"prompts": 1200, "tokens": 34000, "seconds": 30.5} for host in ("one", "two")}
 CUT = {"dev": {"queries": WHOLE, "documents": {"distinct": 50, "cut": 1, "share": 0.02}}}
 
 
@@ -160,6 +162,8 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     """`train.epochs` 0 writes curves of a header alone; None is a teacher whose speed was not measured."""
     for name in ("loss", "dev", "guard"):
         (tmp_path / f"{name}.csv").write_text("step,loss\n")
+    parts = {"headers": ["cell", "what it shows", "MAP"], "rows": [["kl", "KL", "0.5"]], "notes": ["Run at abc."]}
+    write_json(tmp_path / "ablations.json", {"parts": parts})
     measured = cost(ratio)["embedding"]
     values = models(before=0.5, after=0.5, teacher=0.6)
     track = TrackResults(
@@ -169,7 +173,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         sets={},
         **read_plots(tmp_path),
         cost={
-            "teacher": {**measured["teacher"], "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
+            "teacher": {**measured["teacher"], "engines": ENGINES, "cut": {"own-set": {"test": {"pairs": WHOLE}}}},
             "train": {**measured["student"], "seconds": 0.0, "tuples": 5, "alpha": 1.0, "cut": {"own-set": CUT}},
             "speed": measured["speed"],
         },
@@ -183,7 +187,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         ranked=[set_of(before=[[3.0, 1.0]], after=[[3.0, 1.0]], teacher=[[1.0, 2.0]])],
         models={"teacher": "hub:a/teacher", "student": "hub:a/student"},
     )
-    report = build({"embedding": track}, *SETTINGS, {"seed": 7})
+    report = build({"embedding": track}, *SETTINGS, [("params", "seed: 7\n")])
     assert report.cost["embedding"]["student"] == {"parameters": 10_000_000, "bytes": 40_000_000}
     assert report.comparison["embedding"]["domains"]["in_domain"]["own-set"]["map"]["change"]["mean"] == 0
     assert report.comparison["embedding"]["cut"] == [
@@ -192,8 +196,11 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
     ]
     assert report.page.count("<svg") == 2 + 3  # the change and the training; queries' changes, agreement and scores
     assert "seed: 7" in report.page
+    assert report.page.split("Ablations: parts, embedding")[1].index("KL") < report.page.index("Run at abc.")
     assert "| embedding | own-set, in-domain | 0.6543 | 75.0 % | 60.0 % | 12.5 % |" in report.table
     assert "75.0 %" in report.page
+    assert report.cost["embedding"]["scoring"] == {"plain 1.0": {"prompts": 2400, "tokens": 68000, "seconds": 61.0}}
+    assert "| embedding | teacher's scores, plain 1.0 | 2,400 | 68,000 | 61 s |" in report.table
     assert "own-set" in report.table
 
 

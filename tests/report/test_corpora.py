@@ -44,6 +44,16 @@ def test_the_student_stands_alone_where_it_alone_searched() -> None:
     assert {row[1] for row in systems} == {"BM25", "embedding student"} | reranked
 
 
+def test_time_and_memory_are_those_of_the_in_domain_corpus() -> None:
+    comparison = compared("bm25", "after", "bm25+reranker")
+    corpora = comparison["embedding"]["corpora"]
+    corpora["out_of_domain"] = {"other": corpora["in_domain"]["own"]}
+    timed = {name: {"p50": 0.3, "p95": 0.5, "bytes": 20_000_000} for name in ("bm25", "after", "bm25+reranker")}
+    _, systems = in_a_row_table(comparison, {"embedding": {"systems": timed}})
+    shown = {row[0]: row[-3:] for row in systems}
+    assert shown == {"own, in-domain": ["0.3", "0.5", "20 MB"], "other, out-of-domain": ["–", "–", "–"]}
+
+
 def test_a_change_is_tested_wherever_the_untrained_student_searched_too() -> None:
     comparison = compared("before", "after")
     entry = comparison["embedding"]["corpora"]["in_domain"]["own"]

@@ -124,7 +124,10 @@ def told(
         "change": change,
         "over_teacher": {**change, "mean": over},
     }
-    domains = {"in_domain": {"own": {"map": entry}, "own@8": {}}, "out_of_domain": {"other": {"map": entry}}}
+    domains = {
+        "in_domain": {"own": {"map": entry}, "own@8": {"map": entry}},
+        "out_of_domain": {"other": {"map": entry}},
+    }
     block = {"fresh_head": False, "confidence": 0.95, "domains": domains}
     speed = {"measured": True, "ratio": {"median": 2.0}}
     sizes = {"teacher": {"parameters": teacher_size}, "student": {"parameters": 2_000_000}}
@@ -148,6 +151,9 @@ def test_no_difference_is_claimed_that_its_test_does_not_show() -> None:
     assert "MAP went from 0.5000 to 0.7000, which is no significant change" in sentence
     assert "no significant difference from its teacher's 0.4000" in sentence
     assert not {"rose", "fell", "above", "below"} & set(sentence.split())
+    adjusted = told(p_value=0.02)[1]  # three comparisons with the teacher; the change's p is given adjusted
+    assert "MAP rose" in adjusted
+    assert "no significant difference from its teacher's 0.4000" in adjusted
 
 
 def test_a_student_that_was_not_trained_is_told_as_that() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from decant.report.comparison import compared_sets
-from tests.support.project import Project
+from tests.support.project import Project, recorded
 
 
 def test_the_report_holds_every_figure_of_the_comparison(pipeline: Project) -> None:
@@ -27,6 +27,15 @@ def test_the_report_holds_every_figure_of_the_comparison(pipeline: Project) -> N
         page.count("<svg") == 3 + 1 + 3
     )  # gains, two trainings; the guard that interpolates; queries, agreement, scores
     assert not re.search(r"""(src|href)\s*=\s*["']http""", page)  # nothing is loaded from elsewhere
+
+
+def test_it_says_which_commit_models_and_revisions_it_is_of(pipeline: Project) -> None:
+    page = (pipeline.folder / "report/index.html").read_text()
+    assert pipeline.git("rev-parse", "HEAD~1").strip() in page  # whose results the fixture has committed since
+    checksums = recorded(pipeline)
+    for path in ("data/sets/icd10", "data/scores/embedding", "models/reranker"):
+        assert f"{checksums[path]}  {path}" in page
+    assert re.search(r"embedding\.student\.sha256: [0-9a-f]{64}", page)
 
 
 def test_what_is_timed_stays_out_of_the_comparison(pipeline: Project) -> None:

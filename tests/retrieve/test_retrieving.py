@@ -1,6 +1,6 @@
 """A search of a corpus is exact, and measured as the public evaluators measure it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from decant.data.sets import Row, Split, write_split
 from decant.retrieve import search
 from decant.retrieve.collection import Collection, read_collection
 from decant.retrieve.encoders import Embedder, ModelEncoder, open_embedder
-from decant.retrieve.run import Found, retrieve, retrieve_bm25
-from decant.retrieve.search import nearest
+from decant.retrieve.run import Found, measured, retrieve, retrieve_bm25
+from decant.retrieve.search import Ranking, kept_on_device, nearest
 from decant.score.store import Store
 from tests.support.encoded import encoded_texts
 from tests.support.stored import quiet
@@ -100,8 +100,8 @@ def test_trec_eval_gives_the_measures_of_every_graded_query(tmp_path: Path, embe
         ]
     for name, measure in MEASURES.items():
         values = {value.query_id: value.value for value in ir_measures.iter_calc([measure], qrels, run)}
-        for number, measured in enumerate(found.measures):
-            assert measured[name] == pytest.approx(values[str(number)], abs=1e-6), (name, number)
+        for number, of_query in enumerate(found.measures):
+            assert of_query[name] == pytest.approx(values[str(number)], abs=1e-6), (name, number)
 
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
@@ -121,6 +121,9 @@ def test_nearest_is_exact_whatever_the_blocks_and_equal_scores_keep_the_corpus_o
         assert ranking.places[:above].tolist() == order[:above].tolist()
         assert scores[ranking.places].tolist() == ranking.scores.tolist()
     assert len(nearest(queries.astype(np.float32), documents[:5].astype(np.float32), 10)[0].places) == 5
+    [kept] = nearest(queries[:1].astype(np.float32), kept_on_device(documents), 40)  # of any precision
+    [read] = nearest(queries[:1].astype(np.float32), documents, 40)
+    assert kept.places.tolist() == read.places.tolist()
 
 
 def test_the_query_itself_is_no_answer(tmp_path: Path, embedder: Embedder) -> None:
@@ -155,7 +158,7 @@ def test_candidates_stand_beside_the_corpus_and_each_text_once(tmp_path: Path) -
     )
     collection = read_collection(tmp_path / "test.parquet", tmp_path / "corpus.parquet")
     assert collection.texts == ["in both", "other", "in both too", "judged alone"]
-    assert collection.ids == ["i", "3", "j", ""]
+    assert collection.ids == ["1", "3", "4", ""]
     assert collection.relevant == [{0, 3}]
     alone = read_collection(tmp_path / "test.parquet", None)
     assert alone.texts == ["in both", "judged alone", "in both too"]
@@ -227,3 +230,26 @@ def test_what_was_found_is_kept_by_ids(tmp_path: Path) -> None:
     assert [row["query"] for row in written] == [row.query for row in collection.split.rows]
     assert any(document.startswith("d") for row in written for document in row["documents"])
     assert written[0]["documents"] == next(iter(found.rows()))["documents"]
+
+
+def test_a_text_of_two_ids_has_the_one_that_its_query_gives(tmp_path: Path) -> None:
+    rows = [Row(name, ["one text"], [f"other {name}"], ids=[name, f"n{name}"], query_id=name) for name in "ab"]
+    write_split(tmp_path / "test.parquet", Split(rows, ""))
+    write_corpus(tmp_path / "corpus.parquet", [("b", "one text"), ("c", "a third")])
+    collection = read_collection(tmp_path / "test.parquet", tmp_path / "corpus.parquet")
+    first, second = measured(collection, [ranked_as(collection.texts)] * 2, 10).rows()
+    assert first["documents"] == ["a", "c", "na", "nb"]
+    assert second["documents"] == ["b", "c", "na", "nb"]
+
+
+def test_a_query_that_is_judged_a_document_of_its_own_is_none_to_pass_over(tmp_path: Path) -> None:
+    """Its grade is above 0 and below that of a positive: it counts in nDCG, whose best is then reached."""
+    write_split(tmp_path / "test.parquet", Split([Row("a", ["b"], ["A", "c"], grades=[2, 1, 0])], ""))
+    collection = read_collection(tmp_path / "test.parquet", None)
+    found = measured(collection, [ranked_as(["b", "A", "c"])], 10)
+    assert found.measures[0]["ndcg@10"] == 1
+    assert found.rankings[0].places.tolist() == [0, 1, 2]
+
+
+def ranked_as(texts: Sequence[str]) -> Ranking:
+    return Ranking(np.arange(len(texts)), -np.arange(len(texts), dtype=np.float32))

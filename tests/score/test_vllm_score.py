@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from decant.data.scores import read_scores
-from tests.support.planted_project import command_anew, make_project, stage_anew
+from tests.support.planted_project import make_project, stage_anew
 
 pytestmark = pytest.mark.vllm
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.vllm
 )
 def test_vllm_scores_a_users_set_as_the_plain_library_does(kind: str, plain: str, bar: float, tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", kind, "vllm")
-    said = command_anew(project, "plan", "reranker")
+    said = project.decant("plan", "reranker", OMP_NUM_THREADS="1")
     assert re.search(r"tokens at \d+ a second \(measured on 64 of the prompts\) on 1 engine: about 0:", said)
     said = stage_anew(project, "score", "reranker")
     assert f"{plain} on the CPU" in said  # what the self-test compared with

@@ -82,13 +82,8 @@ def stage(project: Project, name: str, *arguments: str, code: int = 0, **environ
 
 
 def command(project: Project, name: str, *arguments: str, code: int = 0, **environment: str) -> str:
-    """Run `decant NAME`, its function being in the module of that name; return what it printed."""
-    return _output(project, code, environment, "-c", _command(name), *arguments)
-
-
-def _command(name: str) -> str:
-    module = {"import": "import_scores"}.get(name, name)
-    return f"import typer; from decant.commands.{module} import {module}; typer.run({module})"
+    """Run `decant NAME`; return what it printed."""
+    return _output(project, code, environment, "-m", "tests.support.command", name, *arguments)
 
 
 def _output(project: Project, code: int, environment: dict[str, str], *arguments: str) -> str:
@@ -103,8 +98,3 @@ def stage_anew(project: Project, name: str, *arguments: str, code: int = 0) -> s
     """The same by an interpreter of its own, for engines that start processes in ways of theirs."""
     variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return project.run("python", "-m", f"stages.{name}", *arguments, code=code, **variables)
-
-
-def command_anew(project: Project, name: str, *arguments: str) -> str:
-    """A command by an interpreter of its own."""
-    return project.run("python", "-c", _command(name), *arguments, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")

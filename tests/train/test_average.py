@@ -88,7 +88,7 @@ def test_the_card_says_whether_the_mean_is_kept(average: dict[str, float] | None
     params = params.model_copy(update={"train": params.train.model_copy(update={"average": 2})})
     job: Any = SimpleNamespace(track="embedding", params=params, training=KINDS["bi_encoder"].training, seed=0)
     dev = [{"step": 2, "map": 0.25}, {"step": 4, "map": 0.5}, {"step": 6, "map": 0.5}]
-    assert words in model_card(job, dev, average, 1.0, None, {})
+    assert words in model_card(job, dev, average, 1.0, None, {}, ("", ""))
 
 
 def test_what_is_no_floating_point_number_is_the_lasts(tmp_path: Path) -> None:

@@ -42,6 +42,19 @@ def test_the_card_states_the_settings_that_were_used(
     assert "Not trained: `train.epochs` is 0." in card(project, track)
 
 
+def test_the_card_states_the_prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = TrainingProject(tmp_path, 0.0, epochs=0)
+    project.train_here("embedding", monkeypatch)
+    assert "Before a query stands nothing, before a document nothing.\n" in card(project, "embedding")
+    project.params["embedding"]["student"]["query_prompt"] = "Instruct: {task}\nQuery: "
+    project.set()
+    project.train_here("embedding", monkeypatch)
+    stated = card(project, "embedding")
+    assert (
+        r'Before a query stands `"Instruct: {task}\nQuery: "`, before a document nothing. `{task}` stands for' in stated
+    )
+
+
 def test_nothing_trained_leaves_a_loss_curve_without_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = TrainingProject(tmp_path, 0.0, epochs=0)
     project.train_here("embedding", monkeypatch)

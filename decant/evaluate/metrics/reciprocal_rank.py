@@ -12,8 +12,8 @@ def measure(labels: npt.NDArray[np.float64], scores: npt.NDArray[np.float32], ki
     """1 / the place of the first positive, or 0 where it is not among the first ten.
 
     Tied scores are ordered as the library's evaluators order them, so that the means are theirs. BM25 gives many equal
-    scores (candidates without a word of the query): its reciprocal rank is averaged over all their orders, as the
-    other metrics are for every model.
+    scores (candidates without a word of the query): its reciprocal rank is averaged over all their orders, as nDCG is
+    for every model.
     """
     if kind == "bm25":
         return expected(labels, scores)

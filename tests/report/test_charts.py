@@ -1,0 +1,57 @@
+"""The charts: what they draw, what is read out in their place, and colours that are seen on both pages."""
+
+import re
+
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from decant.report.charts import AFTER, VARIABLES, svg, training_chart
+from decant.report.ranked_charts import IN_PIXELS
+from tests.support.project import ROOT
+
+LIGHT, DARK = re.findall(r":root \{(.*?)\}", (ROOT / "decant/report/report.css.j2").read_text(), re.DOTALL)
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of two colours' luminances, of WCAG 2.2."""
+
+    def luminance(colour: str) -> float:
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("block", [LIGHT, DARK], ids=["light", "dark"])
+def test_every_colour_of_the_charts_is_seen_on_the_page(block: str) -> None:
+    """WCAG asks for 3 of graphics, and for 4.5 of text."""
+    colours = dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{3,6})", block))
+    assert {*VARIABLES.values()} < colours.keys()
+    for name in VARIABLES.values():
+        assert contrast(colours[name], colours["page"]) >= 3, name
+    for name in ("ink", "faint", "good", "bad"):
+        assert contrast(colours[name], colours["page"]) >= 4.5, name
+    assert contrast(IN_PIXELS, colours["page"]) >= 3
+
+
+def test_the_light_pages_colours_are_those_of_the_charts() -> None:
+    colours = dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6})", LIGHT))
+    assert {colour: colours[name] for colour, name in VARIABLES.items()} == {colour: colour for colour in VARIABLES}
+
+
+def test_a_chart_is_an_image_with_words_in_the_pages_colours() -> None:
+    figure = Figure()
+    figure.add_subplot().plot([0, 1], color=AFTER)
+    drawn = svg(figure, 'what "it" shows')
+    assert drawn.startswith('<svg role="img" aria-label="what &quot;it&quot; shows"')
+    assert "var(--after)" in drawn
+    assert not any(colour in drawn for colour in VARIABLES)
+
+
+def test_the_terms_of_a_loss_are_drawn_beside_it() -> None:
+    loss = [{"step": step, "loss": 0.5, "margin_mse": 0.3, "contrastive": 0.2} for step in (1.0, 2.0)]
+    assert {">loss<", ">margin mse<", ">contrastive<"} <= {*re.findall(">[a-z ]+<", training_chart(loss, []))}
+    alone = training_chart([{"step": 1.0, "loss": 0.5, "kl": 0.5}], [])
+    assert ">kl<" not in alone
