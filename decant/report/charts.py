@@ -153,7 +153,7 @@ def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
             )
         part.set_xscale("log", base=2)
         ticks = sorted({point["queries"] for point in points})
-        part.set_xticks(ticks, [f"{queries:,}" for queries in ticks])
+        part.set_xticks(ticks, [str(queries) for queries in ticks], fontsize=8)  # so that the last two do not touch
         part.set(xlabel="train queries", ylabel=f"{domain.replace('_', '-')} MAP")
         part.grid(alpha=0.3)
         part.spines[["top", "right"]].set_visible(False)
