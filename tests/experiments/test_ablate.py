@@ -96,7 +96,7 @@ def test_the_tables_stand_between_the_marks_and_the_rest_of_the_page_stays(done:
 def test_the_queue_and_the_workspace_are_left_as_they_were(done: Project) -> None:
     assert "No experiment tasks in the queue." in done.dvc("queue", "status")
     changed = set(done.git("status", "--short").splitlines())
-    assert changed == {f" M {PAGE}", "?? ablations/queries/", f"?? {RESULTS}"}
+    assert changed == {f" M {PAGE}", "?? ablations/queries/", f"?? {RESULTS}", "?? plots/"}
     assert "parts-labels-alone-1" in done.dvc("exp", "list")
 
 

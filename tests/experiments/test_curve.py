@@ -142,6 +142,6 @@ def test_the_report_has_table_sentence_and_chart(done: Project) -> None:
     assert out_of_domain.endswith("out-of-domain.")
     assert needed_chart(needed["points"]).startswith("<svg")
     in_domain_alone = [point for point in needed["points"] if point["domain"] == "in_domain"]
-    assert needed_chart(in_domain_alone).count("train queries") == 1
+    assert needed_chart(in_domain_alone).count(">train queries<") == 1
     assert list(needed_notes("embedding", {})) == []
     assert needed_table({"embedding": {}})[1] == []
