@@ -175,7 +175,7 @@ def test_a_missing_package_is_told_with_the_extra(
     package: str, reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DecantError, match=rf"needs {package}, .*\n.*pip install 'decant\[export\]'"):
+    with pytest.raises(DecantError, match=rf"needs {package}, .*\n.*pip install '.\[export\]'"):
         exported(reranker, {}, tmp_path / "exported")
 
 

@@ -48,7 +48,7 @@ def test_a_page_in_a_new_environment(page: str, tmp_path: Path) -> None:
     others = [part for part in os.environ["PATH"].split(os.pathsep) if part != str(Path(sys.executable).parent)]
     caches = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     put_remote(project, tmp_path / "remote")
-    follow(project, page, {**os.environ, **caches, "PATH": os.pathsep.join(others)})
+    print(follow(project, page, {**os.environ, **caches, "PATH": os.pathsep.join(others)}))  # for `-s`
     if page == "README.md":  # whose last commands are of another set
         assert list(read_json(project.folder / "metrics/embedding/after.json")["in_domain"]) == ["faq"]
         return
