@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from decant.files import read_json
-from tests.support.followed import commands_of, follow, put_environment, put_remote
+from tests.support.followed import commands_of, follow, put_environment
 from tests.support.project import ROOT, Project
 
 EXPERIMENT = "dvc exp run --temp -n slow -S train.lr=2e-5"
@@ -23,7 +23,6 @@ def test_the_pages_have_commands() -> None:
 def test_readme_on_a_small_scale(pipeline: Project, tmp_path: Path) -> None:
     project = pipeline.copy(tmp_path / "a project")
     put_environment(project)
-    put_remote(project, tmp_path / "remote")
     follow(project, "README.md", project.variables())
     assert list(read_json(project.folder / "metrics/embedding/after.json")["in_domain"]) == ["faq"]
     assert any((tmp_path / "remote").rglob("*.dir"))
@@ -47,7 +46,6 @@ def test_a_page_in_a_new_environment(page: str, tmp_path: Path) -> None:
     committed = read_json(project.folder / "metrics/comparison.json")
     others = [part for part in os.environ["PATH"].split(os.pathsep) if part != str(Path(sys.executable).parent)]
     caches = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    put_remote(project, tmp_path / "remote")
     print(follow(project, page, {**os.environ, **caches, "PATH": os.pathsep.join(others)}))  # for `-s`
     if page == "README.md":  # whose last commands are of another set
         assert list(read_json(project.folder / "metrics/embedding/after.json")["in_domain"]) == ["faq"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 from tests.support.planted_project import planted_rows
 from tests.support.project import ROOT, Project
@@ -42,7 +43,8 @@ def commands_of(page: str) -> list[str]:
 def follow(project: Project, page: str, environment: Mapping[str, str]) -> str:
     """Type a page's commands in one shell, which ends at the first that fails; what they print.
 
-    A page that shows a row of the user's own file finds such a file, and an editor that does what the page says.
+    A page that shows a row of the user's own file finds such a file, and an editor that does what the page says; one that
+    pushes, a remote in the folder `remote` beside the project.
     """
     beside = project.folder.parent
     (beside / "editor").write_text(EDITOR)
@@ -54,7 +56,7 @@ def follow(project: Project, page: str, environment: Mapping[str, str]) -> str:
         ]
         (project.folder / OWN).write_text("\n".join([row.strip(), *others, ""]))
     done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-x", "-c", "\n".join(commands_of(page))],
+        ["bash", "-e", "-o", "pipefail", "-x", "-c", "\n".join(_with_remote(commands_of(page), beside / "remote"))],
         cwd=project.folder,
         env={**environment, "EDITOR": str(beside / "editor")},
         text=True,
@@ -78,11 +80,10 @@ def put_environment(project: Project) -> None:
     (folder / ".installed").touch()
 
 
-def put_remote(project: Project, folder: Path) -> None:
-    """What `dvc push` of README needs: docs/sharing.md sets it up."""
-    (project.folder / ".dvc/config.local").write_text(
-        f"[core]\n    remote = shared\n['remote \"shared\"']\n    url = {folder}\n"
-    )
+def _with_remote(lines: list[str], folder: Path) -> list[str]:
+    """Before `dvc push` comes what docs/sharing.md says. Not sooner: `score` asks a remote's team for its scores first."""
+    remote = f"dvc remote add --local --default shared {quote(str(folder))}"
+    return [typed for line in lines for typed in ([remote, line] if line.startswith("dvc push") else [line])]
 
 
 def _blocks(page: str) -> list[str]:
