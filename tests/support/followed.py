@@ -43,8 +43,8 @@ def commands_of(page: str) -> list[str]:
 def follow(project: Project, page: str, environment: Mapping[str, str]) -> str:
     """Type a page's commands in one shell, which ends at the first that fails; what they print.
 
-    A page that shows a row of the user's own file finds such a file, and an editor that does what the page says. What it
-    pushes goes into the folder `remote` beside the project.
+    A page that shows a row of the user's own file finds such a file, and an editor that does what the page says. What
+    it pushes goes into the folder `remote` beside the project.
     """
     beside = project.folder.parent
     (beside / "editor").write_text(EDITOR)
@@ -81,7 +81,7 @@ def put_environment(project: Project) -> None:
 
 
 def _with_remote(lines: list[str], folder: Path) -> list[str]:
-    """Before `dvc push` comes what docs/sharing.md says; sooner, `score` would want the scores that dvc.lock records."""
+    """Before `dvc push` comes what docs/sharing.md says; sooner, `score` wants the scores that dvc.lock records."""
     remote = f"dvc remote add --local --default shared {quote(str(folder))}"
     return [typed for line in lines for typed in ([remote, line] if line.startswith("dvc push") else [line])]
 
