@@ -92,6 +92,7 @@ def test_a_query_opens_by_the_keyboard_in_the_order_of_the_student(chromium: Any
     opened.page.locator("#queries summary").first.focus()
     opened.page.keyboard.press("Enter")
     rows = opened.page.locator("#queries details").first.locator("tbody tr")
+    rows.first.wait_for()
     assert rows.count() == 7  # one positive and six negatives, of the small pipeline
     after = [rows.nth(place).locator("td").first.inner_text().split()[0] for place in range(7)]
     assert after == [str(place) for place in range(1, 8)]
@@ -134,6 +135,7 @@ def test_four_thousand_queries_of_thirty_candidates_fit_into_five_megabytes(
     opened.page.select_option("#kind", "lost")
     assert 0 < opened.count() < every
     opened.page.locator("#queries summary").first.click()
+    opened.page.wait_for_selector("#queries details[open] tbody tr")
     assert opened.page.locator("#queries details[open] tbody tr").count() in (7, 30)
     assert opened.said == []
 
@@ -145,6 +147,7 @@ def test_the_page_of_two_checkpoints_works_as_the_report_does(chromium: Any, pip
     assert opened.count() == 4 * 30
     assert {*opened.changes()} == {0.0}
     opened.page.locator("#queries summary").first.click()
+    opened.page.wait_for_selector("#queries details[open] tbody tr")
     assert opened.page.locator("#queries details[open] tbody tr").count() == 7
     assert opened.said == []
     assert len(opened.asked) == 1
