@@ -12,9 +12,10 @@ from typing import Any
 import psutil
 import yaml
 
-LOCK = Path("dvc.lock")
+from decant import paths
+
 SOURCES = ("params.yaml", "dvc.yaml", "decant", "stages")  # what git has of all that a result hangs on
-KEPT = ("data/sets/", "data/scores/", "data/teachers/", "models/")  # the outputs whose checksums are shown
+KEPT = (paths.SETS, paths.TEACHERS, paths.SCORES, paths.MODELS)  # the outputs whose checksums are shown
 PACKAGES = ("decant", "torch", "transformers", "sentence-transformers", "dvc", "numpy", "pyarrow")
 
 
@@ -55,13 +56,12 @@ def _names(status: str) -> str:
 
 
 def _checksums() -> Iterator[str]:
-    if not LOCK.is_file():
+    if not paths.LOCK.is_file():
         return
-    stages = yaml.safe_load(LOCK.read_text(encoding="utf-8")).get("stages", {})
-    for stage in stages.values():
-        for out in stage.get("outs", ()):
-            if out["path"].startswith(KEPT):
-                yield f"{out['md5']}  {out['path']}"
+    stages = yaml.safe_load(paths.LOCK.read_text(encoding="utf-8"))["stages"].values()
+    for out in (out for stage in stages for out in stage.get("outs", ())):
+        if any(Path(out["path"]).is_relative_to(folder) for folder in KEPT):
+            yield f"{out['md5']}  {out['path']}"
 
 
 def _revisions(params: Mapping[str, Any], place: str = "") -> Iterator[str]:
