@@ -10,17 +10,7 @@ from decant.publish.licences import Source
 from decant.report.comparison import NAMES, compared_sets, shown_models
 from decant.report.figures import interval, p_value
 from decant.report.table import table
-
-SERVED = {
-    "sentence-similarity": """```
-text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference
-vllm serve {name} --runner pooling                       # vLLM: POST /v1/embeddings
-```""",
-    "text-ranking": """```
-text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference: POST /rerank
-vllm serve {name} --runner pooling                       # vLLM: POST /rerank
-```""",
-}
+from decant.train.card import serving
 
 
 def published_card(
@@ -58,10 +48,10 @@ def published_card(
     sections = [
         _on_the_test_splits(compared),
         _made_of(licences, chosen),
-        f"## Serving\n\n{SERVED[known['pipeline_tag']].format(name=name)}",
+        serving(known["pipeline_tag"], name),
         _limits(compared, trained_on),
     ]
-    text = content.text.rstrip().replace(f'"models/{known["tags"][-1]}"', f'"{name}"')
+    text = content.text.partition("\n## Serving\n")[0].rstrip().replace(f'"models/{known["tags"][-1]}"', f'"{name}"')
     content.text = "\n\n".join([text, *sections]) + "\n"
     return str(content)
 

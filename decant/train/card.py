@@ -8,6 +8,17 @@ from decant.train.job import Job
 from decant.train.losses import LOSSES
 from decant.train.threshold import Kept
 
+SERVED = {
+    "sentence-similarity": """```
+text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference: POST /embed
+vllm serve {name} --runner pooling                       # vLLM: POST /v1/embeddings
+```""",
+    "text-ranking": """```
+text-embeddings-router --model-id {name} --port 8080     # text-embeddings-inference: POST /rerank
+vllm serve {name} --runner pooling                       # vLLM: POST /rerank
+```""",
+}
+
 
 def model_card(
     job: Job,
@@ -54,12 +65,14 @@ def model_card(
         for what, count in counts.items()
     ]
     cut_table = "\n".join(counted)
+    base = f"base_model: {student.model.removeprefix('hub:')}\n" if student.model.startswith("hub:") else ""
+    learnt = [params.in_domain, *([params.guard] if params.guard and params.replay else [])]
     shortened = _shortened(f'{kind.LOADER}("models/{job.track}"', loss.dimensions or ()) if params.train.epochs else ""
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: {kind.PIPELINE}
 tags: [distillation, {job.track}]
----
+{base}---
 
 # {job.track} student distilled by Decant
 
@@ -102,7 +115,20 @@ The student reads {student.max_length} tokens of a text or pair at most, or as m
 | of | what | distinct | cut | share |
 | --- | --- | --- | --- | --- |
 {cut_table}
+
+{serving(kind.PIPELINE, f"models/{job.track}")}
+
+## Limits
+
+Trained on {" and ".join(learnt)} alone: on other texts it may be worse than the model that it was made of.
+`decant publish {job.track} --to OWNER/NAME` shows this card with the results on the test splits, their intervals, and
+the licences of what the student was made of; it uploads nothing unless it is told to.
 """
+
+
+def serving(pipeline: str, name: str) -> str:
+    """The section on how a student is served, by the hub's tag of its pipeline and its folder or repository."""
+    return f"## Serving\n\n{SERVED[pipeline].format(name=name)}"
 
 
 def _prompts(prompts: tuple[str, str]) -> str:

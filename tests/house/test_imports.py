@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "export": {"data", "models", "evaluate"},
     "report": {"evaluate"},
     "experiments": {"params", "evaluate", "report"},
-    "publish": {"params", "sources", "evaluate", "report"},
+    "publish": {"params", "sources", "evaluate", "report", "train"},
     "kinds": {"models", "train", "score"},
 }
 ANYTHING = {"stages", "commands"}

