@@ -48,8 +48,7 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
     """
 
     def over(other: str, metric: str) -> dict[str, float]:
-        difference = paired_difference(models["after"][metric], models[other][metric], settings, seed)
-        return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
+        return paired_difference(models["after"][metric], models[other][metric], settings, seed).rounded()
 
     result: dict[str, Any] = {"queries": len(models["after"]["map"])}
     for metric in METRICS:

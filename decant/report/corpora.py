@@ -11,7 +11,7 @@ from decant.evaluate.metrics.corpus import MEASURES
 from decant.files import read_json
 from decant.report.comparison import NAMES, Metrics
 from decant.report.figures import interval, millions, p_value
-from decant.report.seeds import SeedDifference, paired_difference
+from decant.report.seeds import paired_difference
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 
@@ -86,21 +86,17 @@ def compare_corpora(found: Mapping[str, Found], settings: ReportSettings, seed: 
                 entry[measure] = {name: round(float(np.mean(of[measure])), 6) for name, of in models.items()}
                 if "before" in models:
                     change = paired_difference(after[measure], models["before"][measure], settings, seed)
-                    entry[measure]["change"] = _rounded(change)
+                    entry[measure]["change"] = change.rounded()
             systems = [name for name in models if "+" in name]
             if systems and "bm25" in models:
                 entry["ndcg@10"]["over_bm25"] = {
-                    name: _rounded(
-                        paired_difference(models[name]["ndcg@10"], models["bm25"]["ndcg@10"], settings, seed)
-                    )
+                    name: paired_difference(
+                        models[name]["ndcg@10"], models["bm25"]["ndcg@10"], settings, seed
+                    ).rounded()
                     for name in ("after", *systems)
                 }
             compared.setdefault(domain, {})[dataset] = entry
     return compared
-
-
-def _rounded(difference: SeedDifference) -> dict[str, float]:
-    return {name: round(getattr(difference, name), 6) for name in ("mean", "low", "high", "p_value")}
 
 
 def adjust_corpora(comparison: Mapping[str, Any]) -> None:

@@ -34,6 +34,10 @@ class SeedDifference(Aggregate):
 
     p_value: float
 
+    def rounded(self) -> dict[str, float]:
+        """What metrics files keep of it."""
+        return {name: round(getattr(self, name), 6) for name in ("mean", "low", "high", "p_value")}
+
 
 def aggregate(values: Values, settings: ReportSettings, seed: int) -> Aggregate:
     """The mean of one model's seeds over the same queries, and its interval.
