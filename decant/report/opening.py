@@ -14,7 +14,7 @@ def opening(
     models: Mapping[str, Mapping[str, str]],
     trained: Collection[str],
 ) -> dict[str, list[str]]:
-    """A few sentences for each track; none calls a difference one that its test does not show.
+    """Three sentences for each track; none calls a difference one that its test does not show.
 
     Args:
         comparison: the content of metrics/comparison.json.
@@ -28,13 +28,15 @@ def opening(
     for track, block in comparison.items():
         # The whole set stands before its parts and before shortened embeddings, which the tables have.
         sets = {domain: next(iter(entries.items())) for domain, entries in block["domains"].items()}
+        moved = {
+            domain: _moved(dataset, entry["map"], block, beside[track, domain.replace("_", "-"), dataset])
+            for domain, (dataset, entry) in sets.items()
+        }
+        lost = f"; out of its domain, {moved['out_of_domain']}" if "out_of_domain" in moved else ""
         told[track] = [
             _distilled(cost[track], models[track], block["fresh_head"], sets["in_domain"][0], track in trained),
-            *(
-                _gained(domain, dataset, entry["map"], block, beside[track, domain.replace("_", "-"), dataset])
-                for domain, (dataset, entry) in sets.items()
-            ),
-            _cost(cost[track], track in trained),
+            f"In its own domain, {moved['in_domain']}.",
+            f"{_cost(cost[track], track in trained)}{lost}.",
         ]
     return told
 
@@ -52,27 +54,25 @@ def _distilled(
     return f"{teacher} {done} {student}{head} on {dataset}{left}."
 
 
-def _gained(
-    domain: str, dataset: str, values: Mapping[str, Any], block: Mapping[str, Any], beside_teacher: float
-) -> str:
+def _moved(dataset: str, values: Mapping[str, Any], block: Mapping[str, Any], beside_teacher: float) -> str:
     """Of one test set: the change, and the place beside the teacher, each by a p-value adjusted for all test sets."""
     change, limit = values["change"], 1 - block["confidence"]
-    moved = f"from {values['before']:.4f} to {values['after']:.4f}"
+    moved = "went"
     if change["p_holm"] < limit:
-        moved = f"MAP {'rose' if change['mean'] > 0 else 'fell'} {moved}"
-    else:
-        moved = f"MAP went {moved}, which is no significant change"
-    teacher = f"its teacher's {values['teacher']:.4f}"
-    beside = f"no significant difference from {teacher}"
+        moved = "rose" if change["mean"] > 0 else "fell"
+    beside = "with no significant difference from"
     if beside_teacher < limit:
-        beside = f"that is {'above' if values['over_teacher']['mean'] > 0 else 'below'} {teacher}"
-    where = "its own domain" if domain == "in_domain" else "out of its domain"
-    return f"On {dataset}, {where}, {moved}; {beside}."
+        beside = "significantly above" if values["over_teacher"]["mean"] > 0 else "significantly below"
+    doubt = " (no significant change)" if moved == "went" else ""
+    figures = f"from {values['before']:.4f} to {values['after']:.4f}{doubt}"
+    return f"on {dataset}, MAP {moved} {figures}, {beside} its teacher's {values['teacher']:.4f}"
 
 
 def _cost(cost: Mapping[str, Any], trained: bool) -> str:
     teacher, student, speed = cost["teacher"]["parameters"], cost["student"]["parameters"], cost["speed"]
     took = f"Training took {cost['training_seconds']:.0f} s" if trained else "It is as it was before training"
-    size = f"; the student has {percent(student / teacher, digits=0)} of its teacher's parameters" if teacher else ""
+    size = (
+        f", and the student has {percent(student / teacher, digits=0)} of its teacher's parameters" if teacher else ""
+    )
     faster = f" and {speed['ratio']['median']:.2f} times its speed here" if size and speed["measured"] else ""
-    return f"{took}{size}{faster}."
+    return f"{took}{size}{faster}"

@@ -113,7 +113,12 @@ def test_texts_are_cut_and_then_the_least_changed_queries_left_out_until_all_fit
 
 
 def told(
-    p_value: float = 0.001, mean: float = 0.2, over: float = 0.1, trained: bool = True, teacher_size: int = 8_000_000
+    p_value: float = 0.001,
+    mean: float = 0.2,
+    over: float = 0.1,
+    trained: bool = True,
+    teacher_size: int = 8_000_000,
+    out_of_domain: bool = True,
 ) -> list[str]:
     """The opening of a track with two sets, whose change and place beside the teacher have this p-value."""
     change = {"mean": mean, "p_value": p_value, "p_holm": p_value}
@@ -126,7 +131,7 @@ def told(
     }
     domains = {
         "in_domain": {"own": {"map": entry}, "own@8": {"map": entry}},
-        "out_of_domain": {"other": {"map": entry}},
+        **({"out_of_domain": {"other": {"map": entry}}} if out_of_domain else {}),
     }
     block = {"fresh_head": False, "confidence": 0.95, "domains": domains}
     speed = {"measured": True, "ratio": {"median": 2.0}}
@@ -139,17 +144,22 @@ def told(
 def test_the_page_opens_with_what_was_distilled_gained_and_paid() -> None:
     assert told() == [
         "hub:a/teacher (8.0 M parameters) was distilled into 3 layers of hub:a/student (2.0 M parameters) on own.",
-        "On own, its own domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.4000.",
-        "On other, out of its domain, MAP rose from 0.5000 to 0.7000; that is above its teacher's 0.4000.",
-        "Training took 61 s; the student has 25 % of its teacher's parameters and 2.00 times its speed here.",
+        "In its own domain, on own, MAP rose from 0.5000 to 0.7000, significantly above its teacher's 0.4000.",
+        "Training took 61 s, and the student has 25 % of its teacher's parameters and 2.00 times its speed here; "
+        "out of its domain, on other, MAP rose from 0.5000 to 0.7000, significantly above its teacher's 0.4000.",
     ]
-    assert "MAP fell from 0.5000 to 0.3000; that is below its teacher's 0.4000" in told(mean=-0.2, over=-0.1)[1]
+    for sentence in told(mean=-0.2, over=-0.1)[1:]:
+        assert "MAP fell from 0.5000 to 0.3000, significantly below its teacher's 0.4000." in sentence
+
+
+def test_without_a_set_out_of_its_domain_the_page_opens_with_the_cost_alone() -> None:
+    cost = "Training took 61 s, and the student has 25 % of its teacher's parameters and 2.00 times its speed here."
+    assert told(out_of_domain=False)[2] == cost
 
 
 def test_no_difference_is_claimed_that_its_test_does_not_show() -> None:
     sentence = told(p_value=0.3)[1]
-    assert "MAP went from 0.5000 to 0.7000, which is no significant change" in sentence
-    assert "no significant difference from its teacher's 0.4000" in sentence
+    assert "MAP went from 0.5000 to 0.7000 (no significant change), with no significant difference" in sentence
     assert not {"rose", "fell", "above", "below"} & set(sentence.split())
     adjusted = told(p_value=0.02)[1]  # three comparisons with the teacher; the change's p is given adjusted
     assert "MAP rose" in adjusted
@@ -160,10 +170,10 @@ def test_a_student_that_was_not_trained_is_told_as_that() -> None:
     first, *_, last = told(trained=False)
     assert "distilled" not in first
     assert "which made no training step" in first
-    assert last.startswith("It is as it was before training; ")
+    assert last.startswith("It is as it was before training, and the student has 25 %")
 
 
 def test_a_teacher_that_was_never_here_is_not_compared_in_size() -> None:
     first, *_, last = told(teacher_size=0)
     assert first.startswith("hub:a/teacher was distilled")
-    assert last == "Training took 61 s."
+    assert last.startswith("Training took 61 s; out of its domain, ")
