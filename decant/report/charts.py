@@ -3,12 +3,13 @@
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from decant.report.comparison import NAMES, compared_sets
+from decant.report.comparison import NAMES, ComparedSet, compared_sets
 from decant.report.corpora import system_words
 
 matplotlib.rcParams.update(
@@ -35,6 +36,16 @@ MARKS = {  # colour and marker of each model
     "baseline": (BASELINE, "^"),
     "bm25": (BM25, "x"),
 }
+
+
+class Mark(NamedTuple):
+    """A model or a search in a chart of quality against cost."""
+
+    label: str
+    colour: str
+    marker: str
+    costs: tuple[float | None, ...]
+    quality: float
 
 
 def change_chart(comparison: Mapping[str, Any]) -> str:
@@ -72,41 +83,60 @@ def training_chart(loss: Sequence[Mapping[str, float]], dev: Sequence[Mapping[st
         left.plot(steps, values, line, color=colour, label=name.replace("_", " "))
     if len(terms) > 1:
         left.legend(frameon=False, fontsize=8)
-    left.set(xlabel="step", ylabel="loss (train)")
+    _dress(left, "step", "loss (train)")
     right.plot([point["step"] for point in dev], [point["map"] for point in dev], color=AFTER, marker="o")
     if dev:
         best = max(dev, key=lambda point: point["map"])
         place = best["step"], best["map"]
         right.scatter(*place, s=110, facecolors="none", edgecolors=AFTER, zorder=3)
         right.annotate("kept", place, textcoords="offset points", xytext=(-4, -20), ha="right", color=AFTER)
-    right.set(xlabel="step", ylabel="MAP (dev)")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    _dress(right, "step", "MAP (dev)")
     return svg(figure, "The loss of each step, and MAP on the dev split at each evaluation")
 
 
 def guard_chart(guard: Mapping[str, Any]) -> str:
-    """A track's guard: MAP on both dev splits at every point between before and after, with the kept one marked."""
-    figure = Figure(figsize=(7.6, 2.5), layout="constrained")
-    axes = figure.subplots(1, 2)
-    names = ("in_domain", "in-domain MAP (dev)", AFTER), ("guard", f"{guard['dataset']} MAP (dev)", TEACHER)
-    for part, (name, label, colour) in zip(axes, names, strict=True):
-        alphas, values = ([point[key] for point in guard["points"]] for key in ("alpha", name))
-        part.plot(alphas, values, color=colour, marker="o")
-        kept = values[alphas.index(guard["alpha"])]
-        part.scatter([guard["alpha"]], [kept], s=110, facecolors="none", edgecolors=colour, zorder=3)
-        part.set(xlabel="before (0) … after (1)", ylabel=label)
-        part.grid(alpha=0.3)
-        part.spines[["top", "right"]].set_visible(False)
-    on_guard, below = [point["guard"] for point in guard["points"]], guard.get("max_below_best")
+    """A track's guard: MAP in-domain against MAP on the guard set, both on dev, from before to after training."""
+    figure = Figure(figsize=(7.6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    points = guard["points"]
+    kept = next(point for point in points if point["alpha"] == guard["alpha"])
+    axes.plot([point["in_domain"] for point in points], [point["guard"] for point in points], color=AFTER, marker="o")
+    axes.scatter(kept["in_domain"], kept["guard"], s=110, facecolors="none", edgecolors=AFTER, zorder=3)
+    names = {0: "before (α = 0)", 1: "after (1)"}
+    for last, point in zip(points[:1] + points, points, strict=False):
+        label = names.get(point["alpha"], f"{point['alpha']:g}") + (", kept" if point is kept else "")
+        clear = -6, -12 if point["guard"] < last["guard"] else 6  # of the line, which comes from above or from below
+        place = point["in_domain"], point["guard"]
+        axes.annotate(label, place, textcoords="offset points", xytext=clear, ha="right", color=AFTER)
+    on_guard, below = [point["guard"] for point in points], guard.get("max_below_best")
     limit = max(on_guard[0] - guard["max_loss"], max(on_guard) - (1 if below is None else below))
-    axes[1].axhline(limit, color=BEFORE, ls="--", lw=1)
-    kept = next(point for point in guard["points"] if point["alpha"] == guard["alpha"])
+    axes.axhline(limit, color=BEFORE, ls="--", lw=1)
+    axes.margins(x=0.2, y=0.2)
+    _dress(axes, "in-domain MAP (dev)", f"{guard['dataset']} MAP (dev)")
     return svg(
         figure,
         f"In-domain MAP and MAP of {guard['dataset']} at each point between before and after; kept is "
         f"{guard['alpha']:g}, with {kept['in_domain']:.4f} and {kept['guard']:.4f}",
+    )
+
+
+def models_chart(of: ComparedSet, cost: Mapping[str, Any]) -> str:
+    """MAP of a track's student and teacher on a test set, against their speed and size, as far as these are known.
+
+    Args:
+        of: the test set.
+        cost: the track's block of metrics/cost.json.
+    """
+    marks = []
+    for name in ("before", "after", "labels_only", "teacher"):
+        if name in of.entry["map"]:
+            whose = "teacher" if name == "teacher" else "student"
+            costs = cost["speed"].get(whose, {}).get("median"), (cost[whose]["bytes"] or 0) / 1e6
+            marks.append(Mark(NAMES[name], *MARKS[name], costs, of.entry["map"][name]))
+    return svg(
+        _quality(("pairs a second (median)", "weights (MB)"), f"MAP, {of.dataset}", marks, len(marks)),
+        f"MAP of student and teacher on {of.dataset} against their speed and size; the tables of metrics, and of size "
+        "and speed, have the figures",
     )
 
 
@@ -118,21 +148,20 @@ def systems_chart(track: str, found: Mapping[str, float], systems: Mapping[str, 
         found: nDCG@10 by system.
         systems: by system: `p50` in milliseconds, and `bytes`.
     """
-    figure = Figure(figsize=(7.6, 2.7), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    ways = ("milliseconds a query (median)", "p50", 1), ("memory (MB)", "bytes", 1e6)
-    for part, (axis, key, unit) in zip(axes, ways, strict=True):
-        for name, of in systems.items():
-            marker, colour = "D" if "+" in name else "o", BEFORE if name.startswith("bm25") else AFTER
-            point, label = (of[key] / unit, found[name]), system_words(name, track)
-            part.scatter(*point, marker=marker, color=colour, s=42, label=label)
-        part.set_xscale("log")
-        part.set_xlabel(axis)
-        part.grid(alpha=0.3)
-        part.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("nDCG@10, in-domain")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    return svg(figure, "nDCG@10 of each search against its time and memory; the table of searches in a row has them")
+    marks = [
+        Mark(
+            system_words(name, track),
+            BEFORE if name.startswith("bm25") else AFTER,
+            "D" if "+" in name else "o",
+            (of["p50"], of["bytes"] / 1e6),
+            found[name],
+        )
+        for name, of in systems.items()
+    ]
+    return svg(
+        _quality(("milliseconds a query (median)", "memory (MB)"), "nDCG@10, in-domain", marks, 2),
+        "nDCG@10 of each search against its time and memory; the table of searches in a row has them",
+    )
 
 
 def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
@@ -154,11 +183,35 @@ def needed_chart(points: Sequence[Mapping[str, Any]]) -> str:
         part.set_xscale("log", base=2)
         ticks = sorted({point["queries"] for point in points})
         part.set_xticks(ticks, [str(queries) for queries in ticks], fontsize=8)  # so that the last two do not touch
-        part.set(xlabel="train queries", ylabel=f"{domain.replace('_', '-')} MAP")
-        part.grid(alpha=0.3)
-        part.spines[["top", "right"]].set_visible(False)
+        _dress(part, "train queries", f"{domain.replace('_', '-')} MAP")
     axes[0].legend(frameon=False)
     return svg(figure, "MAP by the number of train queries; the table of how many queries are needed has the figures")
+
+
+def _quality(costs: Sequence[str], quality: str, marks: Sequence[Mark], columns: int) -> Figure:
+    """What is good against what it costs: a panel for each cost that is known of any mark."""
+    figure = Figure(figsize=(7.6, 2.7), layout="constrained")
+    known = [place for place in range(len(costs)) if any(mark.costs[place] for mark in marks)]
+    axes = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
+    for part, place in zip(axes, known, strict=True):
+        there = [(mark, value) for mark in marks if (value := mark.costs[place])]
+        for mark, value in there:
+            part.scatter(value, mark.quality, marker=mark.marker, color=mark.colour, s=42, label=mark.label)
+        values = [value for _, value in there]
+        if max(values) < 10 * min(values):
+            part.set_xlim(0, 1.1 * max(values))
+        else:
+            part.set_xscale("log")
+            part.xaxis.set_major_formatter("{x:g}")
+        _dress(part, costs[place], quality if part is axes[0] else "")
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper center", ncols=columns, frameon=False)
+    return figure
+
+
+def _dress(axes: Axes, across: str, up: str) -> None:
+    axes.set(xlabel=across, ylabel=up)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def svg(figure: Figure, says: str) -> str:

@@ -6,7 +6,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from decant.evaluate.metrics import METRICS
-from decant.report.charts import change_chart, guard_chart, needed_chart, systems_chart, training_chart
+from decant.report.charts import (
+    change_chart,
+    guard_chart,
+    models_chart,
+    needed_chart,
+    systems_chart,
+    training_chart,
+)
 from decant.report.comparison import NAMES, changes_shown, compared_sets, overlap_rows, shown_models
 from decant.report.corpora import in_domain_gains
 from decant.report.explorer import pack
@@ -69,6 +76,9 @@ def render(
         scores_chart=scores_chart(ranked),
         training_charts={track: training_chart(points["loss"], points["dev"]) for track, points in curves.items()},
         guard_charts={track: guard_chart(guard) for track, guard in guards.items() if len(guard["points"]) > 1},
+        models_charts={
+            track: models_chart(compared_sets({track: block})[0], cost[track]) for track, block in comparison.items()
+        },
         systems_charts={
             track: systems_chart(track, in_domain_gains(block), cost[track]["systems"])
             for track, block in comparison.items()

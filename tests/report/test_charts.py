@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from decant.report.charts import AFTER, VARIABLES, svg, training_chart
+from decant.report.charts import AFTER, VARIABLES, guard_chart, models_chart, svg, training_chart
+from decant.report.comparison import ComparedSet
 from decant.report.ranked_charts import IN_PIXELS
 from tests.support.project import ROOT
 
@@ -55,3 +56,30 @@ def test_the_terms_of_a_loss_are_drawn_beside_it() -> None:
     assert {">loss<", ">margin mse<", ">contrastive<"} <= {*re.findall(">[a-z ]+<", training_chart(loss, []))}
     alone = training_chart([{"step": 1.0, "loss": 0.5, "kl": 0.5}], [])
     assert ">kl<" not in alone
+
+
+def words(drawn: str) -> set[str]:
+    """The texts of a chart."""
+    return {text.strip() for text in re.findall(">([^<>]+)<", drawn)}
+
+
+def test_the_guards_chart_holds_one_domain_against_the_other_and_names_the_kept_point() -> None:
+    points = [(0.0, 0.5, 0.8), (0.5, 0.6, 0.9), (1.0, 0.7, 0.7)]
+    named = [{"alpha": alpha, "in_domain": own, "guard": other} for alpha, own, other in points]
+    drawn = guard_chart({"dataset": "cwe", "max_loss": 0.02, "alpha": 0.5, "points": named})
+    assert {"in-domain MAP (dev)", "cwe MAP (dev)", "before (α = 0)", "0.5, kept", "after (1)"} <= words(drawn)
+    assert "kept is 0.5, with 0.6000 and 0.9000" in drawn
+
+
+def test_quality_is_held_against_what_is_known_of_speed_and_size() -> None:
+    compared = ComparedSet("embedding", "in-domain", "icd10", {"map": {"before": 0.5, "after": 0.7, "teacher": 0.6}})
+    size = {"teacher": {"bytes": 2e9}, "student": {"bytes": 7e7}}
+    timed = {"measured": True, "teacher": {"median": 400.0}, "student": {"median": 800.0}}
+    panels = {"pairs a second (median)", "weights (MB)"}
+    models = {"before", "after", "teacher", "MAP, icd10"}
+    assert panels | models <= words(models_chart(compared, {**size, "speed": timed}))
+    untimed = words(models_chart(compared, {**size, "speed": {"measured": False, "reason": "no teacher"}}))
+    assert untimed & panels == {"weights (MB)"}
+    assert models <= untimed
+    unseen = {**size, "teacher": {"bytes": None}, "speed": {"measured": False}}
+    assert words(models_chart(compared, unseen)) & models == models - {"teacher"}

@@ -194,7 +194,7 @@ def test_a_training_of_no_step_is_reported_too(tmp_path, ratio):
         {"model": "student", "dataset": "own-set", "split": "dev", "what": "documents", **CUT["dev"]["documents"]},
         {"model": "student", "dataset": "own-set", "split": "test", "what": "documents", **DOCUMENTS},
     ]
-    assert report.page.count("<svg") == 2 + 3  # the change and the training; queries' changes, agreement and scores
+    assert report.page.count("<svg") == 3 + 3  # change, size, training; queries' changes, agreement and scores
     assert "seed: 7" in report.page
     assert report.page.split("Ablations: parts, embedding")[1].index("KL") < report.page.index("Run at abc.")
     assert "| embedding | own-set, in-domain | 0.6543 | 75.0 % | 60.0 % | 12.5 % |" in report.table

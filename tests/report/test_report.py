@@ -23,9 +23,8 @@ def test_the_report_holds_every_figure_of_the_comparison(pipeline: Project) -> N
             assert entry["map"][name] == shown
             assert f"{shown:.4f}" in page
             assert f"{shown:.4f}" in table
-    assert (
-        page.count("<svg") == 3 + 1 + 3
-    )  # gains, two trainings; the guard that interpolates; queries, agreement, scores
+    # gains; two tracks' sizes and trainings; the guard that interpolates; queries, agreement, scores
+    assert page.count("<svg") == 1 + 4 + 1 + 3
     assert not re.search(r"""(src|href)\s*=\s*["']http""", page)  # nothing is loaded from elsewhere
 
 
