@@ -95,7 +95,7 @@ test-vllm: .venv-vllm/.installed  ## the tests on the real vLLM engine, its buil
 	@OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -n 2 --dist loadfile -m 'vllm $(QUICK)' tests/publish tests/score
 
 test-ray: .venv-ray/.installed  ## the tests on Ray clusters, on this machine, in .venv-ray
-	@OMP_NUM_THREADS=1 timeout --kill-after=10 1500 .venv-ray/bin/python -m pytest -m 'ray $(QUICK)' tests/score
+	@OMP_NUM_THREADS=1 timeout --kill-after=10 2700 .venv-ray/bin/python -m pytest -m 'ray $(QUICK)' tests/score
 
 lint: install-dev  ## ruff and mypy
 	@ruff check .
