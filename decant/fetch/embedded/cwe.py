@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from decant.data.sets import SPLITS, Row, normalise
@@ -88,13 +89,13 @@ def _rows(weaknesses: list[Weakness], seen: set[str], negatives: int, rng: rando
         asked += [(text, len(pool) - 1) for text in (weakness.name, weakness.explanation) if len(text.split()) > 1]
     if not pool:
         return []
-    search = make_search(pool)
     rng.shuffle(asked)
+    search = make_search(pool, [query for query, _ in asked])
     rows = []
-    for query, own in asked:
+    for number, (query, own) in enumerate(asked):
         if normalise(query) in known:
             continue
-        near = [pool[place] for place, _ in search(query) if place != own][:negatives]
+        near = [pool[place] for place, _ in islice(search(number), negatives + 1) if place != own][:negatives]
         if len(near) == negatives:
             known.add(normalise(query))
             rows.append(Row(query, [pool[own]], near))

@@ -85,21 +85,21 @@ def _rows(codes: list[Code], seen: set[str], negatives: int, rng: random.Random,
     """Rows for one synonym each of `count` codes; codes whose words too few titles share are passed over."""
     titles = {code.title: code for code in codes if normalise(code.title) not in seen}
     pool = list(titles.values())
-    search = make_search(list(titles))
     askable = [code for code in codes if code.synonyms]
     rng.shuffle(askable)
+    asked = [rng.choice(code.synonyms) for code in askable]
+    search = make_search(list(titles), asked)
     rows: list[Row] = []
     queries: set[str] = set()
-    for code in askable:
+    for number, (code, query) in enumerate(zip(askable, asked, strict=True)):
         if len(rows) == count:
             break
-        query = rng.choice(code.synonyms)
         named = {normalise(text): text for text in reversed((code.title, *code.synonyms))}
         named.pop(normalise(query))
-        if not named or normalise(query) in seen | queries or seen & named.keys():
+        if not named or normalise(query) in seen or normalise(query) in queries or seen & named.keys():
             continue
         near: dict[str, str] = {}
-        for place, similarity in search(query):
+        for place, similarity in search(number):
             if similarity <= 0 or len(near) == negatives:
                 break
             key = normalise(pool[place].title)

@@ -6,13 +6,17 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 
-def make_search(texts: Sequence[str]) -> Callable[[str], Iterator[tuple[int, float]]]:
-    """A function from a query to (place, similarity) of every text, the nearest first."""
+def make_search(texts: Sequence[str], queries: Sequence[str]) -> Callable[[int], Iterator[tuple[int, float]]]:
+    """A function from a query's number to (place, similarity) of every text, the nearest first, then by place."""
     vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w\w+\b")
     matrix = vectorizer.fit_transform(texts).T.tocsr()
+    vectors = vectorizer.transform(queries)
 
-    def search(query: str) -> Iterator[tuple[int, float]]:
-        similarity = (vectorizer.transform([query]) @ matrix).toarray()[0]
-        return ((int(place), similarity[place]) for place in np.argsort(-similarity, kind="stable"))
+    def search(number: int) -> Iterator[tuple[int, float]]:
+        similar = vectors[number] @ matrix  # to those texts alone that share a word
+        similar.sort_indices()
+        order = np.argsort(-similar.data, kind="stable")
+        yield from zip(similar.indices[order].tolist(), similar.data[order].tolist(), strict=True)
+        yield from ((int(place), 0.0) for place in np.setdiff1d(np.arange(len(texts)), similar.indices))
 
     return search
