@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from decant.evaluate.metrics import METRICS
-from decant.report.seeds import paired_difference
+from decant.report.seeds import paired_differences
 from decant.report.settings import ReportSettings
 from decant.report.statistics import Values, holm
 
@@ -47,19 +47,24 @@ def compare(models: Mapping[str, Metrics], settings: ReportSettings, seed: int) 
         better than before), and `over_<model>` (after − model) for the teacher and each baseline that ran.
     """
 
-    def over(other: str, metric: str) -> dict[str, float]:
-        return paired_difference(models["after"][metric], models[other][metric], settings, seed).rounded()
+    def values(model: str) -> Values:
+        return np.stack([models[model][metric] for metric in METRICS])
 
+    over = {
+        name: dict(zip(METRICS, paired_differences(values("after"), values(name), settings, seed), strict=True))
+        for name in NAMES
+        if name in models and name != "after"
+    }
     result: dict[str, Any] = {"queries": len(models["after"]["map"])}
     for metric in METRICS:
-        means = {name: float(np.mean(values[metric])) for name, values in models.items()}
+        means = {name: float(np.mean(of[metric])) for name, of in models.items()}
         change, gap = (means.get(name, means["before"]) - means["before"] for name in ("after", "teacher"))
         result[metric] = {
             **{name: round(mean, 6) for name, mean in means.items()},
-            "change": over("before", metric),
+            "change": over["before"][metric].rounded(),
             "relative_change": round(change / means["before"], 6) if means["before"] else None,
             "gap_closed": round(change / gap, 6) if round(gap, 6) > 0 else None,
-            **{f"over_{name}": over(name, metric) for name in ("teacher", *BASELINES) if name in models},
+            **{f"over_{name}": of[metric].rounded() for name, of in over.items() if name != "before"},
         }
     rose, fell, stayed = won_lost_tied(models["after"]["map"] - models["before"]["map"])
     return {**result, "wins": rose, "ties": stayed, "losses": fell}

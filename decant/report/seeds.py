@@ -10,7 +10,7 @@ from scipy.stats import t
 
 from decant.errors import DecantError
 from decant.report.settings import ReportSettings
-from decant.report.statistics import Values, mean_interval, randomisation_p_value
+from decant.report.statistics import Values, mean_interval, randomisation_p_values
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,25 @@ def aggregate(values: Values, settings: ReportSettings, seed: int) -> Aggregate:
     return Aggregate(mean, low, high, deviation, *values.shape)
 
 
-def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
-    """Compare two checkpoints query by query: `seed_difference` of one seed each, of values of the shape (queries,).
+def paired_differences(
+    first: Values, second: Values, settings: ReportSettings, seed: int
+) -> tuple[SeedDifference, ...]:
+    """Compare two checkpoints query by query, in several metrics: values of the shape (metrics, queries).
 
     The p-value is that of the paired randomisation test (each query's two values are exchanged at random; Smucker
     et al., CIKM 2007), the interval that of the percentile bootstrap over queries (Sakai, SIGIR 2006).
+
+    Raises:
+        DecantError: the shapes differ.
     """
-    return seed_difference(first[None], second[None], settings, seed)
+    differences = _differences(first, second)
+    p_values = randomisation_p_values(differences, settings, seed)
+    return tuple(_tested(of[None], p, settings, seed) for of, p in zip(differences, p_values, strict=True))
+
+
+def paired_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
+    """`paired_differences` in one metric, of values of the shape (queries,)."""
+    return paired_differences(first[None], second[None], settings, seed)[0]
 
 
 def seed_difference(first: Values, second: Values, settings: ReportSettings, seed: int) -> SeedDifference:
@@ -91,13 +103,21 @@ def seed_difference(first: Values, second: Values, settings: ReportSettings, see
     Raises:
         DecantError: the shapes differ.
     """
+    difference = _differences(first, second)
+    [p_value] = randomisation_p_values(difference.mean(axis=0)[None], settings, seed)
+    return _tested(difference, p_value, settings, seed)
+
+
+def _differences(first: Values, second: Values) -> Values:
     if first.shape != second.shape:
         raise DecantError(
             f"the models' values have the shapes {first.shape} and {second.shape}",
             "give as many seeds of the one model as of the other, on the same queries",
         )
-    difference = first - second
-    p_value = randomisation_p_value(difference.mean(axis=0), settings, seed)
+    return first - second
+
+
+def _tested(difference: Values, p_value: float, settings: ReportSettings, seed: int) -> SeedDifference:
     return SeedDifference(**vars(aggregate(difference, settings, seed)), p_value=p_value)
 
 

@@ -12,13 +12,21 @@ from decant.report.settings import ReportSettings
 Values = npt.NDArray[np.float64]
 
 
-def randomisation_p_value(difference: Values, settings: ReportSettings, seed: int) -> float:
-    """The two-sided p-value of the paired randomisation test that the mean difference, shape (queries,), is 0."""
-    if len(difference) < 2 or not difference.any():  # one query proves nothing, and SciPy refuses it
-        return 1.0
+def randomisation_p_values(differences: Values, settings: ReportSettings, seed: int) -> list[float]:
+    """The two-sided p-values of paired randomisation tests that mean differences are 0.
+
+    Args:
+        differences: of each test and query, shape (tests, queries). All tests exchange the same queries' values, as
+            they would alone with this seed.
+        settings: the resamples.
+        seed: of the resamples.
+    """
+    if differences.shape[1] < 2:  # one query proves nothing, and SciPy refuses it
+        return [1.0] * len(differences)
     # Exchanging a query's two values flips the sign of its difference: SciPy does so for a single paired sample.
     options = _resampling(settings, seed)
-    return float(permutation_test((difference,), np.mean, permutation_type="samples", **options).pvalue)
+    tested = permutation_test((differences,), np.mean, permutation_type="samples", axis=1, **options)
+    return tested.pvalue.tolist()  # type: ignore[no-any-return]
 
 
 def mean_interval(values: Values, settings: ReportSettings, seed: int) -> tuple[float, float]:

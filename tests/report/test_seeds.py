@@ -7,7 +7,7 @@ from scipy.stats import t
 from decant.errors import DecantError
 from decant.report.seeds import Aggregate, aggregate, paired_difference, ratio, seed_difference
 from decant.report.settings import ReportSettings
-from decant.report.statistics import mean_interval, randomisation_p_value
+from decant.report.statistics import mean_interval, randomisation_p_values
 
 SETTINGS = (ReportSettings(resamples=999, confidence=0.95), 0)  # and the seed
 
@@ -85,7 +85,7 @@ def test_one_seed_is_its_checkpoint_over_queries():
     assert found == paired
     difference = one[0] - other[0]
     assert (found.low, found.high) == mean_interval(difference, *SETTINGS)
-    assert (found.mean, found.p_value) == (difference.mean(), randomisation_p_value(difference, *SETTINGS))
+    assert (found.mean, found.p_value) == (difference.mean(), *randomisation_p_values(difference[None], *SETTINGS))
     assert (found.seed_deviation, found.seeds, found.queries) == (None, 1, 100)
 
 

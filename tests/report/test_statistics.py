@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_rel
 
-from decant.report.seeds import paired_difference
+from decant.report.seeds import paired_difference, paired_differences
 from decant.report.settings import ReportSettings
 from decant.report.statistics import holm
 
@@ -115,3 +115,13 @@ def test_holm_keeps_false_findings_rare_among_many_tests():
     tables = rng.uniform(size=(200, 12))
     assert np.mean(tables.min(axis=1) < 0.05) > 0.4
     assert np.mean([min(holm(p_values)) < 0.05 for p_values in tables.tolist()]) < 0.08
+
+
+def test_several_metrics_are_tested_at_once_as_each_is_alone() -> None:
+    rng = np.random.default_rng(5)
+    one, other = rng.random((2, 3, 60))
+    other[1] = one[1]  # the models never differ in this metric
+    together = paired_differences(one, other, SETTINGS, 0)
+    assert [found.p_value for found in together][1] == 1
+    for place, found in enumerate(together):
+        assert vars(found) == pytest.approx(vars(paired_difference(one[place], other[place], SETTINGS, 0)), abs=1e-12)
