@@ -67,6 +67,13 @@ class Params(Block):
         """To which lengths embeddings are shortened for evaluations of their own: a student's, before or after."""
         return (self.track(track).loss.dimensions or []) if model in ("before", "after", "labels_only") else []
 
+    def teaches_untouched(self, track: str) -> bool:
+        """Whether a track's teacher is the untouched model of `baselines`, with all numbers of its embeddings."""
+        untouched = self.baselines.model, self.baselines.revision, None
+        return [(each.model, each.revision, each.dimensions) for each in self.track(track).teacher.members] == [
+            untouched
+        ]
+
     @model_validator(mode="before")
     @classmethod
     def _shared_training(cls, content: Any) -> Any:

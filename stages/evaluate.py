@@ -6,7 +6,7 @@ from decant import paths
 from decant.data.sets import read_split
 from decant.evaluate.bm25 import BM25Scorer
 from decant.evaluate.cuts import Cuts, count_cuts
-from decant.evaluate.run import Run, evaluate, teacher_runs, write_results
+from decant.evaluate.run import Run, evaluate, evaluated_as_teacher, teacher_runs, write_results
 from decant.evaluate.speed import measure_speed
 from decant.files import write_json
 from decant.kinds import TRACKS
@@ -26,11 +26,15 @@ def main(track: str, model: str) -> None:
         write_json(paths.COST / track / "speed.json", measure_speed(teacher, student, test))
         return
     sets = {name: block.test_sets for name, block in params.tracks.items() if track in (name, "all")}
+    if model == "baseline":
+        for taught in [name for name in sets if params.teaches_untouched(name)]:
+            evaluated_as_teacher(taught)
+            del sets[taught]
     splits = {name: read_split(paths.split(name, "test")) for of_track in sets.values() for name in of_track.values()}
     runs, cut, threshold = dict[str, Run](), Cuts(), None
     if model == "teacher":
         runs = teacher_runs(paths.SCORES / track, sets[track], splits, params.track(track).teacher.kind)
-    elif not params.baselines.is_off(model):
+    elif sets and not params.baselines.is_off(model):
         scorer = BM25Scorer() if model == "bm25" else _scorer(params, track, model)
         runs = {name: evaluate(scorer, split, params.dimensions(track, model)) for name, split in splits.items()}
         if model == "after":

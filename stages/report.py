@@ -36,7 +36,7 @@ def read(params: Params, track: str) -> TrackResults:
     layers, model = block.student.layers, adapted.get(block.student.model, block.student.model)
     student = (f"{len(layers)} layers of " if layers else "") + model
     splits = {domain: (name, paths.split(name, "test")) for domain, name in block.test_sets.items()}
-    roles = {"is_teacher": [untouched] == teachers, "is_student": untouched == block.student.model}
+    roles = {"is_teacher": params.teaches_untouched(track), "is_student": untouched == block.student.model}
     return TrackResults(
         runs={model: read_metrics(paths.RUNS / track / f"{model}.parquet") for model in NAMES},
         searched=read_searched(paths.RETRIEVED / track) if track in params.retrieve else NOT_SEARCHED,

@@ -1,5 +1,6 @@
 """Evaluate a scorer on a reranking set: a run, its metrics per query, and their means."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
@@ -152,6 +153,13 @@ def teacher_runs(folder: Path, sets: Mapping[str, str], splits: Mapping[str, Spl
         scores = scores_for(read_scores(folder, name), rows, quarantined)
         runs[dataset] = run_from_scores(rows, scores, kind)
     return runs
+
+
+def evaluated_as_teacher(track: str) -> None:
+    """Write as the untouched model's what was written as the teacher's, which is the same model."""
+    for folder, ending in ((paths.RUNS, "parquet"), (paths.METRICS, "json")):
+        with atomic_file(folder / track / f"baseline.{ending}") as partial:
+            shutil.copyfile(folder / track / f"teacher.{ending}", partial)
 
 
 def write_results(

@@ -21,7 +21,8 @@ class Baselines(Block):
     bm25: bool
     """Whether BM25 ranks the test splits too."""
     model: Reference | None
-    """An untouched model that ranks the test splits too; null for none."""
+    """An untouched model that ranks the test splits too; null for none. Where it is a track's teacher, that has already
+    read them, and is not asked again."""
     revision: str | None = None
     """The commit of a `hub:` or `modelscope:` model."""
 
